@@ -1,0 +1,1 @@
+"""Pure: bytes and registers <-> values, and the encodings of the data path."""

@@ -1,0 +1,1 @@
+"""Pure: the formula and check language."""

@@ -1,0 +1,1 @@
+"""One supervised task per device; ownership of partitions; polling; commands."""

@@ -1,0 +1,60 @@
+"""Columns of samples as they travel: from a driver, through the store's stream, to the plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from pydatacoll.model.sample import PointId, Sample, Value
+
+
+class DeviceBatch(Struct, frozen=True, array_like=True):
+    """Samples of one device, in order. The same field may stand more than once.
+
+    ``fields`` holds ``term_id:item_id``; ``times`` (epoch seconds) and ``qualities`` are one number when they
+    are the same for all samples, else a list as long as ``fields``.
+    """
+
+    device_id: str
+    fields: list[str]
+    times: float | list[float]
+    values: list[Value]
+    qualities: int | list[int] = 0
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def samples(self) -> Iterator[tuple[PointId, Sample]]:
+        """The batch as rows; comfortable, and slower than the columns."""
+        times, qualities = self.times, self.qualities
+        for i, field in enumerate(self.fields):
+            term_id, _, item_id = field.partition(":")
+            yield (
+                PointId(self.device_id, term_id, item_id),
+                Sample(
+                    times[i] if isinstance(times, list) else times,
+                    self.values[i],
+                    qualities[i] if isinstance(qualities, list) else qualities,
+                ),
+            )
+
+
+class DataBatch(Struct, frozen=True):
+    """What a plugin gets: one entry of the data stream of one partition.
+
+    ``entry_id`` is the stream id; together with ``partition`` it is the same at every redelivery.
+    """
+
+    partition: int
+    entry_id: str
+    devices: list[DeviceBatch]
+    deliveries: int = 1
+
+    def __len__(self) -> int:
+        return sum(map(len, self.devices))
+
+    def samples(self) -> Iterator[tuple[PointId, Sample]]:
+        """All samples as rows, in order."""
+        for device in self.devices:
+            yield from device.samples()

@@ -1,0 +1,110 @@
+"""The objects of the model. A protocol extends ``Device``, ``Term`` and ``TermItem`` with its own options.
+
+All are immutable: a change is a new object. Field constraints stand in the annotations, once; validation,
+storage and the OpenAPI document are derived from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from pydatacoll.model.sample import PointId
+
+ID_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
+
+Id = Annotated[
+    str,
+    Meta(pattern=ID_PATTERN, description="1-64 characters of A-Z a-z 0-9 _ . -", examples=["feeder1"]),
+]
+Text = Annotated[str, Meta(max_length=1024)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400 * 366)]
+PointRef = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.\-]{1,64}:[A-Za-z0-9_.\-]{1,64}:[A-Za-z0-9_.\-]{1,64}\Z",
+        description="device:term:item",
+        examples=["feeder1:main:ua"],
+    ),
+]
+
+
+class ModelObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all model objects."""
+
+
+class Device(ModelObject, frozen=True, kw_only=True):
+    """A thing with an address: an RTU, a PLC, a gateway, a meter."""
+
+    id: Id
+    name: Text
+    protocol: Annotated[str, Meta(description="name of a protocol driver, see /api/v1/device_protocols")]
+    ip: Annotated[str, Meta(max_length=253, description="IP address or host name")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    identify: Text = ""
+    enabled: bool = True
+    description: Text = ""
+
+
+class Term(ModelObject, frozen=True, kw_only=True):
+    """A terminal unit behind a device: a meter behind a gateway, a bay behind an RTU."""
+
+    id: Id
+    name: Text
+    device_id: Id
+    protocol: Text = ""
+    address: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    identify: Text = ""
+
+
+class Item(ModelObject, frozen=True, kw_only=True):
+    """A kind of quantity (A-phase voltage), shared by many terms."""
+
+    id: Id
+    name: Text
+    view_code: Text = ""
+    func_type: Text = ""
+    unit: Annotated[str, Meta(max_length=64)] = ""
+    description: Text = ""
+
+
+class TermItem(ModelObject, frozen=True, kw_only=True):
+    """A term's link to an item: one measured or controlled point."""
+
+    term_id: Id
+    item_id: Id
+    protocol_code: Text | None = None
+    code_type: Text | None = None
+    base_val: float = 0.0
+    coefficient: float = 1.0
+    writable: bool = False
+    deadband: Annotated[float, Meta(ge=0)] | None = None
+    history_length: (
+        Annotated[int, Meta(ge=0, le=100_000, description="recent samples kept; unset: history.length")] | None
+    ) = None
+    down_limit: float | None = None
+    up_limit: float | None = None
+    hysteresis: Annotated[float, Meta(ge=0)] | None = None
+    alarm_delay: Seconds | None = None
+    do_verify: Text | None = None
+    warn_msg: Text | None = None
+    db_save: bool = True
+    db_save_sql: Annotated[str, Meta(max_length=8192)] | None = None
+    db_warn_sql: Annotated[str, Meta(max_length=8192)] | None = None
+
+
+class Formula(ModelObject, frozen=True, kw_only=True):
+    """A derived value. On the wire ``params`` is flat: ``p0``, ``p1``, ... each ``device:term:item``."""
+
+    id: Id
+    formula: Annotated[str, Meta(min_length=1, max_length=4096)]
+    device_id: Id
+    term_id: Id
+    item_id: Id
+    params: dict[str, PointRef] = {}
+
+    @property
+    def target(self) -> PointId:
+        """The term item that takes the result."""
+        return PointId(self.device_id, self.term_id, self.item_id)

@@ -1,0 +1,149 @@
+"""The model in memory: what every process that reads the model holds, kept up to date by the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
+
+from pydatacoll.model.objects import Device, Formula, Item, Term, TermItem
+from pydatacoll.model.sample import PointId
+
+TermItemKey = tuple[str, str]
+"""``(term_id, item_id)``."""
+
+
+class ModelView(Protocol):
+    """Reading access to the model, for plugins and handlers."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def devices(self) -> Mapping[str, Device]: ...
+    @property
+    def terms(self) -> Mapping[str, Term]: ...
+    @property
+    def items(self) -> Mapping[str, Item]: ...
+    @property
+    def term_items(self) -> Mapping[TermItemKey, TermItem]: ...
+    @property
+    def formulas(self) -> Mapping[str, Formula]: ...
+
+    def terms_of(self, device_id: str) -> Collection[str]:
+        """Ids of the terms of a device; empty for an unknown one."""
+
+    def items_of(self, term_id: str) -> Collection[str]:
+        """Ids of the items of a term."""
+
+    def terms_with(self, item_id: str) -> Collection[str]:
+        """Ids of the terms that have an item."""
+
+    def formulas_with(self, point: PointId) -> Collection[str]:
+        """Ids of the formulas that use a point as parameter or as target."""
+
+    def points_of(self, device_id: str) -> Iterator[tuple[Term, TermItem]]:
+        """All term items of a device with their terms."""
+
+
+class Index:
+    """A map of sets that forgets empty sets."""
+
+    __slots__ = ("_sets",)
+
+    def __init__(self) -> None:
+        self._sets: dict[object, set[str]] = {}
+
+    def add(self, key: object, member: str) -> None:
+        self._sets.setdefault(key, set()).add(member)
+
+    def discard(self, key: object, member: str) -> None:
+        members = self._sets.get(key)
+        if members is not None:
+            members.discard(member)
+            if not members:
+                del self._sets[key]
+
+    def __getitem__(self, key: object) -> Collection[str]:
+        return self._sets.get(key, ())
+
+
+class Registry:
+    """The model with its indexes. Mutated only by :meth:`put` and :meth:`remove`, which never fail half-way."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.devices: dict[str, Device] = {}
+        self.terms: dict[str, Term] = {}
+        self.items: dict[str, Item] = {}
+        self.term_items: dict[TermItemKey, TermItem] = {}
+        self.formulas: dict[str, Formula] = {}
+        self._terms_of = Index()
+        self._items_of = Index()
+        self._terms_with = Index()
+        self._formulas_with = Index()
+
+    def terms_of(self, device_id: str) -> Collection[str]:
+        return self._terms_of[device_id]
+
+    def items_of(self, term_id: str) -> Collection[str]:
+        return self._items_of[term_id]
+
+    def terms_with(self, item_id: str) -> Collection[str]:
+        return self._terms_with[item_id]
+
+    def formulas_with(self, point: PointId) -> Collection[str]:
+        return self._formulas_with[point]
+
+    def points_of(self, device_id: str) -> Iterator[tuple[Term, TermItem]]:
+        for term_id in self._terms_of[device_id]:
+            term = self.terms[term_id]
+            for item_id in self._items_of[term_id]:
+                yield term, self.term_items[term_id, item_id]
+
+    def put_device(self, device: Device) -> None:
+        self.devices[device.id] = device
+
+    def remove_device(self, device_id: str) -> None:
+        self.devices.pop(device_id, None)
+
+    def put_term(self, term: Term) -> None:
+        self.remove_term(term.id)
+        self.terms[term.id] = term
+        self._terms_of.add(term.device_id, term.id)
+
+    def remove_term(self, term_id: str) -> None:
+        old = self.terms.pop(term_id, None)
+        if old is not None:
+            self._terms_of.discard(old.device_id, term_id)
+
+    def put_item(self, item: Item) -> None:
+        self.items[item.id] = item
+
+    def remove_item(self, item_id: str) -> None:
+        self.items.pop(item_id, None)
+
+    def put_term_item(self, item: TermItem) -> None:
+        self.term_items[item.term_id, item.item_id] = item
+        self._items_of.add(item.term_id, item.item_id)
+        self._terms_with.add(item.item_id, item.term_id)
+
+    def remove_term_item(self, key: TermItemKey) -> None:
+        if self.term_items.pop(key, None) is not None:
+            self._items_of.discard(key[0], key[1])
+            self._terms_with.discard(key[1], key[0])
+
+    def put_formula(self, formula: Formula) -> None:
+        self.remove_formula(formula.id)
+        self.formulas[formula.id] = formula
+        for point in formula_points(formula):
+            self._formulas_with.add(point, formula.id)
+
+    def remove_formula(self, formula_id: str) -> None:
+        old = self.formulas.pop(formula_id, None)
+        if old is not None:
+            for point in formula_points(old):
+                self._formulas_with.discard(point, formula_id)
+
+
+def formula_points(formula: Formula) -> set[PointId]:
+    """Parameters and target of a formula."""
+    return {PointId(*ref.split(":")) for ref in formula.params.values()} | {formula.target}

@@ -1,0 +1,1 @@
+"""Protocol drivers. Nothing imports them by name: they are discovered."""

@@ -1,0 +1,318 @@
+"""What a protocol driver or a plugin imports. Everything here is stable; nothing else is.
+
+A protocol is one :class:`DeviceDriver` subclass, registered as an entry point in the group
+``pydatacoll.protocols`` or dropped as a file into a configured folder. Four methods are required: ``connect``,
+``close``, ``read`` and ``write``. The others have defaults and exist for speed (``plan`` and ``poll``), for
+devices that speak by themselves (``subscribe``) and for checks at configuration time (``check``, ``address``,
+``check_value``), which are pure and never touch the network.
+
+A plugin is one :class:`Plugin` subclass (entry-point group ``pydatacoll.plugins``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
+
+from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout, Invalid
+from pydatacoll.model import DataBatch, Device, DeviceBatch, PointId, Quality, Sample, Term, TermItem, Value
+from pydatacoll.model.registry import ModelView
+
+__all__ = [
+    "DataBatch",
+    "Device",
+    "DeviceBatch",
+    "DeviceDriver",
+    "DeviceError",
+    "DeviceOffline",
+    "DeviceRefused",
+    "DeviceTimeout",
+    "DriverContext",
+    "Invalid",
+    "Plugin",
+    "PluginContext",
+    "Point",
+    "PointGroup",
+    "PointId",
+    "Quality",
+    "Readings",
+    "Result",
+    "Sample",
+    "Sink",
+    "Term",
+    "TermItem",
+    "Value",
+    "WriteRequest",
+]
+
+
+class Point:
+    """One term item of a running device, with its term. Identity is by object; a changed point is a new one."""
+
+    __slots__ = ("base", "coefficient", "field", "id", "item", "term")
+
+    def __init__(self, term: Term, item: TermItem) -> None:
+        self.term = term
+        self.item = item
+        self.id = PointId(term.device_id, term.id, item.item_id)
+        self.field = f"{term.id}:{item.item_id}"
+        self.coefficient = item.coefficient
+        self.base = item.base_val
+
+    def __repr__(self) -> str:
+        return f"<Point {self.id}>"
+
+
+class PointGroup:
+    """Points that are always read together, with what the data path needs of them worked out once.
+
+    A driver makes a group when it plans, not when it reads: a group costs far more than a reading.
+    """
+
+    __slots__ = ("deadbands", "fields", "history", "last", "last_quality", "points", "scaling")
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.points = tuple(points)
+        self.fields = [point.field for point in points]
+        scaling = [(point.coefficient, point.base) for point in points]
+        self.scaling = None if all(pair == (1.0, 0.0) for pair in scaling) else scaling
+        deadbands = [point.item.deadband for point in points]
+        self.deadbands = None if all(band is None for band in deadbands) else deadbands
+        lengths = [point.item.history_length for point in points]
+        self.history = None if all(length is None for length in lengths) else lengths
+        self.last: Sequence[Value] | None = None
+        """Engineering values last passed on; kept by the data path."""
+        self.last_quality: int | list[int] = 0
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+class Readings(Struct, frozen=True, gc=False):
+    """What one read gave: a column of raw values for a group.
+
+    ``values`` are raw (before ``coefficient`` and ``base_val``), one per point of the group; ``time`` is epoch
+    seconds for all, or a list; ``quality`` a bit set of :class:`Quality` for all, or a list. A value of
+    ``None`` means that nothing was obtained: the last known value stays and takes the quality given.
+    """
+
+    group: PointGroup
+    values: Sequence[Value]
+    time: float | list[float]
+    quality: int | list[int] = 0
+
+
+class Sink(Protocol):
+    """Where a driver puts what it reads. Never blocks, never raises."""
+
+    def values(self, readings: Readings) -> None:
+        """Values read, good or bad."""
+
+    def failed(self, group: PointGroup, quality: int, time: float) -> None:
+        """Nothing was obtained for the group: its points keep their value and take ``quality``.
+
+        Only points that do not have this quality yet give a sample, so that a device that stays silent does
+        not fill the history.
+        """
+
+
+Result = Sample | DeviceError
+"""Of one point: its sample (raw value), or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """A value on its way to a device.
+
+    :ivar value: the raw value, already scaled back from the engineering value.
+    :ivar verify: read back and compare after writing.
+    :ivar mode: protocol-specific (``direct`` or ``select`` of IEC 104), ``None`` for the point's own default.
+    :ivar deadline: ``loop.time()`` after which the value must not be sent any more.
+    """
+
+    point: Point
+    value: Value
+    verify: bool = False
+    mode: str | None = None
+    deadline: float | None = None
+
+
+@dataclass(slots=True)
+class DriverContext:
+    """What the manager gives to a driver.
+
+    :ivar sink: where polled and spontaneous values go.
+    :ivar counters: per device, shown in its status and in ``/metrics``; a driver adds its own names.
+    :ivar wall: returns epoch seconds; replaced in tests.
+    """
+
+    sink: Sink
+    counters: Counter[str] = field(default_factory=Counter)
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logging.getLogger("pydatacoll.driver")
+    wall: Callable[[], float] = field(default_factory=lambda: __import__("time").time)
+
+
+class DeviceDriver(ABC):
+    """One device over one protocol. An instance lives as long as the device's configuration.
+
+    ``connect`` and ``close`` may be called many times in turn; ``configure`` at any moment. Errors: raise
+    :class:`DeviceOffline` when the link is gone (the manager closes, backs off and connects again), return or
+    raise another :class:`DeviceError` for what concerns single points. Never retry a write by yourself.
+    """
+
+    name: ClassVar[str]
+    """The ``protocol`` of a device."""
+    description: ClassVar[str] = ""
+    device_type: ClassVar[type[Device]] = Device
+    term_type: ClassVar[type[Term]] = Term
+    term_item_type: ClassVar[type[TermItem]] = TermItem
+    virtual: ClassVar[bool] = False
+    """A virtual device has no link; the manager does not run it."""
+
+    def __init__(self, device: Device, context: DriverContext) -> None:
+        self.device = device
+        self.context = context
+
+    # Configuration time: pure, called by the API and by the manager.
+
+    @classmethod
+    def check(cls, device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]:
+        """``(field, message)`` for everything wrong with a term item that its types do not express."""
+        return []
+
+    @classmethod
+    def address(cls, device: Device, term: Term, item: TermItem) -> Hashable | None:
+        """What must be unique among the points of one device; ``None`` for a point without an address."""
+        return item.protocol_code
+
+    @classmethod
+    def check_value(cls, device: Device, term: Term, item: TermItem, value: Value) -> Value:
+        """Engineering value -> the raw value to be written.
+
+        :raises Invalid: when the point's type cannot hold it exactly.
+        """
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if (item.coefficient, item.base_val) == (1.0, 0.0):
+                return value
+            return (value - item.base_val) / item.coefficient
+        return value
+
+    @classmethod
+    def interval(cls, device: Device, term: Term, item: TermItem) -> float | None:
+        """Poll interval of a point in seconds; 0 without pause; ``None`` never polled."""
+        own = getattr(item, "poll_interval", None)
+        interval: float | None = own if own is not None else getattr(device, "poll_interval", None)
+        return interval if item.protocol_code is not None else None
+
+    # Run time.
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Open the link, within the device's own time-out.
+
+        :raises DeviceOffline: when that fails.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the link; never raises, may be called twice."""
+
+    def configure(self, points: Sequence[Point]) -> None:  # noqa: B027 - optional hook
+        """Take the whole point list: before the first ``connect`` and after every change."""
+
+    def lanes(self, points: Sequence[Point]) -> Sequence[Sequence[Point]]:
+        """Split points of one interval into lanes that are polled independently of each other."""
+        return [points]
+
+    def plan(self, points: Sequence[Point]) -> Any:
+        """Prepare repeated reads of one lane; the result is passed to ``poll`` as it is."""
+        return PointGroup(points)
+
+    async def poll(self, plan: Any) -> None:
+        """Read a lane once and put the values into the sink."""
+        group: PointGroup = plan
+        results = await self.read(group.points)
+        now = self.context.wall()
+        samples = [r if isinstance(r, Sample) else Sample(now, None, Quality.INVALID) for r in results]
+        self.context.sink.values(
+            Readings(
+                group,
+                [sample.value for sample in samples],
+                [sample.time for sample in samples],
+                [sample.quality for sample in samples],
+            )
+        )
+
+    async def subscribe(self) -> None:
+        """Run as long as the link is up, putting spontaneous values into the sink.
+
+        :raises DeviceOffline: when the link is lost.
+        """
+        await asyncio.Event().wait()
+
+    @abstractmethod
+    async def read(self, points: Sequence[Point]) -> Sequence[Result]:
+        """Read now, from the device; one result per point, in order."""
+
+    @abstractmethod
+    async def write(self, requests: Sequence[WriteRequest]) -> Sequence[Result]:
+        """Write now, each at most once; one result per request, in order.
+
+        A sample means that the device confirmed; its value is the one written, or read back with ``verify``.
+        """
+
+    def status(self) -> dict[str, Any]:
+        """Protocol-specific details for the device's status; JSON types only."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What the host gives to a plugin.
+
+    :ivar model: the live model, for reading.
+    :ivar data_dir: a directory the plugin may write to.
+    """
+
+    model: ModelView
+    data_dir: Path
+    log: logging.Logger
+
+
+class NoConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """For plugins without settings."""
+
+
+class Plugin(ABC):
+    """A consumer of the data stream. Delivery is at least once, in order per partition.
+
+    Returning from ``handle`` acknowledges the batch; raising makes it come again, with growing pauses, and in
+    the end moves what keeps failing to the plugin's dead-letter stream.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+    config_type: ClassVar[type[Struct]] = NoConfig
+    """Type of the plugin's table in the settings file, ``[plugin.NAME]``."""
+
+    def __init__(self, config: Any, context: PluginContext) -> None:
+        self.config = config
+        self.context = context
+
+    async def start(self) -> None:  # noqa: B027 - optional hook
+        """Open what the plugin needs; raising is retried."""
+
+    async def stop(self) -> None:  # noqa: B027 - optional hook
+        """Flush and close."""
+
+    @abstractmethod
+    async def handle(self, batch: DataBatch) -> None:
+        """Take one batch."""

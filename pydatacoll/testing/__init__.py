@@ -1,0 +1,1 @@
+"""Shipped fakes, simulated devices and the conformance suite for drivers."""
