@@ -33,7 +33,6 @@ setup(
         "pydatacoll.plugins": [],
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Framework :: AsyncIO",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

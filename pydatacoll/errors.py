@@ -21,10 +21,12 @@ traceback, by the supervisor that owns the task.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 
-class FieldError(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FieldError:
     """One bad field of a request. ``index`` is the place in a batch (0 for a single object)."""
 
     index: int

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -156,8 +157,10 @@ class DriverContext:
 
     sink: Sink
     counters: Counter[str] = field(default_factory=Counter)
-    log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logging.getLogger("pydatacoll.driver")
-    wall: Callable[[], float] = field(default_factory=lambda: __import__("time").time)
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger] = field(
+        default_factory=lambda: logging.getLogger("pydatacoll.driver")
+    )
+    wall: Callable[[], float] = time.time
 
 
 class DeviceDriver(ABC):
