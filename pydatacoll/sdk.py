@@ -72,10 +72,24 @@ class Point:
         return f"<Point {self.id}>"
 
 
+def _factors(coefficient: float) -> tuple[float, float]:
+    """``(multiplier, divisor)``: a coefficient of 0.1 divides by 10, so that 2301 gives 230.1 and no noise."""
+    divisor = round(1 / coefficient) if abs(coefficient) <= 1 else 0
+    if divisor and abs(divisor * coefficient - 1) < 1e-12:
+        return 1, divisor
+    return coefficient, 1
+
+
 class PointGroup:
     """Points that are always read together, with what the data path needs of them worked out once.
 
     A driver makes a group when it plans, not when it reads: a group costs far more than a reading.
+
+    :ivar fields: ``term_id:item_id`` of each point.
+    :ivar scaling: ``(index, multiplier, divisor, base)`` of the points that are scaled.
+    :ivar deadbands: one per point, or ``None`` when no point has one.
+    :ivar history: history length per point, or ``None`` when all take the default.
+    :ivar last: engineering values last passed on, and ``last_quality`` their quality; kept by the data path.
     """
 
     __slots__ = ("deadbands", "fields", "history", "last", "last_quality", "points", "scaling")
@@ -83,14 +97,16 @@ class PointGroup:
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = tuple(points)
         self.fields = [point.field for point in points]
-        scaling = [(point.coefficient, point.base) for point in points]
-        self.scaling = None if all(pair == (1.0, 0.0) for pair in scaling) else scaling
+        self.scaling = [
+            (i, *_factors(point.coefficient), point.base)
+            for i, point in enumerate(self.points)
+            if (point.coefficient, point.base) != (1.0, 0.0)
+        ]
         deadbands = [point.item.deadband for point in points]
         self.deadbands = None if all(band is None for band in deadbands) else deadbands
         lengths = [point.item.history_length for point in points]
         self.history = None if all(length is None for length in lengths) else lengths
-        self.last: Sequence[Value] | None = None
-        """Engineering values last passed on; kept by the data path."""
+        self.last: list[Value] | None = None
         self.last_quality: int | list[int] = 0
 
     def __len__(self) -> int:

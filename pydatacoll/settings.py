@@ -67,7 +67,7 @@ class ManagerSettings(_Table, frozen=True, kw_only=True):
     """``[manager]``: the device manager."""
 
     partitions: Annotated[Positive, Meta(description="written to Redis at first start, then fixed", le=1024)] = 16
-    lease: Annotated[Seconds, Meta(description="a dead manager's devices move after this time, seconds")] = 9.0
+    lease: Annotated[Seconds, Meta(description="a dead manager's devices move after this time, seconds")] = 6.0
     buffer: Annotated[Positive, Meta(description="samples kept while Redis is away; oldest dropped, counted")] = (
         200_000
     )

@@ -1,0 +1,174 @@
+"""Connections to Redis, and the translation of its failures.
+
+redis-py's defaults are wrong for us (see ``docs/decisions``): ten retries duplicate writes, a socket time-out
+breaks blocking reads, the pool raises when it is empty. All settings of connections stand in this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+from redis import exceptions as redis_errors
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from pydatacoll.errors import StoreError, StoreRefused, StoreUnavailable
+from pydatacoll.store import keys
+
+Arg = str | bytes | int | float
+
+TIMEOUT = 5.0
+"""Seconds without an answer after which the store counts as away."""
+
+_REFUSALS = (
+    redis_errors.OutOfMemoryError,
+    redis_errors.ReadOnlyError,
+    redis_errors.NoPermissionError,
+    redis_errors.AuthenticationError,
+)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what redis-py raises into :class:`StoreUnavailable` or :class:`StoreRefused`.
+
+    :raises StoreUnavailable: no connection, no answer in time, or the server is still loading its data.
+    :raises StoreRefused: the server answers but will not: out of memory, disk full, read only, no permission.
+    """
+    try:
+        yield
+    except _REFUSALS as error:
+        raise StoreRefused(f"the store refuses: {error}") from error
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, TimeoutError) as error:
+        # also BusyLoadingError, a subclass of ConnectionError
+        raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+    except redis_errors.ResponseError as error:
+        text = str(error)
+        if text.startswith(("MISCONF", "OOM", "READONLY", "NOPERM", "NOAUTH")) or "OOM" in text:
+            raise StoreRefused(f"the store refuses: {text}") from error
+        if text.startswith(("LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")):
+            raise StoreUnavailable(f"the store is not ready: {text}") from error
+        raise
+
+
+class Store:
+    """One Redis: clients, number of partitions, function libraries.
+
+    :ivar redis: text client for short commands; waits for a free connection, never retries.
+    :ivar binary: the same for binary replies.
+    :ivar partitions: number of partitions in force.
+    """
+
+    def __init__(self, url: str, partitions: int = keys.PARTITIONS) -> None:
+        self.url = url
+        self.partitions = partitions
+        self.redis: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool, decode_responses=True))
+        self.binary: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool))
+        self._dedicated: list[Redis] = []
+
+    def _pool(self, pool_class: type[ConnectionPool], **options: Any) -> ConnectionPool:
+        defaults: dict[str, Any] = {
+            "protocol": 3,
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": TIMEOUT,
+            "socket_connect_timeout": TIMEOUT,
+            "max_connections": 32,
+        }
+        if pool_class is BlockingConnectionPool:
+            defaults["timeout"] = TIMEOUT
+        return pool_class.from_url(self.url, **(defaults | options))
+
+    @classmethod
+    async def open(cls, url: str, partitions: int = keys.PARTITIONS) -> Store:
+        """Connect and settle the number of partitions.
+
+        :raises StoreUnavailable: when the server cannot be reached now; see :meth:`settle` to do it later.
+        """
+        store = cls(url, partitions)
+        try:
+            await store.settle()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def settle(self) -> None:
+        """Load the function libraries and agree on the number of partitions: the first one to come sets it."""
+        with store_errors():
+            await self.redis.set(keys.PARTITION_COUNT, self.partitions, nx=True)
+            self.partitions = int(await self.redis.get(keys.PARTITION_COUNT) or self.partitions)
+            await self.load_functions()
+
+    async def load_functions(self) -> None:
+        """Load every ``*.lua`` of this package, replacing older versions."""
+        for source in sorted(files("pydatacoll.store").iterdir(), key=lambda file: file.name):
+            if source.name.endswith(".lua"):
+                await self.redis.function_load(source.read_text(), replace=True)
+
+    def dedicated(self, *, binary: bool = False) -> Redis:
+        """A client with one connection of its own, without time-out: for blocking reads and for writers."""
+        pool = self._pool(ConnectionPool, max_connections=1, socket_timeout=None, decode_responses=not binary)
+        client = Redis(connection_pool=pool)
+        self._dedicated.append(client)
+        return client
+
+    def connection(self) -> Connection:
+        """A bare binary connection for the write path, not yet connected; the caller closes it."""
+        pool = self._pool(ConnectionPool, socket_timeout=None)
+        return pool.make_connection()
+
+    async def release(self, client: Redis) -> None:
+        """Close a client made by :meth:`dedicated`."""
+        if client in self._dedicated:
+            self._dedicated.remove(client)
+        await client.aclose()
+        await client.connection_pool.disconnect()
+
+    async def fcall(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Call a function of our libraries; binary replies. A missing library (new server, FLUSH) is loaded.
+
+        :raises StoreError: when the store is away or refuses.
+        """
+        with store_errors():
+            try:
+                return await self.binary.fcall(name, len(names), *names, *args)
+            except redis_errors.ResponseError as error:
+                if "Function not found" not in str(error):
+                    raise
+            await self.load_functions()
+            return await self.binary.fcall(name, len(names), *names, *args)
+
+    async def problems(self) -> list[str]:
+        """What is unsafe about the server's configuration, with the remedy; empty when it is fit.
+
+        :raises StoreError: when it cannot be asked, or is older than 7.0.
+        """
+        with store_errors():
+            info = await self.redis.info()
+            version = str(info.get("valkey_version") or info.get("redis_version") or "0")
+            if int(version.partition(".")[0]) < 7:
+                raise StoreError(f"the store is version {version}; 7.0 or later is needed (functions)")
+            found = []
+            policy = str(info.get("maxmemory_policy", "noeviction"))
+            if policy != "noeviction":
+                found.append(
+                    f"maxmemory-policy is {policy}: the server may silently evict the model; set it to noeviction"
+                )
+            if not int(info.get("aof_enabled", 0)):
+                found.append("appendonly is off: a crash of the server loses data; set appendonly yes")
+            return found
+
+    async def ping(self) -> None:
+        """:raises StoreError: when the store is not usable now."""
+        with store_errors():
+            await self.redis.ping()
+
+    async def close(self) -> None:
+        for client in [*self._dedicated, self.redis, self.binary]:
+            await client.aclose()
+            await client.connection_pool.disconnect()
+        self._dedicated.clear()

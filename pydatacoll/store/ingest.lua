@@ -1,0 +1,148 @@
+#!lua name=pydatacoll_ingest
+
+-- The write path. One call stores one batch of one partition: latest hash, history lists, data stream.
+-- Scripts do not roll back, so everything that can be refused is refused before the first write.
+
+local function sum_of(entries)
+  local samples = 0
+  for e = 1, #entries do
+    local fields = entries[e][2]
+    for f = 1, #fields, 2 do
+      if fields[f] == 'n' then
+        samples = samples + tonumber(fields[f + 1])
+      end
+    end
+  end
+  return samples
+end
+
+-- Remove the given oldest entries of a stream, counting per group the samples it had not acknowledged.
+-- Returns { group, samples, ... }
+local function remove_counted(stream, dropped, entries)
+  local final = entries[#entries][1]
+  local report = {}
+  for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = {}
+    for i = 1, #row, 2 do
+      group[row[i]] = row[i + 1]
+    end
+    local unread = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], final)
+    local lost = sum_of(unread)
+    local pending = redis.call('XPENDING', stream, group['name'], '-', final, 10000)
+    for p = 1, #pending do
+      lost = lost + sum_of(redis.call('XRANGE', stream, pending[p][1], pending[p][1]))
+      redis.call('XACK', stream, group['name'], pending[p][1])
+    end
+    if #unread > 0 then
+      redis.call('XGROUP', 'SETID', stream, group['name'], final)
+    end
+    if lost > 0 then
+      redis.call('HINCRBY', dropped, group['name'], lost)
+      table.insert(report, group['name'])
+      table.insert(report, lost)
+    end
+  end
+  local keep = redis.call('XRANGE', stream, '(' .. final, '+', 'COUNT', 1)
+  if #keep > 0 then
+    redis.call('XTRIM', stream, 'MINID', '=', keep[1][1])
+  else
+    redis.call('XTRIM', stream, 'MAXLEN', '=', 0)
+  end
+  return report
+end
+
+-- KEYS[1] the partition's stream (its hash tag places the call)
+-- ARGV[1] prefix part: the hash tag, "{p3}"
+-- ARGV[2] writer id; ARGV[3] sequence number of the batch, growing
+-- ARGV[4] owner to check against the lease, or "" for writers that need none (plugins)
+-- ARGV[5] most entries the stream may hold; what is removed for that is counted in HS:DROPPED
+-- ARGV[6] number of samples
+-- ARGV[7] the stream's payload, opaque here
+-- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths } }, ... }
+-- Reply: { status, listeners }; status 1 stored, 0 repeated batch ignored, -1 not the owner
+local function ingest(names, argv)
+  local tag = argv[1]
+  local writer = 'WRITER:' .. tag .. ':' .. argv[2]
+  if argv[4] ~= '' and redis.call('GET', 'LEASE:' .. tag) ~= argv[4] then
+    return { -1, 0 }
+  end
+  local last = redis.call('GET', writer)
+  if last and tonumber(last) >= tonumber(argv[3]) then
+    return { 0, 0 }
+  end
+  local devices = cmsgpack.unpack(argv[8])
+  redis.call('SET', writer, argv[3], 'EX', 86400)
+  local listeners = redis.call('PUBSUB', 'NUMPAT')
+  for d = 1, #devices do
+    local device = devices[d][1]
+    local flat = devices[d][2]
+    local lengths = devices[d][3]
+    local count = #flat
+    local latest = 'HS:LATEST:' .. tag .. ':' .. device
+    for first = 1, count, 2000 do
+      redis.call('HSET', latest, unpack(flat, first, math.min(first + 1999, count)))
+    end
+    local prefix = 'LST:DATA:' .. tag .. ':' .. device .. ':'
+    if type(lengths) == 'number' then
+      if lengths > 0 then
+        local slack = lengths + 16
+        for i = 1, count, 2 do
+          local list = prefix .. flat[i]
+          if redis.call('RPUSH', list, flat[i + 1]) > slack then
+            redis.call('LTRIM', list, -lengths, -1)
+          end
+        end
+      end
+    else
+      for i = 1, count, 2 do
+        local length = lengths[(i + 1) / 2]
+        if length > 0 then
+          local list = prefix .. flat[i]
+          if redis.call('RPUSH', list, flat[i + 1]) > length + 16 then
+            redis.call('LTRIM', list, -length, -1)
+          end
+        end
+      end
+    end
+    redis.call('SADD', 'SET:DATA_DEVICE:' .. tag, device)
+    if listeners == 0 then
+      listeners = #redis.call('PUBSUB', 'CHANNELS', 'CHANNEL:DEVICE_DATA:' .. device .. ':*')
+    end
+  end
+  redis.call('XADD', names[1], '*', 'b', argv[7], 'n', argv[6])
+  if redis.call('XLEN', names[1]) > tonumber(argv[5]) then
+    remove_counted(names[1], 'HS:DROPPED:' .. tag, redis.call('XRANGE', names[1], '-', '+', 'COUNT', 20))
+  end
+  return { 1, listeners }
+end
+
+-- Take, renew or give back the lease of a partition.
+-- KEYS[1] the lease; ARGV[1] manager; ARGV[2] milliseconds, 0 gives it back
+-- Reply: 1 ours, 0 somebody else's
+local function lease(names, argv)
+  local owner = redis.call('GET', names[1])
+  if owner and owner ~= argv[1] then
+    return 0
+  end
+  if argv[2] == '0' then
+    redis.call('DEL', names[1])
+    return 0
+  end
+  redis.call('SET', names[1], argv[1], 'PX', argv[2])
+  return 1
+end
+
+-- Trim a stream up to an id, a bounded number of entries a call.
+-- KEYS[1] stream, KEYS[2] hash of dropped samples; ARGV[1] first id to keep; ARGV[2] entries at most
+-- Reply: { entries removed, { group, samples dropped, ... } }
+local function trim(names, argv)
+  local entries = redis.call('XRANGE', names[1], '-', '(' .. argv[1], 'COUNT', argv[2])
+  if #entries == 0 then
+    return { 0, {} }
+  end
+  return { #entries, remove_counted(names[1], names[2], entries) }
+end
+
+redis.register_function('ingest', ingest)
+redis.register_function('lease', lease)
+redis.register_function('trim_stream', trim)
