@@ -119,7 +119,8 @@ class Store:
     def connection(self) -> Connection:
         """A bare binary connection for the write path, not yet connected; the caller closes it."""
         pool = self._pool(ConnectionPool, socket_timeout=None)
-        return pool.make_connection()
+        connection: Connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
 
     async def release(self, client: Redis) -> None:
         """Close a client made by :meth:`dedicated`."""

@@ -116,22 +116,6 @@ local function ingest(names, argv)
   return { 1, listeners }
 end
 
--- Take, renew or give back the lease of a partition.
--- KEYS[1] the lease; ARGV[1] manager; ARGV[2] milliseconds, 0 gives it back
--- Reply: 1 ours, 0 somebody else's
-local function lease(names, argv)
-  local owner = redis.call('GET', names[1])
-  if owner and owner ~= argv[1] then
-    return 0
-  end
-  if argv[2] == '0' then
-    redis.call('DEL', names[1])
-    return 0
-  end
-  redis.call('SET', names[1], argv[1], 'PX', argv[2])
-  return 1
-end
-
 -- Trim a stream up to an id, a bounded number of entries a call.
 -- KEYS[1] stream, KEYS[2] hash of dropped samples; ARGV[1] first id to keep; ARGV[2] entries at most
 -- Reply: { entries removed, { group, samples dropped, ... } }
@@ -144,5 +128,4 @@ local function trim(names, argv)
 end
 
 redis.register_function('ingest', ingest)
-redis.register_function('lease', lease)
 redis.register_function('trim_stream', trim)

@@ -26,7 +26,7 @@ from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
 from pydatacoll.model import DeviceBatch, PointId, Sample, Value, sample_to_wire
 from pydatacoll.store import keys
-from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.client import TIMEOUT, Store, store_errors
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Packet:
 
     __slots__ = ("account", "device_id", "fields", "lengths", "partition", "qualities", "times", "values")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made millions of times; positional is faster
         self,
         partition: int,
         device_id: str,
@@ -225,7 +225,7 @@ class Writer:
             connection = self._store.connection()
             try:
                 with store_errors():
-                    await connection.connect()
+                    await connection.connect()  # type: ignore[no-untyped-call]
                     await self._session(connection)
             except (StoreUnavailable, StoreRefused) as error:
                 if self.error is None:
@@ -242,6 +242,8 @@ class Writer:
         self._slots = asyncio.Semaphore(WINDOW)
         self._rounds = asyncio.Queue()
         if self._flight:
+            # a refused call has got a new number: in the order of numbers nothing is taken for a repetition
+            self._flight = deque(sorted(self._flight, key=lambda call: call.sequence))
             await self._send(connection, list(self._flight))
         try:
             async with asyncio.TaskGroup() as group:
@@ -263,12 +265,15 @@ class Writer:
 
     async def _send(self, connection: Connection, calls: list[_Call]) -> None:
         """Repeat calls whose answer was lost, and take their answers, before anything new."""
-        await self._write(connection, calls)
-        await self._receive(connection, calls)
+        async with asyncio.timeout(2 * TIMEOUT):
+            await self._write(connection, calls)
+            await self._receive(connection, calls)
 
     async def _receiver(self, connection: Connection) -> None:
         while True:
-            await self._receive(connection, await self._rounds.get())
+            calls = await self._rounds.get()
+            async with asyncio.timeout(2 * TIMEOUT):
+                await self._receive(connection, calls)
             self._slots.release()
 
     async def _write(self, connection: Connection, calls: list[_Call]) -> None:
@@ -336,7 +341,7 @@ class Writer:
             except ResponseError as failure:
                 try:
                     with store_errors():
-                        raise failure
+                        raise
                 except (StoreRefused, StoreUnavailable) as known:
                     # checked before the function runs, so nothing of this call was stored
                     error = known

@@ -1,0 +1,40 @@
+"""The audit trail: who changed or controlled what, before, after, result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from pydatacoll.model import time_to_wire
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store, store_errors
+
+MAX_ENTRIES = 100_000
+"""About; the oldest are trimmed."""
+
+
+def audit_fields(entry: dict[str, Any]) -> dict[str, str | bytes]:
+    """The stream fields of an entry: ``time`` and whatever is given, as JSON in ``entry``."""
+    return {"entry": msgspec.json.encode({"time": time_to_wire(time.time()), **entry})}
+
+
+class Audit:
+    """Appends to ``STREAM:AUDIT``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write(self, entry: dict[str, Any]) -> None:
+        """Append one entry.
+
+        :raises StoreError: when it cannot be written; what is audited must not happen then.
+        """
+        with store_errors():
+            await self._store.redis.xadd(
+                keys.AUDIT,
+                audit_fields(entry),  # type: ignore[arg-type]
+                maxlen=MAX_ENTRIES,
+                approximate=True,
+            )

@@ -1,0 +1,103 @@
+"""What travels between API server and manager for a call or a control."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from pydatacoll.errors import PyDataCollError
+from pydatacoll.model import PointId, Sample, Value, quality_from_wire, sample_to_wire, time_from_wire
+
+Kind = Literal["call", "ctrl"]
+
+
+class CommandRequest(msgspec.Struct, frozen=True):
+    """One point to be read or written, as the API has checked it.
+
+    :ivar expires_in: seconds after which the command must not be started any more.
+    """
+
+    point: PointId
+    value: Value = None
+    mode: str | None = None
+    verify: bool = False
+    expires_in: float | None = None
+    reason: str | None = None
+    idempotency_key: str | None = None
+    user: str = ""
+    source: str = ""
+
+
+class CommandReply(msgspec.Struct, frozen=True):
+    """What became of it. ``status`` is an HTTP status; ``sample`` is there for 200."""
+
+    status: int
+    sample: Sample | None = None
+    command_id: str = ""
+    title: str = ""
+    detail: str = ""
+
+    @classmethod
+    def failed(cls, error: PyDataCollError, command_id: str = "") -> CommandReply:
+        return cls(error.status, None, command_id, error.title, str(error))
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One point of a message."""
+
+    term_id: str
+    item_id: str
+    value: Value = None
+    mode: str | None = None
+    verify: bool = False
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A request on ``CHANNEL:DEVICE_CALL`` or ``CHANNEL:DEVICE_CTRL``: points of one device, run together."""
+
+    id: str
+    device_id: str
+    parts: list[Part]
+    reply_to: str = ""
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of one part: a sample on the wire, or why there is none."""
+
+    status: int
+    time: str = ""
+    value: Value = None
+    quality: str | list[str] = "good"
+    title: str = ""
+    detail: str = ""
+
+    @classmethod
+    def of(cls, reply: CommandReply) -> Result:
+        if reply.sample is None:
+            return cls(reply.status, title=reply.title, detail=reply.detail)
+        wire: dict[str, Any] = sample_to_wire(PointId("", "", ""), reply.sample)
+        return cls(reply.status, wire["time"], wire["value"], wire["quality"])
+
+    def reply(self, command_id: str) -> CommandReply:
+        if self.status != 200:
+            return CommandReply(self.status, None, command_id, self.title, self.detail)
+        sample = Sample(time_from_wire(self.time), self.value, quality_from_wire(self.quality))
+        return CommandReply(200, sample, command_id)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to a message, on its ``reply_to`` channel and in ``COMMAND:{id}``."""
+
+    id: str
+    results: list[Result]
+
+
+def part_id(message_id: str, index: int, count: int) -> str:
+    """``command_id`` of one part of a message."""
+    return message_id if count == 1 else f"{message_id}.{index}"
+
+
+encode = msgspec.json.encode
+decode_message = msgspec.json.Decoder(Message).decode
+decode_reply = msgspec.json.Decoder(Reply).decode

@@ -1,0 +1,153 @@
+"""The manager's side of calls and controls: hear, claim, hand over, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from redis.exceptions import RedisError
+
+from pydatacoll.errors import PyDataCollError
+from pydatacoll.model import PointId, sample_to_wire
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.command_messages import (
+    CommandReply,
+    Kind,
+    Message,
+    Part,
+    Reply,
+    Result,
+    decode_message,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Kind, str, list[Part], float], Awaitable[list[CommandReply]]]
+"""``(kind, device_id, parts, seconds left) -> one reply per part``; must not raise."""
+
+REMEMBER = 3600
+"""Seconds a taken command and its result are remembered."""
+OUTSIDE_EXPIRY = 10.0
+"""Seconds for a message that another program published without an id."""
+
+
+class _Flat(msgspec.Struct, frozen=True):
+    """A message of another program, as PyDataColl's users know it: one point, no id, no reply channel."""
+
+    device_id: str
+    term_id: str
+    item_id: str
+    value: bool | int | float | str | None = None
+
+
+_decode_flat = msgspec.json.Decoder(_Flat, strict=False).decode
+
+
+class CommandServer:
+    """Hears all commands, executes those for which ``owns(device_id)`` is true."""
+
+    def __init__(self, store: Store, owns: Callable[[str], bool], handler: Handler) -> None:
+        self._store = store
+        self._owns = owns
+        self._handler = handler
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.listening = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until cancelled; subscribes again when the store was away. Commands under way are finished."""
+        try:
+            while True:
+                client = self._store.dedicated(binary=True)
+                try:
+                    async with client.pubsub() as pubsub:
+                        await self._listen(pubsub)
+                except (RedisError, OSError) as error:
+                    log.debug("the command channel is interrupted: %s", error)
+                finally:
+                    self.listening.clear()
+                    with contextlib.suppress(RedisError, OSError):
+                        await self._store.release(client)
+                await asyncio.sleep(0.1)
+        finally:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=2.0)
+
+    async def _listen(self, pubsub: object) -> None:
+        await pubsub.subscribe(keys.CALL, keys.CTRL)  # type: ignore[attr-defined]
+        while True:
+            message = await pubsub.get_message(timeout=None)  # type: ignore[attr-defined]
+            if message is None:
+                continue
+            if message["type"] == "subscribe":
+                self.listening.set()
+            elif message["type"] == "message":
+                kind: Kind = "ctrl" if message["channel"] == keys.CTRL.encode() else "call"
+                self._take(kind, message["data"])
+
+    def _take(self, kind: Kind, data: bytes) -> None:
+        outside = False
+        try:
+            message = decode_message(data)
+        except msgspec.DecodeError:
+            try:
+                flat = _decode_flat(data)
+            except msgspec.DecodeError as error:
+                log.warning("a message on the %s channel is not readable: %s", kind, error)
+                return
+            outside = True
+            part = Part(flat.term_id, flat.item_id, flat.value)
+            message = Message(secrets.token_hex(12), flat.device_id, [part])
+        if self._owns(message.device_id):
+            task = asyncio.get_running_loop().create_task(self._run(kind, message, outside))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, kind: Kind, message: Message, outside: bool) -> None:
+        try:
+            left = OUTSIDE_EXPIRY
+            if not outside:
+                name = keys.command(message.id)
+                milliseconds = await self._store.fcall("command_claim", [name], [REMEMBER])
+                if milliseconds < 0:
+                    log.info("%s %s is not executed: expired or taken", kind, message.id)
+                    return
+                left = milliseconds / 1000
+            replies = await self._handler(kind, message.device_id, message.parts, left)
+            await self._reply(kind, message, replies)
+        except PyDataCollError as error:
+            log.warning("%s %s: %s", kind, message.id, error)
+
+    async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
+        reply = encode(Reply(message.id, [Result.of(reply) for reply in replies]))
+        channel = keys.ctrl_result_channel if kind == "ctrl" else keys.call_result_channel
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            pipeline.set(keys.command(message.id), reply, ex=REMEMBER)
+            if message.reply_to:
+                pipeline.publish(message.reply_to, reply)
+            for part, one in zip(message.parts, replies, strict=True):
+                point = PointId(message.device_id, part.term_id, part.item_id)
+                pipeline.publish(channel(str(point)), _result_json(point, one, message.id))
+            await pipeline.execute()
+
+
+def _result_json(point: PointId, reply: CommandReply, message_id: str) -> bytes:
+    if reply.sample is not None:
+        return encode({**sample_to_wire(point, reply.sample), "command_id": message_id, "status": 200})
+    return encode(
+        {
+            "device_id": point.device_id,
+            "term_id": point.term_id,
+            "item_id": point.item_id,
+            "command_id": message_id,
+            "status": reply.status,
+            "title": reply.title,
+            "detail": reply.detail,
+        }
+    )

@@ -1,0 +1,204 @@
+"""What managers say about their devices: link state at once, counters every few seconds.
+
+Both live in one hash per partition, so that the state of a thousand devices is sixteen commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store, store_errors
+
+log = logging.getLogger(__name__)
+
+CONNECTED = "connected"
+CONNECTING = "connecting"
+BACKOFF = "backoff"
+DISABLED = "disabled"
+VIRTUAL = "virtual"
+UNSUPPORTED = "unsupported"
+NO_MANAGER = "no_manager"
+
+
+class Link(msgspec.Struct, frozen=True):
+    """State of the way to a device.
+
+    :ivar state: ``connected``, ``connecting``, ``backoff`` (waiting to connect again), ``disabled``,
+        ``virtual``, ``unsupported`` (no driver) or ``no_manager`` (nobody runs the device now).
+    :ivar since: epoch seconds of the last change.
+    :ivar last_error: why the link was lost or could not be made, kept until it is up again.
+    """
+
+    state: str
+    since: float | None = None
+    last_error: str | None = None
+
+
+_UNKNOWN = Link(NO_MANAGER)
+_decode_link = msgspec.json.Decoder(Link).decode
+
+
+class StatusReader:
+    """For the API. Lookups of the same moment share one round trip."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[str, list[asyncio.Future[Link]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def links(self, device_ids: Sequence[str]) -> list[Link]:
+        """The link of each device.
+
+        :raises StoreError: when the store is away.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._waiting and device_ids:
+            loop.call_soon(self._start)
+        futures = []
+        for device_id in device_ids:
+            future: asyncio.Future[Link] = loop.create_future()
+            self._waiting.setdefault(device_id, []).append(future)
+            futures.append(future)
+        if len(futures) == 1:
+            return [await futures[0]]
+        return await asyncio.gather(*futures)
+
+    def _start(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        task = asyncio.get_running_loop().create_task(self._fetch(waiting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch(self, waiting: dict[str, list[asyncio.Future[Link]]]) -> None:
+        try:
+            links = await self._read(waiting)
+        except Exception as error:  # noqa: BLE001 - handed to the callers
+            for futures in waiting.values():
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(error)
+            return
+        for device_id, futures in waiting.items():
+            for future in futures:
+                if not future.done():
+                    future.set_result(links.get(device_id, _UNKNOWN))
+
+    async def _read(self, device_ids: Iterable[str]) -> dict[str, Link]:
+        by_partition: dict[int, list[str]] = {}
+        for device_id in device_ids:
+            by_partition.setdefault(keys.partition_of(device_id, self._store.partitions), []).append(device_id)
+        links: dict[str, Link] = {}
+        partitions = list(by_partition)
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            for partition in partitions:
+                pipeline.exists(keys.lease(partition))
+                pipeline.hmget(keys.link(partition), by_partition[partition])
+            replies = await pipeline.execute()
+        for n, partition in enumerate(partitions):
+            leased, texts = replies[2 * n], replies[2 * n + 1]
+            for device_id, text in zip(by_partition[partition], texts, strict=True):
+                link = _decode_link(text) if text else _UNKNOWN
+                if not leased:
+                    link = Link(NO_MANAGER, link.since, link.last_error)
+                links[device_id] = link
+        return links
+
+    async def device(self, device_id: str) -> dict[str, Any]:
+        """Everything known about one device: link, owner, accounting, counters, protocol details."""
+        partition = keys.partition_of(device_id, self._store.partitions)
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            pipeline.get(keys.lease(partition))
+            pipeline.hget(keys.status(partition), device_id)
+            owner, text = await pipeline.execute()
+        detail: dict[str, Any] = msgspec.json.decode(text) if text else {}
+        return {"partition": partition, "manager": owner, **detail}
+
+    async def all_devices(self) -> dict[str, dict[str, Any]]:
+        """Last reported detail of every device, for ``/metrics``."""
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            for partition in range(self._store.partitions):
+                pipeline.hgetall(keys.status(partition))
+            replies = await pipeline.execute()
+        return {device_id: msgspec.json.decode(text) for reply in replies for device_id, text in reply.items()}
+
+    async def managers_missing(self) -> list[int]:
+        """Partitions that no manager owns now."""
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            for partition in range(self._store.partitions):
+                pipeline.exists(keys.lease(partition))
+            found = await pipeline.execute()
+        return [partition for partition, present in enumerate(found) if not present]
+
+
+class StatusWriter:
+    """For a manager: collects changes and writes them in few commands."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._links: dict[str, Link] = {}
+        self._details: dict[str, Mapping[str, Any]] = {}
+        self._wake = asyncio.Event()
+
+    def link(self, device_id: str, link: Link) -> None:
+        """Take a changed link; the last one wins."""
+        self._links[device_id] = link
+        self._wake.set()
+
+    def detail(self, device_id: str, detail: Mapping[str, Any]) -> None:
+        """Take a device's counters; written with the next round."""
+        self._details[device_id] = detail
+        self._wake.set()
+
+    def forget(self, device_id: str) -> None:
+        self._links.pop(device_id, None)
+        self._details.pop(device_id, None)
+
+    async def run(self) -> None:
+        """Write until cancelled; while the store is away the newest state is kept and written later."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - status must never stop collection
+                log.debug("status not written: %s", error)
+                await asyncio.sleep(0.5)
+                self._wake.set()
+
+    async def flush(self) -> None:
+        """Write what is waiting.
+
+        :raises StoreError: when the store is away; nothing is lost then.
+        """
+        links, self._links = self._links, {}
+        details, self._details = self._details, {}
+        encode = msgspec.json.encode
+        mapping: dict[str, dict[str | bytes | int | float, str | bytes | int | float]] = {}
+        for device_id, link in links.items():
+            name = keys.link(keys.partition_of(device_id, self._store.partitions))
+            mapping.setdefault(name, {})[device_id] = encode(link)
+        for device_id, detail in details.items():
+            name = keys.status(keys.partition_of(device_id, self._store.partitions))
+            mapping.setdefault(name, {})[device_id] = encode(detail)
+        if not mapping:
+            return
+        try:
+            with store_errors():
+                pipeline = self._store.redis.pipeline(transaction=False)
+                for name, fields in mapping.items():
+                    pipeline.hset(name, mapping=fields)  # type: ignore[arg-type]
+                await pipeline.execute()
+        except BaseException:
+            self._links = links | self._links
+            self._details = details | self._details
+            raise
