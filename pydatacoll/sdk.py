@@ -55,10 +55,18 @@ __all__ = [
 ]
 
 
+def _factors(coefficient: float) -> tuple[float, float]:
+    """``(multiplier, divisor)``: a coefficient of 0.1 divides by 10, so that 2301 gives 230.1 and no noise."""
+    divisor = round(1 / coefficient) if abs(coefficient) <= 1 else 0
+    if divisor and abs(divisor * coefficient - 1) < 1e-12:
+        return 1, divisor
+    return coefficient, 1
+
+
 class Point:
     """One term item of a running device, with its term. Identity is by object; a changed point is a new one."""
 
-    __slots__ = ("base", "coefficient", "field", "id", "item", "term")
+    __slots__ = ("base", "coefficient", "divisor", "field", "id", "item", "multiplier", "term")
 
     def __init__(self, term: Term, item: TermItem) -> None:
         self.term = term
@@ -67,17 +75,16 @@ class Point:
         self.field = f"{term.id}:{item.item_id}"
         self.coefficient = item.coefficient
         self.base = item.base_val
+        self.multiplier, self.divisor = _factors(item.coefficient)
+
+    def engineering(self, raw: Value) -> Value:
+        """Raw value -> engineering value; texts, booleans and ``None`` stay as they are."""
+        if (self.coefficient, self.base) == (1.0, 0.0) or isinstance(raw, (bool, str)) or raw is None:
+            return raw
+        return raw * self.multiplier / self.divisor + self.base
 
     def __repr__(self) -> str:
         return f"<Point {self.id}>"
-
-
-def _factors(coefficient: float) -> tuple[float, float]:
-    """``(multiplier, divisor)``: a coefficient of 0.1 divides by 10, so that 2301 gives 230.1 and no noise."""
-    divisor = round(1 / coefficient) if abs(coefficient) <= 1 else 0
-    if divisor and abs(divisor * coefficient - 1) < 1e-12:
-        return 1, divisor
-    return coefficient, 1
 
 
 class PointGroup:
@@ -98,7 +105,7 @@ class PointGroup:
         self.points = tuple(points)
         self.fields = [point.field for point in points]
         self.scaling = [
-            (i, *_factors(point.coefficient), point.base)
+            (i, point.multiplier, point.divisor, point.base)
             for i, point in enumerate(self.points)
             if (point.coefficient, point.base) != (1.0, 0.0)
         ]

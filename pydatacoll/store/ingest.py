@@ -150,6 +150,7 @@ class Writer:
         self._room.set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._settled_once = asyncio.Event()
         self._slots = asyncio.Semaphore(WINDOW)
         self._rounds: asyncio.Queue[list[_Call]] = asyncio.Queue()
         self.high_water = 8 * self._batch
@@ -190,6 +191,13 @@ class Writer:
     async def flush(self) -> None:
         """Wait until everything put so far is stored, or has been dropped."""
         await self._idle.wait()
+
+    async def barrier(self) -> None:
+        """Wait until the calls that are under way now have an answer."""
+        last = self._sequence
+        while self._flight and min(call.sequence for call in self._flight) <= last:
+            self._settled_once.clear()
+            await self._settled_once.wait()
 
     @property
     def pending(self) -> int:
@@ -389,6 +397,7 @@ class Writer:
         self.stats.calls += 1
         self.stats.samples += call.samples
         self.stats.bytes += len(call.payload) + len(call.control)
+        self._settled_once.set()
         self._settle()
 
     async def _publish(self, call: _Call) -> None:

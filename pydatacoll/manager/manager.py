@@ -1,0 +1,344 @@
+"""The device manager: devices of the owned partitions, following the model, writing into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from pydatacoll.errors import StoreError
+from pydatacoll.manager.ownership import Ownership
+from pydatacoll.manager.pipeline import DeviceSink
+from pydatacoll.manager.runner import DeviceRunner
+from pydatacoll.model import Device, PointId, Term, TermItem
+from pydatacoll.model.change import Change
+from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
+from pydatacoll.settings import Settings
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store
+from pydatacoll.store.command_messages import CommandReply, Kind, Part
+from pydatacoll.store.command_server import CommandServer
+from pydatacoll.store.history import History
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.leases import Leases
+from pydatacoll.store.repository import Repository
+from pydatacoll.store.status import DISABLED, UNSUPPORTED, VIRTUAL, Link, StatusWriter
+from pydatacoll.store.stream import trim
+from pydatacoll.supervise import start
+
+log = logging.getLogger(__name__)
+
+REPORT = 2.0
+"""Seconds between two reports of a device's counters."""
+
+
+class DeviceManager:
+    """Runs the devices of its partitions. ``async with`` starts and stops it."""
+
+    def __init__(
+        self,
+        store: Store,
+        repository: Repository,
+        drivers: Mapping[str, type[DeviceDriver]],
+        settings: Settings,
+    ) -> None:
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._store = store
+        self._repository = repository
+        self._drivers = drivers
+        self._settings = settings
+        self._history = History(store)
+        self.writer = Writer(
+            store,
+            self.id,
+            owner=self.id,
+            buffer=settings.manager.buffer,
+            batch=settings.manager.batch,
+            stream_bytes=settings.stream.max_bytes,
+            on_lost=self._lease_lost,
+        )
+        self._status = StatusWriter(store)
+        self._commands = CommandServer(store, self._owns, self._execute)
+        self._leases = Leases(store, self.id, settings.manager.lease)
+        self._ownership = Ownership(
+            self._leases,
+            self.id,
+            partitions=store.partitions,
+            seconds=settings.manager.lease,
+            on_gain=self._gain,
+            on_loss=self._loss,
+        )
+        self.runners: dict[str, DeviceRunner] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._services: list[asyncio.Task[None]] = []
+        self._affected: set[str] = set()
+        self._everything = False
+        self._model_changed = asyncio.Event()
+        self._reconciling = asyncio.Lock()
+        self._garbage: list[tuple[str, set[str] | None]] = []
+        self._unsubscribe: Callable[[], None] = _nothing
+
+    # Life
+
+    async def __aenter__(self) -> DeviceManager:
+        self._unsubscribe = self._repository.subscribe(self._on_model)
+        self._services = [
+            start("writer", self.writer.run),
+            start("status writer", self._status.run),
+            start("command server", self._commands.run),
+            start("model follower", self._follow_model),
+            start("ownership", self._ownership.run),
+            start("status report", self._report),
+            start("stream trimming", self._trim),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop polling, store what was read, then give the partitions back."""
+        self._unsubscribe()
+        self._stop_services({"ownership", "model follower", "command server", "status report", "stream trimming"})
+        await self._stop(list(self.runners))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3.0):
+                await self.writer.flush()
+        with suppress(StoreError):
+            await self._status.flush()
+            await self._ownership.release()
+        self._stop_services(None)
+        await asyncio.gather(*self._services, return_exceptions=True)
+        if self.writer.pending:
+            log.warning("%d samples could not be stored before the end", self.writer.pending)
+
+    def _stop_services(self, names: set[str] | None) -> None:
+        for task in self._services:
+            if names is None or task.get_name() in names:
+                task.cancel()
+
+    # Ownership
+
+    def _partition(self, device_id: str) -> int:
+        return keys.partition_of(device_id, self._store.partitions)
+
+    def _owns(self, device_id: str) -> bool:
+        return self._partition(device_id) in self._ownership.owned
+
+    def _lease_lost(self, partition: int) -> None:
+        self._ownership.lost(partition)
+
+    async def _gain(self, partitions: set[int]) -> None:
+        await self._drop_leftovers(partitions)
+        devices = [d for d in self._repository.registry.devices if self._partition(d) in partitions]
+        await self._reconcile(devices)
+
+    async def _loss(self, partitions: set[int]) -> None:
+        await self._stop([d for d in self.runners if self._partition(d) in partitions])
+
+    async def _drop_leftovers(self, partitions: set[int]) -> None:
+        """Remove data of devices that were deleted while no manager was there to clean up after itself."""
+        if not self._repository.ready:
+            return
+        for partition in partitions:
+            known = self._repository.registry.devices
+            devices = await self._store.redis.smembers(keys.data_devices(partition))
+            for device_id in map(str, devices):
+                if device_id not in known:
+                    self._garbage.append((device_id, None))
+        if self._garbage:
+            self._model_changed.set()
+
+    # Following the model
+
+    def _on_model(self, changes: Sequence[Change] | None) -> None:
+        if changes is None:
+            self._everything = True
+        else:
+            for change in changes:
+                self._affected.update(self._devices_of(change))
+        self._model_changed.set()
+
+    def _devices_of(self, change: Change) -> Iterable[str]:
+        for one in (change.old, change.new):
+            if one is None:
+                continue
+            if isinstance(one, Device):
+                yield one.id
+            elif isinstance(one, Term):
+                yield one.device_id
+            elif isinstance(one, TermItem):
+                term = self._repository.registry.terms.get(one.term_id)
+                if term is not None:
+                    yield term.device_id
+
+    async def _follow_model(self) -> None:
+        while True:
+            await self._model_changed.wait()
+            self._model_changed.clear()
+            affected, self._affected = self._affected, set()
+            if self._everything:
+                self._everything = False
+                affected = set(self._repository.registry.devices) | set(self.runners)
+                await self._store_everything_again()
+            await self._reconcile([device_id for device_id in affected if self._owns(device_id)])
+            await self._collect_garbage()
+
+    async def _store_everything_again(self) -> None:
+        """The model was read anew, perhaps from an emptied store: the link states may be gone, too."""
+        for runner in self.runners.values():
+            self._status.link(runner.device.id, runner.link)
+
+    async def _reconcile(self, device_ids: Iterable[str]) -> None:
+        """Make the running devices what the model says. The registry is the truth, not the change."""
+        async with self._reconciling:
+            for number, device_id in enumerate(device_ids):
+                if not self._owns(device_id):
+                    continue
+                await self._reconcile_one(device_id)
+                if number % 50 == 49:
+                    await asyncio.sleep(0)
+
+    async def _reconcile_one(self, device_id: str) -> None:
+        device = self._repository.registry.devices.get(device_id)
+        runner = self.runners.get(device_id)
+        driver_type = None if device is None else self._drivers.get(device.protocol)
+        runnable = device is not None and device.enabled and driver_type is not None and not driver_type.virtual
+        if runner is not None and (not runnable or not _same_link(runner.device, device)):
+            await self._stop([device_id])
+            runner = None
+        if device is None:
+            self._garbage.append((device_id, None))
+            self._status.forget(device_id)
+            return
+        if driver_type is None or not runnable:
+            self._idle_link(device, driver_type)
+            return
+        points = [
+            Point(term, item)
+            for term, item in self._repository.registry.points_of(device_id)
+            if item.protocol_code is not None
+        ]
+        if runner is not None:
+            self._update(runner, device, points)
+        else:
+            await self._start(device, points, driver_type)
+
+    def _idle_link(self, device: Device, driver_type: type[DeviceDriver] | None) -> None:
+        state = UNSUPPORTED if driver_type is None else DISABLED if not device.enabled else VIRTUAL
+        error = f"no driver for protocol {device.protocol!r}" if driver_type is None else None
+        self._status.link(device.id, Link(state, time.time(), error))
+
+    def _update(self, runner: DeviceRunner, device: Device, points: list[Point]) -> None:
+        runner.device = device
+        old = {point.field: (point.term, point.item) for point in runner.points}
+        new = {point.field: (point.term, point.item) for point in points}
+        if old == new:
+            return
+        runner.reconfigure(points)
+        gone = set(old) - set(new)
+        if gone:
+            self.writer.discard(device.id, gone)
+            self._garbage.append((device.id, gone))
+        log.info("device %s: %d points, new plan", device.id, len(points))
+
+    async def _start(self, device: Device, points: list[Point], driver_type: type[DeviceDriver]) -> None:
+        sink = DeviceSink(device.id, self._partition(device.id), self.writer, self._settings.history.length)
+        with suppress(StoreError):
+            sink.remember(await self._history.latest_of_device(device.id))
+        runner = DeviceRunner(
+            device,
+            points,
+            driver_type,
+            sink=sink,
+            writer=self.writer,
+            status=self._status,
+            settings=self._settings.manager,
+        )
+        self.runners[device.id] = runner
+        self._tasks[device.id] = start(f"device {device.id}", runner.run)
+
+    async def _stop(self, device_ids: Sequence[str]) -> None:
+        tasks = []
+        for device_id in device_ids:
+            runner = self.runners.pop(device_id, None)
+            task = self._tasks.pop(device_id, None)
+            if task is not None:
+                task.cancel()
+                tasks.append(task)
+            if runner is not None:
+                self._status.forget(device_id)
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Cleaning up after deleted points
+
+    async def _collect_garbage(self) -> None:
+        """Samples that were under way when a point was deleted have created its data anew: delete them."""
+        if not self._garbage:
+            return
+        garbage, self._garbage = self._garbage, []
+        for device_id, fields in garbage:
+            if fields is None:
+                self.writer.discard(device_id)
+        await self.writer.barrier()
+        registry = self._repository.registry
+        points: list[PointId] = []
+        devices: list[str] = []
+        try:
+            for device_id, fields in garbage:
+                if fields is None and device_id not in registry.devices:
+                    latest = await self._history.latest_of_device(device_id)
+                    points += [PointId(device_id, *field.split(":")) for field in latest]
+                    devices.append(device_id)
+                elif fields is not None:
+                    configured = {f"{term.id}:{item.item_id}" for term, item in registry.points_of(device_id)}
+                    points += [PointId(device_id, *field.split(":")) for field in fields - configured]
+            if points or devices:
+                await self._repository.drop_data(points, devices)
+        except StoreError as error:
+            log.debug("deleted points not cleaned up yet: %s", error)
+            self._garbage = garbage + self._garbage
+            await asyncio.sleep(1.0)
+            self._model_changed.set()
+
+    # Services
+
+    async def _execute(self, kind: Kind, device_id: str, parts: list[Part], left: float) -> list[CommandReply]:
+        runner = self.runners.get(device_id)
+        if runner is None:
+            error = DeviceOffline(f"device {device_id} is not running")
+            return [CommandReply.failed(error)] * len(parts)
+        return await runner.execute(kind, parts, left)
+
+    async def _report(self) -> None:
+        while True:
+            for number, (device_id, runner) in enumerate(list(self.runners.items())):
+                self._status.link(device_id, runner.link)
+                self._status.detail(device_id, runner.detail())
+                if number % 50 == 49:
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(REPORT)
+
+    async def _trim(self) -> None:
+        while True:
+            for partition in sorted(self._ownership.owned):
+                with suppress(StoreError):
+                    dropped = await trim(self._store, partition, self._settings.stream.retention, time.time())
+                    for group, samples in dropped.items():
+                        log.error("%d samples were dropped before plugin %s had read them", samples, group)
+            await asyncio.sleep(1.0)
+
+
+def _same_link(old: Device, new: Device | None) -> bool:
+    """Whether a changed device can go on with its connection: only names and texts differ."""
+    if new is None or type(old) is not type(new):
+        return False
+    texts = {"name", "description", "identify"}
+    return all(getattr(old, name) == getattr(new, name) for name in old.__struct_fields__ if name not in texts)
+
+
+def _nothing() -> None:
+    """Stands for what has not been subscribed."""

@@ -1,0 +1,284 @@
+"""One device at run time: connect, poll, listen, execute commands, lose the link, back off, connect again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
+from pydatacoll.manager.pipeline import DeviceSink
+from pydatacoll.manager.schedule import backoff, missed_beats, next_due, phase_of
+from pydatacoll.model import Device, PointId, Quality, Sample
+from pydatacoll.sdk import DeviceDriver, DriverContext, Point, PointGroup, Result, WriteRequest
+from pydatacoll.settings import ManagerSettings
+from pydatacoll.store.command_messages import CommandReply, Kind, Part
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.status import BACKOFF, CONNECTED, CONNECTING, Link, StatusWriter
+
+log = logging.getLogger(__name__)
+
+STEADY = 5.0
+"""A link that held this many seconds starts its back-off anew when it is lost."""
+COMM_LOST = int(Quality.COMM_LOST)
+
+
+class DeviceRunner:
+    """Runs one device; :meth:`run` is its task."""
+
+    def __init__(
+        self,
+        device: Device,
+        points: Sequence[Point],
+        driver_type: type[DeviceDriver],
+        *,
+        sink: DeviceSink,
+        writer: Writer,
+        status: StatusWriter,
+        settings: ManagerSettings,
+    ) -> None:
+        self.device = device
+        self.sink = sink
+        self.counters: Counter[str] = Counter()
+        self._writer = writer
+        self._status = status
+        self._settings = settings
+        self._driver = driver_type(
+            device, DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
+        )
+        self._points: dict[str, Point] = {}
+        self._session: asyncio.TaskGroup | None = None
+        self._lanes: list[asyncio.Task[None]] = []
+        self.link = Link(CONNECTING, time.time())
+        self._take_points(points)
+
+    # Configuration
+
+    @property
+    def points(self) -> Sequence[Point]:
+        return list(self._points.values())
+
+    def _take_points(self, points: Sequence[Point]) -> None:
+        self._points = {point.field: point for point in points}
+        self._driver.configure(points)
+
+    def reconfigure(self, points: Sequence[Point]) -> None:
+        """Take a changed point list; the connection stays."""
+        for lane in self._lanes:
+            lane.cancel()
+        self._lanes.clear()
+        self.sink.replan(point.field for point in points)
+        self._take_points(points)
+        if self._session is not None:
+            self._start_lanes(self._session)
+
+    # Link
+
+    def _set_link(self, state: str, error: str | None = None) -> None:
+        if (state, error) != (self.link.state, self.link.last_error):
+            since = self.link.since if state == self.link.state else time.time()
+            self.link = Link(state, since, error)
+        self._status.link(self.device.id, self.link)
+
+    async def run(self) -> None:
+        """Keep the device connected until cancelled."""
+        attempt = 0
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._set_link(CONNECTING, self.link.last_error)
+                started = loop.time()
+                error = await self._connection()
+                attempt = 1 if loop.time() - started > STEADY else attempt + 1
+                self.sink.all_failed(self._points.values(), COMM_LOST)
+                if attempt == 1 or error != self.link.last_error:
+                    log.warning("device %s: %s", self.device.id, error)
+                self._set_link(BACKOFF, error)
+                settings = self._settings
+                await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
+        finally:
+            await self._driver.close()
+
+    async def _connection(self) -> str:
+        """One connection from beginning to end; returns why it ended."""
+        reason = "the driver ended its connection"
+        try:
+            await self._driver.connect()
+            self.counters["connects"] += 1
+            self._set_link(CONNECTED)
+            log.info("device %s: connected", self.device.id)
+            async with asyncio.TaskGroup() as group:
+                self._session = group
+                group.create_task(self._driver.subscribe(), name=f"subscribe {self.device.id}")
+                self._start_lanes(group)
+        except* DeviceError as errors:
+            reason = str(_first(errors))
+        except* Exception as errors:
+            error = _first(errors)
+            self.counters["internal_errors"] += 1
+            if self.counters["internal_errors"] == 1:
+                log.exception("device %s: the driver failed", self.device.id, exc_info=error)
+            reason = f"internal error: {type(error).__name__}: {error}"
+        finally:
+            self._session = None
+            self._lanes.clear()
+            await self._driver.close()
+        return reason
+
+    # Polling
+
+    def _start_lanes(self, group: asyncio.TaskGroup) -> None:
+        intervals: dict[float, list[Point]] = {}
+        for point in self._points.values():
+            interval = self._driver.interval(self.device, point.term, point.item)
+            if interval is not None:
+                intervals.setdefault(interval, []).append(point)
+        number = 0
+        for interval, points in intervals.items():
+            for lane in self._driver.lanes(points):
+                task = group.create_task(self._lane(number, interval, lane), name=f"poll {self.device.id}")
+                self._lanes.append(task)
+                number += 1
+
+    async def _lane(self, number: int, interval: float, points: Sequence[Point]) -> None:
+        loop = asyncio.get_running_loop()
+        plan = self._driver.plan(points)
+        phase = phase_of(self.device.id, number, interval)
+        while True:
+            started = loop.time()
+            if interval == 0:
+                await self._writer.room()
+            await self._poll(plan, points)
+            now = loop.time()
+            if interval == 0:
+                if now - started < 0.0002:  # nothing was sent: a silent unit waits for its next try
+                    await asyncio.sleep(0.01)
+                continue
+            due = next_due(started, interval, phase)
+            missed = missed_beats(due, now, interval)
+            if missed:
+                self.counters["missed_polls"] += missed
+                due += missed * interval
+            if due > now:
+                await asyncio.sleep(due - now)
+
+    async def _poll(self, plan: Any, points: Sequence[Point]) -> None:
+        self.counters["polls"] += 1
+        try:
+            await self._driver.poll(plan)
+        except DeviceOffline:
+            raise
+        except DeviceError as error:
+            self.counters["failed_polls"] += 1
+            log.debug("device %s: %s", self.device.id, error)
+            self.sink.failed(PointGroup(points), int(Quality.INVALID), time.time())
+
+    # Commands
+
+    async def execute(self, kind: Kind, parts: Sequence[Part], left: float) -> list[CommandReply]:
+        """Read or write points now; ``left`` seconds until the command expires. Never raises."""
+        replies: list[CommandReply | None] = [None] * len(parts)
+        ready: list[tuple[int, Point]] = []
+        for i, part in enumerate(parts):
+            point = self._points.get(f"{part.term_id}:{part.item_id}")
+            if point is None:
+                path = PointId(self.device.id, part.term_id, part.item_id)
+                replies[i] = CommandReply.failed(NotFound(f"term_item not found! {path}"))
+            elif kind == "ctrl" and not point.item.writable:
+                replies[i] = CommandReply.failed(Conflict(f"{point.id} is not writable"))
+            else:
+                ready.append((i, point))
+        if ready:
+            if kind == "call":
+                results = await self._guard(self._driver.read([point for _, point in ready]), ready, left)
+                self._answer(ready, results, replies)
+            else:
+                await self._write(ready, parts, left, replies)
+        return [reply for reply in replies if reply is not None]
+
+    async def _write(
+        self,
+        ready: list[tuple[int, Point]],
+        parts: Sequence[Part],
+        left: float,
+        replies: list[CommandReply | None],
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + left
+        requests: list[WriteRequest] = []
+        accepted: list[tuple[int, Point]] = []
+        for i, point in ready:
+            part = parts[i]
+            try:
+                raw = self._driver.check_value(self.device, point.term, point.item, part.value)
+            except PyDataCollError as error:
+                replies[i] = CommandReply.failed(error)
+                continue
+            requests.append(WriteRequest(point, raw, part.verify, part.mode, deadline))
+            accepted.append((i, point))
+        if not requests:
+            return
+        results = await self._guard(self._driver.write(requests), accepted, left)
+        for (i, point), result in zip(accepted, results, strict=True):
+            if isinstance(result, DeviceError):
+                replies[i] = CommandReply.failed(result)
+            elif parts[i].verify:
+                replies[i] = CommandReply(200, self.sink.once([(point, result)])[0])
+            else:
+                replies[i] = CommandReply(200, Sample(result.time, parts[i].value, result.quality))
+
+    async def _guard(self, work: Any, ready: Sequence[Any], left: float) -> Sequence[Result]:
+        """Await the driver's read or write; whatever happens becomes one result per point."""
+        if self._session is None:
+            work.close()
+            reason = self.link.last_error or "connecting"
+            return [DeviceOffline(f"device {self.device.id} is offline: {reason}")] * len(ready)
+        try:
+            async with asyncio.timeout(left):
+                results: Sequence[Result] = await work
+                return results
+        except TimeoutError:
+            error: DeviceError = DeviceTimeout("the device did not answer before the command expired")
+        except DeviceError as failure:
+            error = failure
+        except Exception as failure:
+            log.exception("device %s: the driver failed on a command", self.device.id)
+            self.counters["internal_errors"] += 1
+            error = DeviceError(f"internal error: {type(failure).__name__}")
+        return [error] * len(ready)
+
+    def _answer(
+        self, ready: Sequence[tuple[int, Point]], results: Sequence[Result], replies: list[CommandReply | None]
+    ) -> None:
+        read = [
+            (i, point, result)
+            for (i, point), result in zip(ready, results, strict=True)
+            if isinstance(result, Sample)
+        ]
+        samples = self.sink.once([(point, sample) for _, point, sample in read]) if read else []
+        for (i, _, _), sample in zip(read, samples, strict=True):
+            replies[i] = CommandReply(200, sample)
+        for (i, _), result in zip(ready, results, strict=True):
+            if isinstance(result, DeviceError):
+                replies[i] = CommandReply.failed(result)
+
+    def detail(self) -> dict[str, Any]:
+        """For the device's status and ``/metrics``."""
+        return {
+            "accounting": asdict(self.sink.account),
+            "last_seen": self.sink.last_seen,
+            "points": len(self._points),
+            "counters": dict(self.counters),
+            "protocol": self._driver.status(),
+        }
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
