@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from pydatacoll.model.objects import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.sample import PointId
 
 TermItemKey = tuple[str, str]
 """``(term_id, item_id)``."""
+
+AddressOf = Callable[[Device, Term, TermItem], Hashable | None]
+"""What must be unique among the points of a device, see :meth:`pydatacoll.sdk.DeviceDriver.address`."""
 
 
 class ModelView(Protocol):
@@ -67,7 +72,7 @@ class Index:
 
 
 class Registry:
-    """The model with its indexes. Mutated only by :meth:`put` and :meth:`remove`, which never fail half-way."""
+    """The model with its indexes. Changed only by its ``put_`` and ``remove_`` methods, which never fail."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -80,6 +85,8 @@ class Registry:
         self._items_of = Index()
         self._terms_with = Index()
         self._formulas_with = Index()
+        self._addresses: dict[str, dict[Hashable, TermItemKey]] = {}
+        self._address_of: AddressOf | None = None
 
     def terms_of(self, device_id: str) -> Collection[str]:
         return self._terms_of[device_id]
@@ -99,21 +106,50 @@ class Registry:
             for item_id in self._items_of[term_id]:
                 yield term, self.term_items[term_id, item_id]
 
+    def addresses(self, device_id: str, address_of: AddressOf) -> Mapping[Hashable, TermItemKey]:
+        """Address -> term item, of one device.
+
+        Worked out when first asked for and kept up to date from then on, so that only a process that changes
+        the model pays for it.
+        """
+        self._address_of = address_of
+        known = self._addresses.get(device_id)
+        if known is None:
+            known = {}
+            device = self.devices.get(device_id)
+            if device is not None:
+                for term, item in self.points_of(device_id):
+                    address = address_of(device, term, item)
+                    if address is not None:
+                        known[address] = (item.term_id, item.item_id)
+            self._addresses[device_id] = known
+        return known
+
     def put_device(self, device: Device) -> None:
+        old = self.devices.get(device.id)
         self.devices[device.id] = device
+        if old is None or device_moves_addresses(old, device):
+            self._addresses.pop(device.id, None)
 
     def remove_device(self, device_id: str) -> None:
         self.devices.pop(device_id, None)
+        self._addresses.pop(device_id, None)
 
     def put_term(self, term: Term) -> None:
-        self.remove_term(term.id)
+        old = self.terms.get(term.id)
+        if old is not None and old.device_id != term.device_id:
+            self._terms_of.discard(old.device_id, term.id)
         self.terms[term.id] = term
         self._terms_of.add(term.device_id, term.id)
+        if old is not None and term_moves_addresses(old, term):
+            self._addresses.pop(old.device_id, None)
+            self._addresses.pop(term.device_id, None)
 
     def remove_term(self, term_id: str) -> None:
         old = self.terms.pop(term_id, None)
         if old is not None:
             self._terms_of.discard(old.device_id, term_id)
+            self._addresses.pop(old.device_id, None)
 
     def put_item(self, item: Item) -> None:
         self.items[item.id] = item
@@ -122,14 +158,40 @@ class Registry:
         self.items.pop(item_id, None)
 
     def put_term_item(self, item: TermItem) -> None:
-        self.term_items[item.term_id, item.item_id] = item
-        self._items_of.add(item.term_id, item.item_id)
-        self._terms_with.add(item.item_id, item.term_id)
+        key = (item.term_id, item.item_id)
+        old = self.term_items.get(key)
+        if old is not None:
+            self._forget_address(key, old)
+        else:
+            self._items_of.add(item.term_id, item.item_id)
+            self._terms_with.add(item.item_id, item.term_id)
+        self.term_items[key] = item
+        known, address = self._address(item)
+        if known is not None and address is not None:
+            known[address] = key
 
     def remove_term_item(self, key: TermItemKey) -> None:
-        if self.term_items.pop(key, None) is not None:
+        old = self.term_items.pop(key, None)
+        if old is not None:
             self._items_of.discard(key[0], key[1])
             self._terms_with.discard(key[1], key[0])
+            self._forget_address(key, old)
+
+    def _address(self, item: TermItem) -> tuple[dict[Hashable, TermItemKey] | None, Hashable | None]:
+        """The address map of the item's device, if there is one, and the item's address."""
+        term = self.terms.get(item.term_id)
+        if term is None:
+            return None, None
+        known = self._addresses.get(term.device_id)
+        device = self.devices.get(term.device_id)
+        if known is None or device is None or self._address_of is None:
+            return None, None
+        return known, self._address_of(device, term, item)
+
+    def _forget_address(self, key: TermItemKey, item: TermItem) -> None:
+        known, address = self._address(item)
+        if known is not None and known.get(address) == key:
+            del known[address]
 
     def put_formula(self, formula: Formula) -> None:
         self.remove_formula(formula.id)
@@ -147,3 +209,24 @@ class Registry:
 def formula_points(formula: Formula) -> set[PointId]:
     """Parameters and target of a formula."""
     return {PointId(*ref.split(":")) for ref in formula.params.values()} | {formula.target}
+
+
+def device_moves_addresses(old: Device, new: Device) -> bool:
+    """Whether a change of a device can change the addresses, or the validity, of its points."""
+    if old is new:
+        return False
+    same = replace(
+        old,
+        name=new.name,
+        ip=new.ip,
+        port=new.port,
+        identify=new.identify,
+        enabled=new.enabled,
+        description=new.description,
+    )
+    return same != new
+
+
+def term_moves_addresses(old: Term, new: Term) -> bool:
+    """The same of a term."""
+    return old is not new and replace(old, name=new.name, identify=new.identify) != new

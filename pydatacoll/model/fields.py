@@ -1,0 +1,159 @@
+"""The fields of a model object's type, compiled once, and the conversion of JSON values into them.
+
+Conversion is lax as PyDataColl's clients need it: numbers and booleans may come as text, numbers may come where
+text is expected. What no field may hold is refused here: NaN and infinity, lone surrogates, control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from math import isfinite
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from pydatacoll.errors import FieldError
+from pydatacoll.model.objects import ID_PATTERN, PointRef
+
+PARAM = re.compile(r"^p[0-9]{1,3}\Z")
+"""Names of a formula's parameters on the wire."""
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_AT = re.compile(r" - at `.*`\Z")
+_LONGEST_NUMBER = 10**64
+
+
+class Shape(Enum):
+    """How a field's value looks as text."""
+
+    TEXT = "text"  # only strings
+    NUMBER = "number"  # int, float, bool
+    JSON = "json"  # anything else
+
+
+class Field:
+    """One field of a type.
+
+    :ivar shape: how its value looks as text.
+    :ivar optional: whether it has a default, so that null means "unset".
+    """
+
+    __slots__ = ("floating", "name", "optional", "shape", "type")
+
+    def __init__(self, info: FieldInfo) -> None:
+        self.name = info.name
+        self.type = info.type
+        self.optional = not info.required
+        kinds = _kinds(info.type)
+        self.floating = float in kinds
+        if kinds == {str}:
+            self.shape = Shape.TEXT
+        elif kinds <= {int, float, bool}:
+            self.shape = Shape.NUMBER
+        else:
+            self.shape = Shape.JSON
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types a value can have, without ``None``."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin is Literal:
+        return {type(value) for value in get_args(annotation)} - {type(None)}
+    if origin in (Union, types.UnionType):
+        return set().union(*(_kinds(arg) for arg in get_args(annotation)))
+    if annotation is type(None):
+        return set()
+    return {annotation if isinstance(annotation, type) else origin or annotation}
+
+
+@cache
+def fields_of(object_type: type[msgspec.Struct]) -> Mapping[str, Field]:
+    """Field name -> field, in order of declaration. A formula's ``params`` are not a field: they are flat."""
+    return {info.name: Field(info) for info in msgspec.structs.fields(object_type) if info.name != "params"}
+
+
+def text_problem(text: str) -> str | None:
+    """Why a text is refused; ``None`` when it is fine."""
+    if text.isprintable():
+        return None
+    found = _UNPRINTABLE.search(text)
+    if found is None:
+        return None
+    code = ord(found.group())
+    if code >= 0xD800:
+        return f"is not valid Unicode: lone surrogate U+{code:04X}"
+    return f"contains the control character U+{code:04X}"
+
+
+def normalize(field: Field, value: Any) -> tuple[Any, str | None]:
+    """Bring a JSON value near to the field's type; returns the value and what is wrong with it, if anything."""
+    kind = type(value)
+    if kind is str:
+        return value, text_problem(value)
+    if field.shape is Shape.TEXT and kind in (int, float):
+        if not -_LONGEST_NUMBER < value < _LONGEST_NUMBER:
+            return value, "is too long a number"
+        return json.dumps(value), None
+    if kind is float and not isfinite(value):
+        return value, "must be finite, not NaN or infinity"
+    if kind in (list, dict):
+        return value, _nested_problem(value)
+    return value, None
+
+
+def _nested_problem(value: Any) -> str | None:
+    """NaN, infinity or bad text anywhere inside a list or object."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            pending.extend(part)
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+        elif isinstance(part, str):
+            problem = text_problem(part)
+            if problem:
+                return problem
+        elif isinstance(part, float) and not isfinite(part):
+            return "must be finite, not NaN or infinity"
+    return None
+
+
+def message_of(error: Exception, annotation: Any = None) -> str:
+    """A msgspec message without its path; patterns are explained in words."""
+    text = _AT.sub("", str(error))
+    if "matching regex" not in text:
+        return text
+    if repr(ID_PATTERN) in text:
+        return "must be 1-64 characters of A-Z a-z 0-9 _ . -"
+    if annotation is PointRef:
+        return "must be 'device:term:item'"
+    return text
+
+
+def convert_each(object_type: type[msgspec.Struct], payload: Mapping[str, Any], index: int) -> list[FieldError]:
+    """Convert field by field and report every bad one."""
+    errors = []
+    fields = fields_of(object_type)
+    for name, field in fields.items():
+        if name not in payload:
+            if not field.optional:
+                errors.append(FieldError(index, name, "is required"))
+            continue
+        try:
+            converted = msgspec.convert(payload[name], field.type, strict=False)
+        except msgspec.ValidationError as error:
+            errors.append(FieldError(index, name, message_of(error, field.type)))
+            continue
+        if isinstance(converted, float) and not isfinite(converted):
+            errors.append(FieldError(index, name, "must be finite, not NaN or infinity"))
+    return errors

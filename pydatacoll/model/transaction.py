@@ -1,0 +1,350 @@
+"""A set of changes of the model, computed without touching it: all rules between objects stand here."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, cast
+
+from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound
+from pydatacoll.model.cascade import Cascade
+from pydatacoll.model.change import PLURAL, Change, DataOp, Key, key_of, missing
+from pydatacoll.model.objects import ID_PATTERN, Formula, ModelObject, Term, TermItem
+from pydatacoll.model.overlay import Overlay
+from pydatacoll.model.registry import Registry
+from pydatacoll.model.sample import PointId
+from pydatacoll.model.validation import KINDS, Kind, Schemas, to_wire
+
+Outcome = Literal["created", "updated", "unchanged"]
+
+_ID = re.compile(ID_PATTERN)
+
+
+class MissingReference(NotFound):
+    """An object names another one that does not exist; ``field`` is where it does."""
+
+    def __init__(self, field: str, error: NotFound) -> None:
+        super().__init__(str(error))
+        self.field = field
+
+
+class Transaction:
+    """Operations on an overlay of the model. Each one happens wholly or, when it raises, not at all.
+
+    Several transactions may stand one after another on the same overlay: each sees what those before it did,
+    and its own ``changes``, ``data`` and ``counts`` only.
+
+    :ivar data: what happens to the recent data of points, in order.
+    """
+
+    def __init__(self, registry: Registry, schemas: Schemas, overlay: Overlay | None = None) -> None:
+        self.registry = registry
+        self.schemas = schemas
+        self.overlay = overlay or Overlay(registry, schemas)
+        self._start = self.overlay.mark
+        self._asked: set[Kind] = set()
+        self._cascade = Cascade(self.overlay, schemas)
+
+    # Results
+
+    @property
+    def data(self) -> list[DataOp]:
+        return self._cascade.data
+
+    @property
+    def changes(self) -> list[Change]:
+        """The net change of each object; empty when nothing changed."""
+        origin: dict[tuple[Kind, Key], Key] = {}
+        for kind, old, new in self._cascade.renames:
+            origin[kind, new] = origin.pop((kind, old), old)
+        changes = self.overlay.changes_since(self._start)
+        if not origin:
+            return changes
+        return [change._replace(renamed_from=origin.get((change.kind, change.key))) for change in changes]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Deleted objects per kind; of kinds that were not asked for only what is not zero."""
+        deleted = Counter(self._cascade.deleted)
+        return {PLURAL[kind]: deleted[kind] for kind in KINDS if deleted[kind] or kind in self._asked}
+
+    def rollback(self) -> None:
+        """Undo everything this transaction did."""
+        self.overlay.rollback(self._start)
+        self._cascade.rollback((0, 0, 0))
+        self._asked.clear()
+
+    # Operations
+
+    def create(self, kind: Kind, payload: object, parent: str | None = None) -> ModelObject:
+        """Add an object.
+
+        :param parent: id of the term (of a term item) or of the device (of a term) that the path names.
+        :raises Conflict: when it exists, or its address is taken.
+        :raises NotFound: when what it refers to does not exist.
+        :raises Invalid: when its content is not acceptable.
+        """
+        with self._operation():
+            if parent is not None and isinstance(payload, Mapping):
+                payload = _with_parent(kind, payload, parent)
+            made = self._build(kind, payload)
+            if self.overlay.get(kind, key_of(made)) is not None:
+                raise _exists(made, kind)
+            self._cascade.write(kind, None, made)
+            return made
+
+    def replace(self, kind: Kind, key: Key, payload: object) -> ModelObject:
+        """Replace an object; another id in the payload renames it, and everything that refers to it follows.
+
+        :raises NotFound: when it, or what it refers to, does not exist.
+        :raises Conflict: when the new id exists, or an address is taken.
+        :raises Invalid: when its content, or one of its children after the change, is not acceptable.
+        """
+        with self._operation():
+            old = self._require(kind, key)
+            if isinstance(payload, Mapping):
+                names = ("term_id", "item_id") if kind == "term_item" else ("id",)
+                own = key if isinstance(key, tuple) else (key,)
+                payload = dict(zip(names, own, strict=True)) | dict(payload)
+            return self._replace(kind, old, self._build(kind, payload, old=old))
+
+    def merge(self, kind: Kind, key: Key, patch: object) -> ModelObject:
+        """Change the named fields (RFC 7396); ``null`` sets a field back to its default. Raises as ``replace``."""
+        if not isinstance(patch, Mapping):
+            raise Invalid.of([FieldError(0, kind, "a merge patch must be an object")])
+        return self.replace(kind, key, merge_patch(to_wire(self._require(kind, key)), patch))
+
+    def upsert(self, kind: Kind, payload: object, index: int = 0) -> Outcome:
+        """Create the object, or replace the one with its id. Raises as ``create``, without the conflict."""
+        with self._operation(index):
+            return self._upsert(kind, payload, index, {})
+
+    def delete(self, kind: Kind, key: Key) -> None:
+        """Delete an object and everything that cannot exist without it; see ``counts``.
+
+        :raises NotFound: when it does not exist.
+        """
+        with self._operation():
+            self._asked.add(kind)
+            self._cascade.delete(self._require(kind, key), kind)
+
+    def batch_upsert(self, kind: Kind, payloads: Sequence[object]) -> dict[str, int]:
+        """Create or replace all. Rules between them are applied to the result, so addresses may be swapped.
+
+        :returns: how many were ``created``, ``updated``, ``unchanged``.
+        :raises Invalid: with what is wrong with each, by index; then nothing happened.
+        """
+        counts: dict[str, int] = {"created": 0, "updated": 0, "unchanged": 0}
+        seen: dict[Key, int] = {}
+        errors: list[FieldError] = []
+        with self._operation(errors=errors):
+            for index, payload in enumerate(payloads):
+                with self._collect(index, kind, errors):
+                    counts[self._upsert(kind, payload, index, seen)] += 1
+        return counts
+
+    def batch_delete(self, kind: Kind, keys: Sequence[object]) -> dict[str, int]:
+        """Delete all; keys as they come in JSON: ids, or objects with ``term_id`` and ``item_id``.
+
+        :returns: ``counts``.
+        :raises Invalid: with what is wrong with each, by index; then nothing happened.
+        """
+        seen: dict[Key, int] = {}
+        errors: list[FieldError] = []
+        with self._operation(errors=errors):
+            self._asked.add(kind)
+            for index, raw in enumerate(keys):
+                with self._collect(index, kind, errors):
+                    key = _key_from_json(kind, raw, index)
+                    _once(seen, kind, key, index)
+                    self._cascade.delete(self._require(kind, key), kind)
+        return self.counts
+
+    # Parts
+
+    @contextmanager
+    def _operation(self, index: int = 0, errors: list[FieldError] | None = None) -> Iterator[None]:
+        """All or nothing, and addresses are checked at the end."""
+        before = self.overlay.mark, self._cascade.mark
+        try:
+            yield
+            _refuse(self._cascade.settle(), errors)
+        except BaseException:
+            self.overlay.rollback(before[0])
+            self._cascade.rollback(before[1])
+            self._cascade.abandon()
+            raise
+
+    @contextmanager
+    def _collect(self, index: int, kind: Kind, errors: list[FieldError]) -> Iterator[None]:
+        """One element of a batch: what is wrong with it is noted, and what it did is undone."""
+        before = self.overlay.mark, self._cascade.mark
+        try:
+            yield
+        except Invalid as error:
+            errors += error.errors or [FieldError(index, kind, str(error))]
+        except (NotFound, Conflict) as error:
+            errors.append(FieldError(index, getattr(error, "field", _KEY_FIELD.get(kind, "id")), str(error)))
+        else:
+            return
+        self.overlay.rollback(before[0])
+        self._cascade.rollback(before[1])
+
+    def _require(self, kind: Kind, key: Key) -> ModelObject:
+        found = self.overlay.get(kind, key)
+        if found is not None:
+            return found
+        if isinstance(key, tuple):
+            if self.overlay.term(key[0]) is None:
+                raise missing("term", key[0])
+            if self.overlay.item(key[1]) is None:
+                raise missing("item", key[1])
+        raise missing(kind, key)
+
+    def _upsert(self, kind: Kind, payload: object, index: int, seen: dict[Key, int]) -> Outcome:
+        stored = self._stored(kind, payload)
+        made = self._build(kind, payload, old=stored, index=index)
+        _once(seen, kind, key_of(made), index)
+        if stored is None:
+            self._cascade.write(kind, None, made, index)
+            return "created"
+        if stored == made:
+            return "unchanged"
+        self._cascade.write(kind, stored, made, index)
+        return "updated"
+
+    def _stored(self, kind: Kind, payload: object) -> ModelObject | None:
+        if not isinstance(payload, Mapping):
+            return None
+        if kind == "term_item":
+            return self.overlay.get(kind, (_text(payload.get("term_id")), _text(payload.get("item_id"))))
+        return self.overlay.get(kind, _text(payload.get("id")))
+
+    def _replace(self, kind: Kind, old: ModelObject, made: ModelObject) -> ModelObject:
+        if made == old:
+            return old
+        if key_of(made) != key_of(old) and self.overlay.get(kind, key_of(made)) is not None:
+            raise _exists(made, kind)
+        self._cascade.write(kind, old, made)
+        return made
+
+    def _build(
+        self, kind: Kind, payload: object, *, old: ModelObject | None = None, index: int = 0
+    ) -> ModelObject:
+        """Payload -> object that is valid by itself and refers only to what exists."""
+        if kind == "device":
+            return self.schemas.parse(kind, payload, index=index, keep=getattr(old, "protocol", None))
+        if kind == "item" or not isinstance(payload, Mapping):
+            return self.schemas.parse(kind, payload, index=index)
+        if kind == "formula":
+            made = self.schemas.parse(kind, payload, index=index)
+            return self._formula(cast("Formula", made))
+        term: Term | None = None
+        if kind == "term_item":
+            term_id = _text(payload.get("term_id"))
+            term = self.overlay.term(term_id)
+            if term is None and _may_be_id(term_id):
+                raise MissingReference("term_id", missing("term", term_id))
+            device_id = term.device_id if term is not None else ""
+        else:
+            device_id = _text(payload.get("device_id"))
+        device = self.overlay.device(device_id)
+        if device is None:
+            if _may_be_id(device_id):
+                raise MissingReference("device_id", missing("device", device_id))
+            return self.schemas.parse(kind, payload, index=index, unsure=True)
+        made = self.schemas.parse(kind, payload, device.protocol, index=index)
+        if isinstance(made, TermItem) and term is not None:
+            if self.overlay.item(made.item_id) is None:
+                raise MissingReference("item_id", missing("item", made.item_id))
+            found = self.schemas.check(device, term, made, index)
+            if found:
+                raise Invalid.of(found)
+        return made
+
+    def _formula(self, made: Formula) -> Formula:
+        if self.overlay.device(made.device_id) is None:
+            raise MissingReference("device_id", missing("device", made.device_id))
+        if self.overlay.term(made.term_id) is None:
+            raise MissingReference("term_id", missing("term", made.term_id))
+        if self.overlay.item(made.item_id) is None:
+            raise MissingReference("item_id", missing("item", made.item_id))
+        for name, ref in [("item_id", str(made.target)), *made.params.items()]:
+            if not self.overlay.has_point(PointId(*ref.split(":"))):
+                raise MissingReference(name, NotFound(f"term_item not found! {ref}"))
+        return made
+
+
+_KEY_FIELD: dict[Kind, str] = {"term_item": "item_id"}
+
+
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396, section 2."""
+    result = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping):
+            below = result.get(name)
+            result[name] = merge_patch(below if isinstance(below, Mapping) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def _refuse(taken: list[FieldError], errors: list[FieldError] | None) -> None:
+    """Taken addresses are a conflict of a single operation, and one error more in a batch."""
+    if taken and errors is None:
+        raise Conflict(taken[0].message)
+    if errors is not None and errors + taken:
+        raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))
+
+
+def _exists(made: ModelObject, kind: Kind) -> Conflict:
+    key = key_of(made)
+    return Conflict(f"{kind} already exists! {':'.join(key) if isinstance(key, tuple) else key}")
+
+
+def _text(value: object) -> str:
+    """An id as it comes in JSON: a string or a number; "" for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _may_be_id(text: str) -> bool:
+    return bool(_ID.match(text))
+
+
+def _with_parent(kind: Kind, payload: Mapping[str, Any], parent: str) -> dict[str, Any]:
+    field = "term_id" if kind == "term_item" else "device_id"
+    given = payload.get(field)
+    if given is not None and _text(given) != parent:
+        raise Invalid.of([FieldError(0, field, f"is not the {parent!r} of the path")])
+    return {**payload, field: parent}
+
+
+def _once(seen: dict[Key, int], kind: Kind, key: Key, index: int) -> None:
+    first = seen.setdefault(key, index)
+    if first != index:
+        message = f"appears twice in the list, first at index {first}"
+        raise Invalid.of([FieldError(index, _KEY_FIELD.get(kind, "id"), message)])
+
+
+def _key_from_json(kind: Kind, raw: object, index: int) -> Key:
+    if kind != "term_item":
+        key = _text(raw)
+        if not key:
+            raise Invalid.of([FieldError(index, "id", "expected an id")])
+        return key
+    if isinstance(raw, Mapping):
+        pair = [_text(raw.get("term_id")), _text(raw.get("item_id"))]
+        extra = set(raw) - {"term_id", "item_id"}
+    else:
+        pair = [_text(part) for part in raw] if isinstance(raw, (list, tuple)) else []
+        extra = set()
+    if len(pair) != 2 or not all(pair) or extra:
+        raise Invalid.of([FieldError(index, "term_item", "expected {term_id, item_id}")])
+    return pair[0], pair[1]

@@ -1,0 +1,234 @@
+"""From decoded JSON to model objects and back. A bad object is refused with every bad field named."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from pydatacoll.errors import FieldError, Invalid
+from pydatacoll.model.fields import PARAM, convert_each, fields_of, message_of, normalize
+from pydatacoll.model.objects import Device, Formula, Item, ModelObject, PointRef, Term, TermItem
+
+__all__ = ["KINDS", "Kind", "ProtocolSchema", "Schemas", "to_wire"]
+
+Kind = Literal["device", "term", "item", "term_item", "formula"]
+KINDS: tuple[Kind, ...] = ("device", "item", "term", "term_item", "formula")
+"""All kinds; a kind depends only on those before it."""
+
+READ_ONLY = {"device": frozenset({"status", "link"})}
+"""Part of a representation but not of the object: ignored on input, so that what was read can be put back."""
+
+log = logging.getLogger(__name__)
+
+
+class ProtocolSchema(Protocol):
+    """What the model needs to know of a driver class; see :class:`pydatacoll.sdk.DeviceDriver`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def device_type(self) -> type[Device]: ...
+    @property
+    def term_type(self) -> type[Term]: ...
+    @property
+    def term_item_type(self) -> type[TermItem]: ...
+    @property
+    def virtual(self) -> bool: ...
+
+    def check(self, device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]: ...
+    def address(self, device: Device, term: Term, item: TermItem) -> Hashable | None: ...
+    def check_value(self, device: Device, term: Term, item: TermItem, value: Any) -> Any: ...
+
+
+class Schemas:
+    """The types of all objects, as the installed protocols define them.
+
+    :ivar protocols: name -> driver class.
+    """
+
+    def __init__(self, protocols: Mapping[str, ProtocolSchema]) -> None:
+        self.protocols = dict(protocols)
+
+    def types_for(self, kind: Kind, protocol: str | None = None) -> type[ModelObject]:
+        """The type of a kind under a device's protocol; the common one when the driver is not installed."""
+        if kind == "item":
+            return Item
+        if kind == "formula":
+            return Formula
+        driver = self.protocols.get(protocol) if protocol is not None else None
+        if kind == "device":
+            return driver.device_type if driver is not None else Device
+        if kind == "term":
+            return driver.term_type if driver is not None else Term
+        return driver.term_item_type if driver is not None else TermItem
+
+    def parse(
+        self,
+        kind: Kind,
+        payload: object,
+        protocol: str | None = None,
+        *,
+        index: int = 0,
+        keep: str | None = None,
+        unsure: bool = False,
+    ) -> ModelObject:
+        """Decoded JSON -> object.
+
+        :param protocol: of the device that a term or term item belongs to.
+        :param index: place in a batch, for the error messages.
+        :param keep: a protocol that is accepted although its driver is not installed: a stored device's own.
+        :param unsure: the protocol could not be found out, so unknown fields are not reported.
+        :raises Invalid: with every bad field.
+        """
+        if not isinstance(payload, Mapping):
+            raise Invalid.of([FieldError(index, kind, f"expected an object, got {_json_name(payload)}")])
+        errors: list[FieldError] = []
+        if kind == "device":
+            name = payload.get("protocol")
+            protocol = name if isinstance(name, str) else None
+            if protocol is not None and protocol not in self.protocols and protocol != keep:
+                known = ", ".join(sorted(self.protocols)) or "none"
+                errors.append(FieldError(index, "protocol", f"unknown protocol {protocol!r:.80}; known: {known}"))
+            unsure = bool(errors) or protocol is None
+        object_type = self.types_for(kind, protocol)
+        clean = _clean(object_type, kind, payload, index, errors, unsure=unsure)
+        if not errors:
+            try:
+                made = msgspec.convert(clean, object_type, strict=False)
+            except msgspec.ValidationError as error:
+                errors = convert_each(object_type, clean, index)
+                if not errors:  # a rule of the type as a whole, not of one field
+                    errors = [FieldError(index, kind, message_of(error))]
+            else:
+                errors = _broken_rules(made, clean, index)
+                if not errors:
+                    return made
+        else:
+            errors += [
+                e for e in convert_each(object_type, clean, index) if all(e.field != x.field for x in errors)
+            ]
+        raise Invalid.of(errors)
+
+    def check(self, device: Device, term: Term, item: TermItem, index: int = 0) -> list[FieldError]:
+        """What the driver finds wrong with a term item."""
+        driver = self.protocols.get(device.protocol)
+        if driver is None:
+            return []
+        try:
+            found = driver.check(device, term, item)
+        except Invalid as error:
+            return [FieldError(index, e.field, e.message) for e in error.errors] or [
+                FieldError(index, "protocol_code", str(error))
+            ]
+        return [FieldError(index, field, message) for field, message in found]
+
+    def address(self, device: Device, term: Term, item: TermItem) -> Hashable | None:
+        """What must be unique among the points of a device, ``None`` for a point without an address."""
+        driver = self.protocols.get(device.protocol)
+        if driver is None:
+            return None
+        try:
+            return driver.address(device, term, item)
+        except Exception as error:  # noqa: BLE001 - a stored point that its driver dislikes must not stop the model
+            log.warning("%s: no address for %s:%s:%s: %s", driver.name, device.id, term.id, item.item_id, error)
+            return None
+
+
+def _json_name(value: object) -> str:
+    names = {
+        type(None): "null",
+        bool: "a boolean",
+        str: "a string",
+        list: "a list",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _clean(
+    object_type: type[ModelObject],
+    kind: Kind,
+    payload: Mapping[Any, Any],
+    index: int,
+    errors: list[FieldError],
+    *,
+    unsure: bool,
+) -> dict[str, Any]:
+    """Known fields only, nulls dropped, numbers as text where text is meant; what is wrong goes to ``errors``.
+
+    :param unsure: the protocol is not known, so neither are its fields: unknown ones are not reported.
+    """
+    fields = fields_of(object_type)
+    ignored = READ_ONLY.get(kind, frozenset())
+    clean: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    for name, value in payload.items():
+        field = fields.get(name)
+        if field is not None:
+            if value is None:
+                continue
+            clean[name], problem = normalize(field, value)
+            if problem is not None:
+                del clean[name]
+                errors.append(FieldError(index, name, problem))
+        elif kind == "formula" and isinstance(name, str) and PARAM.match(name):
+            if value is not None:
+                params[name] = value
+        elif name not in ignored and not unsure:
+            errors.append(FieldError(index, *_unknown(name, fields)))
+    if kind == "formula":
+        for name, value in params.items():
+            try:
+                msgspec.convert(value, PointRef)
+            except msgspec.ValidationError as error:
+                errors.append(FieldError(index, name, message_of(error, PointRef)))
+        clean["params"] = dict(sorted(params.items(), key=lambda pair: (len(pair[0]), pair[0])))
+    return clean
+
+
+def _unknown(name: object, fields: Mapping[str, Any]) -> tuple[str, str]:
+    text = ascii(name).strip("'")[:80]
+    near = get_close_matches(text, fields, n=1)
+    return text, "unknown field" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _broken_rules(made: ModelObject, given: Mapping[str, Any], index: int) -> list[FieldError]:
+    """Rules between fields, and what text can smuggle in (``"NaN"``)."""
+    fields = fields_of(type(made))
+    errors = []
+    for name, raw in given.items():
+        if type(raw) is str and name in fields and fields[name].floating:
+            value = getattr(made, name)
+            if isinstance(value, float) and not isfinite(value):
+                errors.append(FieldError(index, name, "must be finite, not NaN or infinity"))
+    if isinstance(made, TermItem) and not errors:
+        if made.coefficient == 0:
+            errors.append(FieldError(index, "coefficient", "must not be 0"))
+        low, high = made.down_limit, made.up_limit
+        if low is not None and high is not None and low > high:
+            errors.append(FieldError(index, "down_limit", f"must not be above up_limit ({high:g})"))
+    return errors
+
+
+def to_wire(made: ModelObject) -> dict[str, Any]:
+    """The flat representation, JSON types only; unset fields are left out, a formula's parameters are fields."""
+    wire: dict[str, Any] = {}
+    for name in made.__struct_fields__:
+        value = getattr(made, name)
+        if value is None or name == "params":
+            continue
+        wire[name] = value if type(value) in _PLAIN else msgspec.to_builtins(value)
+    if isinstance(made, Formula):
+        wire.update(made.params)
+    return wire
+
+
+_PLAIN = frozenset({str, int, float, bool})
