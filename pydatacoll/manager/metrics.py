@@ -51,7 +51,7 @@ class Metrics:
     ) -> None:
         self._repository = repository
         self._status = status
-        self._ingest = ingest
+        self.ingest = ingest
         self._plugins = plugins or {}
         self._snapshot = _Snapshot()
         self._registry = CollectorRegistry()
@@ -94,7 +94,7 @@ class Metrics:
         for name, count in supervise.failures.items():
             failures.add_metric([name], count)
         families: list[Metric] = [failures]
-        if self._ingest is not None:
+        if self.ingest is not None:
             for name, text in (
                 ("calls", "Calls of the write path"),
                 ("samples", "Samples sent to the store"),
@@ -104,7 +104,7 @@ class Metrics:
                 ("published", "Samples published for outside listeners"),
             ):
                 families.append(
-                    CounterMetricFamily(f"pydatacoll_ingest_{name}", text, value=getattr(self._ingest, name))
+                    CounterMetricFamily(f"pydatacoll_ingest_{name}", text, value=getattr(self.ingest, name))
                 )
         for name in ("handled", "retries", "dead_lettered"):
             family = CounterMetricFamily(

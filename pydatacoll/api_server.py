@@ -1,0 +1,241 @@
+"""``python -m pydatacoll.api_server``: the whole system in one process.
+
+Start order: store, model, HTTP, then manager and plugins once the store is settled. Stop order is the reverse:
+no more requests, no more polling, what was read is stored, and the embedded store goes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from aiohttp import web
+
+from pydatacoll import supervise
+from pydatacoll.api.app import create_app
+from pydatacoll.api.services import Services
+from pydatacoll.config import effective
+from pydatacoll.errors import ConfigError, StoreError
+from pydatacoll.logging_setup import setup_logging
+from pydatacoll.manager.manager import DeviceManager
+from pydatacoll.manager.metrics import Metrics
+from pydatacoll.manager.plugin_host import PluginHost
+from pydatacoll.manager.processes import ManagerProcesses
+from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_until_stopped, runtime, tune_gc
+from pydatacoll.settings import Settings
+from pydatacoll.store.audit import Audit
+from pydatacoll.store.commands import CommandClient
+from pydatacoll.store.embedded import EmbeddedServer
+from pydatacoll.store.history import History
+from pydatacoll.store.status import StatusReader
+
+log = logging.getLogger(__name__)
+
+
+def check_host(settings: Settings) -> None:
+    """Refuse to listen beyond this machine: anybody could operate the plant.
+
+    :raises ConfigError: when the host is not a loopback address.
+    """
+    host = settings.server.host
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"server.host: {host} is not a loopback address, and without access tokens anybody who reaches it "
+            "could operate the plant; keep 127.0.0.1 and put a reverse proxy with authentication before it"
+        )
+
+
+class ApiServer:
+    """Composition of one API server; :meth:`serve` runs it."""
+
+    def __init__(
+        self, settings: Settings, *, config: Path | None = None, demo: bool = False, manager: bool = True
+    ) -> None:
+        check_host(settings)
+        self._config = config
+        self._settings = settings
+        self._demo = demo
+        self._with_manager = manager
+        self._manager: DeviceManager | None = None
+        self._hosts: dict[str, PluginHost] = {}
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set; prints the URL when ready."""
+        async with AsyncExitStack() as stack:
+            url = self._settings.redis.url
+            if url == "embedded":
+                embedded = EmbeddedServer(Path(self._settings.data_dir), self._settings.redis)
+                url = await embedded.start()
+                stack.push_async_callback(embedded.stop)
+            made = await stack.enter_async_context(runtime(self._settings, url))
+            self._hosts = plugin_hosts(made, self._settings.plugins, f"{socket.gethostname()}-{os.getpid()}")
+            background = asyncio.get_running_loop().create_task(
+                self._collect(made, url), name="manager and plugins"
+            )
+            background.add_done_callback(_log_failure)
+            stack.push_async_callback(_cancel, background)
+            await self._listen(stack, made)
+            await stop.wait()
+            log.info("stopping")
+
+    async def _listen(self, stack: AsyncExitStack, made: Runtime) -> None:
+        commands = CommandClient(made.store, timeout=self._settings.server.call_timeout)
+        listening = supervise.start("command replies", commands.run)
+        stack.push_async_callback(_cancel, listening)
+        status = StatusReader(made.store)
+        metrics = Metrics(made.repository, status, plugins=self._hosts)
+
+        async def text() -> bytes:
+            metrics.ingest = self._manager.writer.stats if self._manager is not None else None
+            return await metrics.text()
+
+        app = create_app(
+            Services(
+                settings=self._settings,
+                schemas=made.schemas,
+                repository=made.repository,
+                history=History(made.store),
+                status=status,
+                commands=commands,
+                readiness=lambda: self._readiness(made, status),
+                metrics=text,
+                audit=Audit(made.store).write,
+                plugins_enabled=frozenset(self._settings.plugins),
+            )
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        server = self._settings.server
+        try:
+            site = web.TCPSite(runner, server.host, server.port, backlog=1024)
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"server.port: cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
+                "choose another with --port (0 takes any free one)"
+            ) from error
+        port = runner.addresses[0][1]
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        click.echo(f"PyDataColl is running on http://{host}:{port}")
+
+    async def _readiness(self, made: Runtime, status: StatusReader) -> list[str]:
+        reasons = []
+        if not made.store_settled.is_set():
+            return ["the store has not been reached yet"]
+        try:
+            await made.store.ping()
+            missing = await status.managers_missing()
+            if missing:
+                reasons.append(f"no device manager runs {len(missing)} of {made.store.partitions} partitions")
+        except StoreError as error:
+            reasons.append(str(error))
+        if not made.repository.ready:
+            reasons.append("the model is not loaded")
+        return reasons
+
+    async def _collect(self, made: Runtime, url: str) -> None:
+        """Manager, plugins and demo plant, once the store is there; until cancelled."""
+        await made.store_settled.wait()
+        async with AsyncExitStack() as stack:
+            for name, host in self._hosts.items():
+                stack.push_async_callback(_cancel, supervise.start(f"plugin {name}", host.run))
+            if self._with_manager and self._settings.manager.processes:
+                await stack.enter_async_context(self._manager_processes(url))
+            elif self._with_manager:
+                self._manager = DeviceManager(made.store, made.repository, made.drivers, self._settings)
+                await stack.enter_async_context(self._manager)
+            if self._demo:
+                await self._load_demo(stack, made)
+            tune_gc()
+            await asyncio.Event().wait()
+
+    def _manager_processes(self, url: str) -> ManagerProcesses:
+        # by environment, not by option: a URL may hold a password, and options are for all to see
+        environment = {
+            "PYDATACOLL_REDIS__URL": url,
+            "PYDATACOLL_DATA_DIR": self._settings.data_dir,
+            "PYDATACOLL_LOG__LEVEL": self._settings.log.level,
+        }
+        arguments = [] if self._config is None else ["--config", str(self._config)]
+        return ManagerProcesses(self._settings.manager.processes, arguments, environment)
+
+    async def _load_demo(self, stack: AsyncExitStack, made: Runtime) -> None:
+        """Simulated devices, and their model where they are not yet in it."""
+        from pydatacoll.testing.demo import DemoPlant  # noqa: PLC0415 - only wanted with --demo
+
+        plant = DemoPlant()
+        await plant.start()
+        stack.push_async_callback(plant.stop)
+        while not made.repository.ready:
+            await asyncio.sleep(0.05)
+        payloads = plant.payloads()
+        known = made.repository.registry.devices
+        ours = {device["id"] for device in payloads["device"]}
+        if known and not ours <= set(known):
+            log.warning("the model is not empty: the demo plant's simulated devices run, but are not added")
+            return
+        # the simulated devices have new ports at every start
+        wanted = payloads if not known else {"device": payloads["device"]}
+
+        def load(tx: Any) -> None:
+            for kind, objects in wanted.items():
+                for payload in objects:
+                    if kind == "device" and payload["id"] in known:
+                        tx.merge(kind, payload["id"], {"port": payload["port"]})
+                    else:
+                        tx.create(kind, payload)
+
+        await made.repository.transact(load)
+        log.info("the demo plant is running with %d devices", len(payloads["device"]))
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("%s failed", task.get_name(), exc_info=error)
+
+
+@click.command(help="Run PyDataColl: REST API, device manager, plugins and, by default, its own store.")
+@click.option("--host", help="address to listen on (127.0.0.1)")
+@click.option("--port", help="TCP port (8080); 0 takes any free one")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")
+@click.option("--data-dir", help="directory of the embedded store and of plugins' files (data)")
+@click.option("--redis", help="URL of a Redis or Valkey server >= 7, or 'embedded' (embedded)")
+@click.option("--plugins", help="plugins to enable, comma separated")
+@click.option("--demo", is_flag=True, help="run simulated devices, and load them when the model is empty")
+@click.option("--managers", help="0: one manager in this process; N: that many manager processes (0)")
+@click.option("--no-manager", is_flag=True, help="run no device manager")
+@click.option("--log-level", help="debug, info, warning or error (info)")
+@click.option("--print-config", is_flag=True, help="print the effective settings and exit")
+def main(config: Path | None, demo: bool, no_manager: bool, print_config: bool, **options: Any) -> None:
+    """Entry point."""
+    settings = load_from_options(config, options)
+    if print_config:
+        click.echo(effective(settings))
+        return
+    setup_logging(settings.log)
+
+    async def run(stop: asyncio.Event) -> None:
+        await ApiServer(settings, config=config, demo=demo, manager=not no_manager).serve(stop)
+
+    run_until_stopped(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""``python -m pydatacoll.device_manager``: a device manager alone; as many as needed, on as many hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pydatacoll.errors import ConfigError
+from pydatacoll.logging_setup import setup_logging
+from pydatacoll.manager.manager import DeviceManager
+from pydatacoll.runtime import load_from_options, run_until_stopped, runtime, tune_gc
+from pydatacoll.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until ``stop`` is set."""
+    if settings.redis.url == "embedded":
+        raise ConfigError(
+            "redis.url: a manager alone needs the URL of the store that the API server uses; "
+            "give it with --redis URL"
+        )
+    async with runtime(settings, settings.redis.url) as made:
+        ending = asyncio.get_running_loop().create_task(stop.wait())
+        settled = asyncio.get_running_loop().create_task(made.store_settled.wait())
+        await asyncio.wait([ending, settled], return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+        if not stop.is_set():
+            async with DeviceManager(made.store, made.repository, made.drivers, settings) as manager:
+                log.info("device manager %s is running", manager.id)
+                tune_gc()
+                await ending
+        ending.cancel()
+
+
+async def stop_with_parent(stop: asyncio.Event) -> None:
+    """Set ``stop`` when standard input ends: the parent holds its other end and has gone."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    stop.set()
+
+
+@click.command(help="Run a device manager alone.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")
+@click.option("--redis", help="URL of the store")
+@click.option("--data-dir", help="directory for files")
+@click.option("--log-level", help="debug, info, warning or error")
+@click.option("--stop-with-parent", "with_parent", is_flag=True, hidden=True)
+def main(config: Path | None, with_parent: bool, **options: Any) -> None:
+    """Entry point."""
+    settings = load_from_options(config, options)
+    setup_logging(settings.log)
+
+    async def run(stop: asyncio.Event) -> None:
+        watching = asyncio.get_running_loop().create_task(stop_with_parent(stop)) if with_parent else None
+        await serve(settings, stop)
+        if watching is not None:
+            watching.cancel()
+
+    run_until_stopped(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""``python -m pydatacoll.plugin_runner NAME``: one plugin alone; several copies share the work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pydatacoll import supervise
+from pydatacoll.errors import ConfigError
+from pydatacoll.logging_setup import setup_logging
+from pydatacoll.runtime import load_from_options, plugin_hosts, run_until_stopped, runtime
+from pydatacoll.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, name: str, stop: asyncio.Event) -> None:
+    """Run until ``stop`` is set."""
+    if settings.redis.url == "embedded":
+        raise ConfigError(
+            "redis.url: a plugin alone needs the URL of the store that the API server uses; give it with --redis URL"
+        )
+    async with runtime(settings, settings.redis.url) as made:
+        host = plugin_hosts(made, [name], f"{socket.gethostname()}-{os.getpid()}")[name]
+        task = supervise.start(f"plugin {name}", host.run)
+        log.info("plugin %s is running", name)
+        await stop.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@click.command(help="Run the plugin NAME alone.")
+@click.argument("name")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")
+@click.option("--redis", help="URL of the store")
+@click.option("--data-dir", help="directory for files")
+@click.option("--log-level", help="debug, info, warning or error")
+def main(name: str, config: Path | None, **options: Any) -> None:
+    """Entry point."""
+    settings = load_from_options(config, options)
+    setup_logging(settings.log)
+    run_until_stopped(lambda stop: serve(settings, name, stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What the processes have in common: the store that may be away, the model, drivers, plugins, the main loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydatacoll.config import load_settings
+from pydatacoll.discovery import discover_plugins, discover_protocols
+from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreUnavailable
+from pydatacoll.manager.plugin_host import PluginHost
+from pydatacoll.model.validation import Schemas
+from pydatacoll.sdk import DeviceDriver, Plugin, PluginContext
+from pydatacoll.settings import Settings
+from pydatacoll.store.client import Store
+from pydatacoll.store.repository import Repository
+from pydatacoll.store.stream import StreamReader
+
+log = logging.getLogger(__name__)
+
+
+OPTIONS = {
+    "host": "server.host",
+    "port": "server.port",
+    "data_dir": "data_dir",
+    "redis": "redis.url",
+    "plugins": "plugins",
+    "managers": "manager.processes",
+    "log_level": "log.level",
+}
+"""Command line option -> setting."""
+
+
+def load_from_options(config: Path | None, options: Mapping[str, Any]) -> Settings:
+    """Settings of a command: its options over environment over file; ends the program when they are bad."""
+    given = {OPTIONS[name]: value for name, value in options.items() if value is not None}
+    try:
+        return load_settings(config, os.environ, given)
+    except ConfigError as error:
+        sys.exit(f"pydatacoll: {error}")
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Store, drivers and model of one process.
+
+    :ivar store_settled: set once the store was reached and its number of partitions is known.
+    """
+
+    settings: Settings
+    store: Store
+    drivers: dict[str, type[DeviceDriver]]
+    schemas: Schemas
+    repository: Repository
+    store_settled: asyncio.Event
+
+
+@contextlib.asynccontextmanager
+async def runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
+    """Everything a process needs; the store may be away and comes in when it can."""
+    folders = [Path(folder) for folder in settings.plugin_dirs]
+    found = discover_protocols(folders)
+    schemas = Schemas(found.found)
+    store = Store(url, settings.manager.partitions)
+    settled = asyncio.Event()
+    repository = Repository(store, schemas)
+    made = Runtime(settings, store, found.found, schemas, repository, settled)
+    settling = asyncio.get_running_loop().create_task(_settle(store, settled), name="store settling")
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await settled.wait()
+        await repository.start()
+        yield made
+    finally:
+        settling.cancel()
+        await asyncio.gather(settling, return_exceptions=True)
+        await repository.stop()
+        await store.close()
+
+
+async def _settle(store: Store, settled: asyncio.Event) -> None:
+    """Reach the store, say what is unsafe about it, agree on the partitions; try again until it works."""
+    pause = 0.2
+    said = ""
+    while True:
+        try:
+            problems = await store.problems()
+            await store.settle()
+        except StoreUnavailable as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning("%s; trying again", said)
+        except StoreError as error:
+            if str(error) != said:
+                said = str(error)
+                log.error("%s", said)  # noqa: TRY400 - the text says it all
+        else:
+            for problem in problems:
+                log.warning("the store is not safe: %s", problem)
+            settled.set()
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
+
+
+def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, PluginHost]:
+    """Hosts of the plugins named; each wants a task for its ``run``.
+
+    :raises ConfigError: for an unknown plugin, or settings that its type refuses.
+    """
+    settings = made.settings
+    found = discover_plugins([Path(folder) for folder in settings.plugin_dirs]).found
+    hosts = {}
+    for name in names:
+        plugin_type = found.get(name)
+        if plugin_type is None:
+            known = ", ".join(sorted(found)) or "none"
+            raise ConfigError(f"plugins: there is no plugin {name!r}; installed: {known}")
+        reader = StreamReader(made.store, name, consumer)
+        hosts[name] = PluginHost(_plugin(made, name, plugin_type), reader)
+    return hosts
+
+
+def _plugin(made: Runtime, name: str, plugin_type: type[Plugin]) -> Plugin:
+    table = made.settings.plugin.get(name, {})
+    try:
+        config = msgspec.convert(table, plugin_type.config_type)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"plugin.{name}: {error}") from error
+    context = PluginContext(
+        made.repository.registry, Path(made.settings.data_dir), logging.getLogger(f"pydatacoll.plugin.{name}")
+    )
+    return plugin_type(config, context)
+
+
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run ``main(stop)`` on the fastest loop there is; SIGINT and SIGTERM set ``stop``.
+
+    Exits with status 1 and one line on stderr for errors of ours; others show their traceback.
+    """
+
+    async def entry() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, stop.set)
+            except NotImplementedError:  # Windows has no loop signal handlers; KeyboardInterrupt ends the run
+                break
+        await main(stop)
+
+    try:
+        _run(entry())
+    except PyDataCollError as error:
+        sys.exit(f"pydatacoll: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(entry: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        asyncio.run(entry)
+    else:
+        uvloop.run(entry)
+
+
+def tune_gc() -> None:
+    """After start-up: what exists now lives long; collect younger generations less often.
+
+    The model is many small objects; without this a full collection stops the loop for tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
