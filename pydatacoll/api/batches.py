@@ -1,0 +1,86 @@
+"""``/api/v2/{devices,...}`` and ``/api/v2/{devices,...}/del``: batches, all or nothing in one transaction."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pydatacoll.api import changes, responses
+from pydatacoll.api.operation import Answer, Body, Call, Endpoint, Operation, one_or_many, ref
+from pydatacoll.api.query import DRY_RUN
+from pydatacoll.api.resource import ID
+from pydatacoll.model.change import PLURAL
+from pydatacoll.model.validation import Kind
+
+_COMPONENTS: dict[Kind, str] = {
+    "device": "Device",
+    "term": "Term",
+    "item": "Item",
+    "term_item": "TermItem",
+    "formula": "Formula",
+}
+
+
+def _upsert(kind: Kind) -> Endpoint:
+    async def batch_upsert(call: Call) -> web.StreamResponse:
+        """Create or replace."""
+        dry_run: bool = call.query["dry_run"]
+        counts = await call.services.repository.transact(
+            lambda tx: tx.batch_upsert(kind, call.body), dry_run=dry_run
+        )
+        if not dry_run:
+            await changes.audit(call, f"{kind}.batch", PLURAL[kind], result=counts)
+        return responses.of(counts)
+
+    return batch_upsert
+
+
+def _delete(kind: Kind) -> Endpoint:
+    async def batch_delete(call: Call) -> web.StreamResponse:
+        """Delete with all that depends on it."""
+        dry_run: bool = call.query["dry_run"]
+        counts = await call.services.repository.transact(
+            lambda tx: tx.batch_delete(kind, call.body), dry_run=dry_run
+        )
+        if not dry_run:
+            await changes.audit(call, f"{kind}.batch_delete", PLURAL[kind], before=call.body, result=counts)
+        return responses.of({"deleted": counts})
+
+    return batch_delete
+
+
+def _operations(kind: Kind) -> list[Operation]:
+    plural = PLURAL[kind]
+    words = plural.replace("_", " ")
+    return [
+        Operation(
+            id=f"batch_{plural}",
+            method="POST",
+            path=f"/api/v2/{plural}",
+            handler=_upsert(kind),
+            summary=f"Create or replace {words}, all or none",
+            tag="batches",
+            query=(DRY_RUN,),
+            body=Body(one_or_many(ref(f"{_COMPONENTS[kind]}Input")), shape="batch", large=True),
+            answers={200: Answer("what was done", ref("BatchCounts"))},
+            errors=(503,),
+        ),
+        Operation(
+            id=f"batch_delete_{plural}",
+            method="POST",
+            path=f"/api/v2/{plural}/del",
+            handler=_delete(kind),
+            summary=f"Delete {words} and all that depends on them, all or none",
+            tag="batches",
+            query=(DRY_RUN,),
+            body=Body(
+                {"type": "array", "items": ref("TermItemKey") if kind == "term_item" else ID},
+                shape="list",
+                large=True,
+            ),
+            answers={200: Answer("what was deleted", ref("Deleted"))},
+            errors=(503,),
+        ),
+    ]
+
+
+OPERATIONS = [operation for kind in _COMPONENTS for operation in _operations(kind)]

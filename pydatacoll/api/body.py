@@ -1,0 +1,88 @@
+"""Reading a request body: media type, size, time and JSON, each refused with its own status."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from pydatacoll.api.problems import ApiProblem
+from pydatacoll.codec import json
+
+JSON_TYPE: Final = "application/json"
+MERGE_PATCH_TYPE: Final = "application/merge-patch+json"
+TIMEOUT: Final = 30.0
+"""Longest time a body may take to arrive, seconds."""
+
+
+def check_media_type(request: web.Request, accepted: tuple[str, ...]) -> None:
+    """Parameters such as ``charset`` are ignored: JSON is UTF-8.
+
+    :raises ApiProblem: 415.
+    """
+    given = request.headers.get("Content-Type", "")
+    if given in accepted or given.partition(";")[0].strip().lower() in accepted:
+        return
+    raise ApiProblem(
+        "media-type",
+        f"The body must be {' or '.join(accepted)} (header Content-Type), not {given or 'without a type'}.",
+        headers={"Accept-Patch" if request.method == "PATCH" else "Accept-Post": ", ".join(accepted)},
+    )
+
+
+def _too_large(limit: int) -> ApiProblem:
+    return ApiProblem("too-large", f"The body is larger than {limit} bytes.")
+
+
+async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> bytes:
+    """The whole body, of known length or chunked, of at most ``limit`` bytes (after decompression).
+
+    :raises ApiProblem: 413 too large; 408 too slow; 400 broken transfer.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    content = request.content
+    if content.is_eof() and length is not None and "Content-Encoding" not in request.headers:
+        return content.read_nowait(-1)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while part := await content.readany():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise ApiProblem("slow", f"The body did not arrive within {seconds:g} seconds.") from None
+    except (aiohttp.ClientError, HttpProcessingError, ConnectionError, web.PayloadAccessError) as error:
+        raise ApiProblem("bad-request", f"The body could not be read: {type(error).__name__}.") from None
+    return b"".join(parts)
+
+
+async def read_json(request: web.Request, limit: int, accepted: tuple[str, ...] = (JSON_TYPE,)) -> Any:
+    """The body as JSON types.
+
+    :raises ApiProblem: 400 malformed, 408, 413, 415.
+    """
+    check_media_type(request, accepted)
+    raw = await read(request, limit)
+    try:
+        return json.decode(raw)
+    except json.MalformedJson as error:
+        reason = "it is empty" if not raw.strip() else str(error)
+        raise ApiProblem("malformed-json", f"The body is not valid JSON: {reason}.") from None
+
+
+def check_count(objects: list[Any], limit: int) -> None:
+    """
+    :raises ApiProblem: 413 for a batch of more than ``limit`` objects.
+    """
+    if len(objects) > limit:
+        raise ApiProblem(
+            "too-large", f"The batch has {len(objects)} objects; server.max_batch allows {limit} in one request."
+        )

@@ -1,0 +1,148 @@
+"""A route as a declaration, from which both the run-time parsing and the OpenAPI document are derived."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from aiohttp import web
+
+from pydatacoll.api import body as bodies
+from pydatacoll.api.query import Query, parse
+from pydatacoll.api.services import Services
+from pydatacoll.errors import FieldError, Invalid
+
+Schema = Mapping[str, Any]
+"""A JSON schema; components are referred to by ``ref``."""
+
+
+def ref(name: str) -> Schema:
+    """A schema component of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def array(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def one_or_many(items: Schema) -> Schema:
+    return {"oneOf": [items, array(items)]}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body.
+
+    :ivar shape: what is accepted: an object, a list, or (``batch``) a list or one object.
+    :ivar large: read up to ``server.max_batch_body`` instead of ``server.max_body``.
+    """
+
+    schema: Schema
+    shape: Literal["object", "list", "batch"] = "object"
+    media_types: tuple[str, ...] = (bodies.JSON_TYPE,)
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful response, for the document."""
+
+    description: str
+    schema: Schema | None = None
+    media_type: str = bodies.JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Name -> description."""
+    also: Mapping[str, Schema] = field(default_factory=dict)
+    """Further media types -> schema."""
+
+
+class Call:
+    """One request, parsed: what a handler gets."""
+
+    __slots__ = ("body", "path", "query", "request", "services")
+
+    def __init__(
+        self,
+        services: Services,
+        request: web.Request,
+        path: Mapping[str, str],
+        query: Mapping[str, Any],
+        body: Any,
+    ) -> None:
+        self.services = services
+        self.request = request
+        self.path = path
+        self.query = query
+        self.body = body
+
+
+Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method on one path. ``id`` is the stable ``operationId``; ``errors`` are the statuses it can fail with
+    besides those that follow from its body and its parameters."""
+
+    id: str
+    method: str
+    path: str
+    handler: Endpoint
+    summary: str
+    tag: str
+    answers: Mapping[int, Answer]
+    query: tuple[Query, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    errors: tuple[int, ...] = ()
+    description: str = ""
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every failure status, derived ones included. 422 is always possible: parameters are checked strictly."""
+        derived = {422, *self.errors}
+        if self.body is not None:
+            derived |= {400, 408, 413, 415}
+        return sorted(derived)
+
+
+_SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "object": ((dict,), "a JSON object"),
+    "list": ((list,), "a JSON array"),
+    "batch": ((list, dict), "a JSON array or one JSON object"),
+}
+
+
+def bind(operation: Operation, services: Services) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of an operation; everything that can be worked out before a request is."""
+    handler = operation.handler
+    declared = {query.name: query for query in operation.query}
+    defaults = {query.name: query.default for query in operation.query}
+    body = operation.body
+
+    if body is None:
+
+        async def without_body(request: web.Request) -> web.StreamResponse:
+            query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
+            return await handler(Call(services, request, request.match_info, query, None))
+
+        return without_body
+
+    types, expected = _SHAPES[body.shape]
+    media_types = body.media_types
+    server = services.settings.server
+    limit = server.max_batch_body if body.large else server.max_body
+    many = body.shape != "object"
+
+    async def with_body(request: web.Request) -> web.StreamResponse:
+        query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
+        content = await bodies.read_json(request, limit, media_types)
+        if not isinstance(content, types):
+            raise Invalid.of([FieldError(0, "body", f"must be {expected}")])
+        if many:
+            content = content if isinstance(content, list) else [content]
+            bodies.check_count(content, server.max_batch)
+        return await handler(Call(services, request, request.match_info, query, content))
+
+    return with_body

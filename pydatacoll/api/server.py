@@ -1,0 +1,63 @@
+"""The HTTP server under the application: what is not even HTTP is answered as a problem, too."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+
+from pydatacoll.api import problems
+
+log = logging.getLogger(__name__)
+
+
+class _Connection(RequestHandler):
+    """One connection. aiohttp answers a malformed request in plain text and with a traceback; this does not."""
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun; it cannot become an error")
+        if status < 500:
+            log.debug("malformed request from %s: %s", request.remote, message)
+            kind = problems.KINDS["bad-request"]
+            first = (message or kind.meaning).strip().splitlines()[0].rstrip(":")
+            response = problems.respond({**problems.document(kind, first), "status": status})
+        else:
+            log.error("a request from %s failed", request.remote, exc_info=exc)
+            kind = problems.KINDS["internal"]
+            response = problems.respond(problems.document(kind, kind.meaning))
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class ApiRunner(web.AppRunner):
+    """An ``AppRunner`` whose connections answer malformed requests as problems."""
+
+    async def _make_server(self) -> web.Server:
+        made: Any = await super()._make_server()
+        return _Server(
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            loop=made._loop,
+            **made._kwargs,
+        )
+
+
+def make_runner(app: web.Application, **options: Any) -> web.AppRunner:
+    """The runner of an application made by :func:`pydatacoll.api.app.create_app`, without an access log."""
+    return ApiRunner(app, **{"access_log": None, **options})

@@ -1,0 +1,88 @@
+"""What the handlers need of the rest of the system, behind small protocols so that tests can use fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydatacoll.model import PointId, Sample
+from pydatacoll.model.registry import ModelView
+from pydatacoll.model.transaction import Transaction
+from pydatacoll.model.validation import Schemas
+from pydatacoll.settings import Settings
+from pydatacoll.store.commands import CommandReply, CommandRequest
+
+T = TypeVar("T")
+CommandKind = Literal["call", "ctrl"]
+AuditEntry = dict[str, Any]
+
+
+class Repository(Protocol):
+    """The model: reading in memory, writing in transactions."""
+
+    @property
+    def registry(self) -> ModelView: ...
+
+    async def transact(self, fn: Callable[[Transaction], T], *, dry_run: bool = False) -> T:
+        """Run ``fn`` on a transaction and commit it, all or nothing; ``fn`` may run more than once."""
+
+
+class History(Protocol):
+    """Latest values and recent samples."""
+
+    async def latest(self, points: Sequence[PointId]) -> list[Sample | None]: ...
+
+    async def recent(
+        self, point: PointId, *, limit: int | None = None, since: float | None = None, until: float | None = None
+    ) -> list[Sample]:
+        """Oldest first; the newest ``limit`` of those in the span."""
+
+    async def at(self, point: PointId, index: int) -> Sample | None:
+        """By list index: 0 the oldest, -1 the newest."""
+
+
+class LinkState(Protocol):
+    """State of the way to a device; ``since`` in epoch seconds."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def since(self) -> float | None: ...
+    @property
+    def last_error(self) -> str | None: ...
+
+
+class Status(Protocol):
+    """What managers say about their devices."""
+
+    async def links(self, device_ids: Sequence[str]) -> Sequence[LinkState]: ...
+
+    async def device(self, device_id: str) -> Mapping[str, Any]: ...
+
+
+class Commands(Protocol):
+    """The way to the devices. Never raises for what a single device did; the reply says it."""
+
+    async def execute(self, kind: CommandKind, requests: Sequence[CommandRequest]) -> Sequence[CommandReply]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a handler may use.
+
+    :ivar readiness: reasons not to be ready; empty when ready.
+    :ivar metrics: the Prometheus text.
+    :ivar audit: takes one entry for every change of the model, after it was committed.
+    """
+
+    settings: Settings
+    schemas: Schemas
+    repository: Repository
+    history: History
+    status: Status
+    commands: Commands
+    readiness: Callable[[], Awaitable[Sequence[str]]]
+    metrics: Callable[[], bytes | Awaitable[bytes]]
+    audit: Callable[[AuditEntry], Awaitable[None]]
+    plugins_enabled: frozenset[str] = field(default_factory=frozenset)

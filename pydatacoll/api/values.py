@@ -1,0 +1,158 @@
+"""Latest values and recent samples: ``.../datas`` and ``/api/v2/values``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from pydatacoll.api import query, responses
+from pydatacoll.api.operation import Answer, Call, Operation, array, ref
+from pydatacoll.api.points import find_point
+from pydatacoll.api.resource import PAGE_HEADERS
+from pydatacoll.errors import FieldError, Invalid, NotFound
+from pydatacoll.model import PointId, Sample, sample_to_wire, time_to_wire
+from pydatacoll.model.quality import FLAG_NAMES
+from pydatacoll.model.registry import ModelView
+
+_INDEX = re.compile(r"-?[0-9]{1,9}\Z")
+_DATAS = "/devices/{device_id}/terms/{term_id}/items/{item_id}/datas"
+_SPAN = (
+    query.integer("limit", "answer at most so many, the newest"),
+    query.moment("since", "only samples of this time or later"),
+    query.moment("until", "only samples of this time or earlier"),
+)
+_BY_TIME = {
+    "type": "object",
+    "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
+    "description": "time -> value",
+}
+
+
+async def _recent(call: Call) -> tuple[PointId, list[Sample]]:
+    path, given = call.path, call.query
+    point = find_point(call.services.repository.registry, path["device_id"], path["term_id"], path["item_id"]).id
+    samples = await call.services.history.recent(
+        point, limit=given["limit"], since=given["since"], until=given["until"]
+    )
+    return point, samples
+
+
+async def datas_by_time(call: Call) -> web.StreamResponse:
+    """An object: of two samples with one time the later wins."""
+    _, samples = await _recent(call)
+    return responses.of({time_to_wire(sample.time): sample.value for sample in samples})
+
+
+async def datas(call: Call) -> web.StreamResponse:
+    """A list, with quality."""
+    point, samples = await _recent(call)
+    return await responses.rows(samples, lambda sample: sample_to_wire(point, sample))
+
+
+async def data_at(call: Call) -> web.StreamResponse:
+    """One recent sample by its place."""
+    path = call.path
+    point = find_point(call.services.repository.registry, path["device_id"], path["term_id"], path["item_id"]).id
+    index = path["index"]
+    if not _INDEX.match(index):
+        raise Invalid.of([FieldError(0, "index", "must be a whole number: 0 is the oldest, -1 the newest")])
+    sample = await call.services.history.at(point, int(index))
+    if sample is None:
+        raise NotFound(f"index not found! {index}: {point} does not have so many recent samples")
+    return responses.of({time_to_wire(sample.time): sample.value})
+
+
+def _points(registry: ModelView, call: Call) -> Iterator[PointId]:
+    """Points that match the ids, by path; an id that does not exist matches nothing."""
+    given = call.query
+    device_ids = sorted(registry.devices) if given["device_id"] is None else sorted(given["device_id"])
+    term_ids = None if given["term_id"] is None else frozenset(given["term_id"])
+    item_ids = None if given["item_id"] is None else frozenset(given["item_id"])
+    for device_id in device_ids:
+        for term_id in sorted(registry.terms_of(device_id)):
+            if term_ids is None or term_id in term_ids:
+                for item_id in sorted(registry.items_of(term_id)):
+                    if item_ids is None or item_id in item_ids:
+                        yield PointId(device_id, term_id, item_id)
+
+
+def _matches(wanted: str) -> Callable[[int], bool]:
+    if wanted == "good":
+        return lambda quality: quality == 0
+    if wanted == "bad":
+        return lambda quality: quality != 0
+    bit = FLAG_NAMES[wanted]
+    return lambda quality: bool(quality & bit)
+
+
+async def values(call: Call) -> web.StreamResponse:
+    """Latest values; a point that never had one is left out."""
+    points = list(_points(call.services.repository.registry, call))
+    samples = await call.services.history.latest(points) if points else []
+    wanted = call.query["quality"]
+    matches = _matches(wanted) if wanted is not None else None
+    found = [
+        (point, sample)
+        for point, sample in zip(points, samples, strict=True)
+        if sample is not None and (matches is None or matches(sample.quality))
+    ]
+    some, headers = responses.page(call.request, found, call.query["limit"], call.query["offset"])
+    return await responses.rows(some, lambda pair: sample_to_wire(*pair), headers)
+
+
+_SAMPLES = array(ref("SampleView"))
+
+OPERATIONS = [
+    Operation(
+        id="get_datas",
+        method="GET",
+        path=f"/api/v1{_DATAS}",
+        handler=datas_by_time,
+        summary="Recent samples of a point, oldest first: time -> value",
+        tag="values",
+        query=_SPAN,
+        answers={200: Answer("time -> value", _BY_TIME)},
+        errors=(404, 503),
+    ),
+    Operation(
+        id="get_data_at",
+        method="GET",
+        path=f"/api/v1{_DATAS}/{{index}}",
+        handler=data_at,
+        summary="One recent sample: 0 is the oldest, -1 the newest",
+        tag="values",
+        answers={200: Answer("{time: value}", _BY_TIME)},
+        errors=(404, 503),
+    ),
+    Operation(
+        id="list_datas",
+        method="GET",
+        path=f"/api/v2{_DATAS}",
+        handler=datas,
+        summary="Recent samples of a point, oldest first, with quality",
+        tag="values",
+        query=_SPAN,
+        answers={200: Answer("samples", _SAMPLES)},
+        errors=(404, 503),
+    ),
+    Operation(
+        id="list_values",
+        method="GET",
+        path="/api/v2/values",
+        handler=values,
+        summary="Latest values of everything that matches",
+        description="Ordered by device, term and item. A point that never had a value is left out.",
+        tag="values",
+        query=(
+            query.ids("device_id", "only these devices"),
+            query.ids("term_id", "only these terms"),
+            query.ids("item_id", "only these items"),
+            query.quality("quality", "good, bad (anything else) or one flag"),
+            *query.PAGING,
+        ),
+        answers={200: Answer("latest values", _SAMPLES, headers=PAGE_HEADERS)},
+        errors=(503,),
+    ),
+]
