@@ -88,6 +88,10 @@ class Registry:
         self._addresses: dict[str, dict[Hashable, TermItemKey]] = {}
         self._address_of: AddressOf | None = None
 
+    def adopt(self, other: Registry) -> None:
+        """Become a copy of another registry, which is then not used any more."""
+        self.__dict__.update(other.__dict__)
+
     def terms_of(self, device_id: str) -> Collection[str]:
         return self._terms_of[device_id]
 
