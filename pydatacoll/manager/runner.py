@@ -13,7 +13,7 @@ from typing import Any
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
 from pydatacoll.manager.pipeline import DeviceSink
-from pydatacoll.manager.schedule import backoff, missed_beats, next_due, phase_of
+from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
 from pydatacoll.model import Device, PointId, Quality, Sample
 from pydatacoll.sdk import DeviceDriver, DriverContext, Point, PointGroup, Result, WriteRequest
 from pydatacoll.settings import ManagerSettings
@@ -148,24 +148,30 @@ class DeviceRunner:
     async def _lane(self, number: int, interval: float, points: Sequence[Point]) -> None:
         loop = asyncio.get_running_loop()
         plan = self._driver.plan(points)
-        phase = phase_of(self.device.id, number, interval)
+        if interval == 0:
+            await self._poll_without_pause(plan, points)
+        due = first_due(loop.time(), interval, phase_of(self.device.id, number, interval))
+        await self._poll(plan, points)
         while True:
-            started = loop.time()
-            if interval == 0:
-                await self._writer.room()
-            await self._poll(plan, points)
             now = loop.time()
-            if interval == 0:
-                if now - started < 0.0002:  # nothing was sent: a silent unit waits for its next try
-                    await asyncio.sleep(0.01)
-                continue
-            due = next_due(started, interval, phase)
             missed = missed_beats(due, now, interval)
             if missed:
                 self.counters["missed_polls"] += missed
                 due += missed * interval
             if due > now:
                 await asyncio.sleep(due - now)
+            await self._poll(plan, points)
+            due += interval
+
+    async def _poll_without_pause(self, plan: Any, points: Sequence[Point]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._writer.room()
+            started = loop.time()
+            await self._poll(plan, points)
+            if loop.time() == started:
+                # nothing was sent, as when a silent unit waits for its next try: let others run
+                await asyncio.sleep(0.002)
 
     async def _poll(self, plan: Any, points: Sequence[Point]) -> None:
         self.counters["polls"] += 1

@@ -11,12 +11,13 @@ def phase_of(device_id: str, lane: int, interval: float) -> float:
     return crc32(f"{device_id}/{lane}".encode()) / 2**32 * interval
 
 
-def next_due(now: float, interval: float, phase: float) -> float:
-    """The first point of the grid ``phase + n * interval`` after ``now``. Both in seconds of one clock.
+def first_due(now: float, interval: float, phase: float) -> float:
+    """The first point of the grid ``phase + n * interval`` after ``now``, seconds of one clock.
 
-    Counting from the grid, not from the last poll, is what keeps a slow poll from shifting all later ones.
+    Later ones follow by adding ``interval`` to the one before, never to the present time: so a slow poll does
+    not shift those after it.
     """
-    due = (math.floor((now - phase) / interval) + 1) * interval + phase
+    due = (math.floor((now - phase) / interval + 1e-6) + 1) * interval + phase
     return due if due > now else due + interval
 
 

@@ -1,0 +1,62 @@
+"""The text form of samples."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pydatacoll.codec.entry import decode_entry, encode_column, encode_entry
+from pydatacoll.model import Sample
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=40),
+)
+times = st.floats(0, 4e9).map(lambda t: round(t, 6))
+qualities = st.integers(0, 511)
+
+
+def same(one: Sample, other: Sample) -> bool:
+    return (
+        math.isclose(one.time, other.time, abs_tol=1e-6)
+        and one.value == other.value
+        and type(one.value) is type(other.value)
+        and one.quality == other.quality
+    )
+
+
+@given(values, times, qualities)
+def test_decoding_gives_back_what_was_encoded(value, time, quality):
+    sample = Sample(time, value, quality)
+    assert same(decode_entry(encode_entry(sample)), sample)
+
+
+@given(st.lists(values, min_size=1, max_size=50), times, qualities)
+def test_a_column_is_its_entries(column, time, quality):
+    expected = [encode_entry(Sample(time, value, quality)) for value in column]
+    assert encode_column(column, time, quality) == expected
+
+
+@given(st.lists(st.tuples(values, times, qualities), min_size=1, max_size=50))
+def test_a_column_with_own_times_and_qualities(rows):
+    column, moments, flags = (list(part) for part in zip(*rows, strict=True))
+    assert encode_column(column, moments, flags) == [encode_entry(Sample(t, v, q)) for v, t, q in rows]
+
+
+def test_a_text_with_commas_and_zero_bytes_survives():
+    sample = Sample(1.0, 'a,"b",\x00c', 0)
+    assert decode_entry(encode_column([sample.value], 1.0, 0)[0]) == sample
+
+
+def test_large_integers_keep_every_digit():
+    assert decode_entry(encode_column([2**63 - 1], 1.0, 0)[0]).value == 2**63 - 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,2", "x,0,1", "1,x,1", "1,0,", "1,0,{}"])
+def test_what_is_no_entry_is_refused(text):
+    with pytest.raises(ValueError):  # noqa: PT011 - msgspec's errors are ValueErrors
+        decode_entry(text)

@@ -1,0 +1,165 @@
+"""From readings to packets: scaling, validity, deadband, accounting."""
+
+import math
+
+import pytest
+
+from pydatacoll.manager.pipeline import DeviceSink
+from pydatacoll.model import Quality, Sample, Term, TermItem
+from pydatacoll.sdk import Point, PointGroup, Readings
+
+TERM = Term(id="t", name="t", device_id="d")
+
+
+class Recorder:
+    """Stands for the writer; settles nothing."""
+
+    def __init__(self) -> None:
+        self.packets = []
+
+    def put(self, packet) -> None:
+        packet.account.pending += len(packet.fields)
+        self.packets.append(packet)
+
+    def rows(self):
+        """``(field, value, quality)`` of everything put, in order."""
+        return [
+            (field, value, packet.qualities[i] if isinstance(packet.qualities, list) else packet.qualities)
+            for packet in self.packets
+            for i, (field, value) in enumerate(zip(packet.fields, packet.values, strict=True))
+        ]
+
+
+def point(item_id: str, **options) -> Point:
+    return Point(TERM, TermItem(term_id="t", item_id=item_id, protocol_code="x", **options))
+
+
+@pytest.fixture
+def writer():
+    return Recorder()
+
+
+@pytest.fixture
+def sink(writer):
+    return DeviceSink("d", 3, writer, 100, wall=lambda: 1000.0)
+
+
+def balanced(sink) -> bool:
+    return sink.account.balanced()
+
+
+def test_values_without_scaling_pass_unchanged(sink, writer):
+    group = PointGroup([point("a"), point("b")])
+    sink.values(Readings(group, [1, 2.5], 5.0))
+    assert writer.rows() == [("t:a", 1, 0), ("t:b", 2.5, 0)]
+    assert (writer.packets[0].times, writer.packets[0].partition, writer.packets[0].lengths) == (5.0, 3, 100)
+    assert sink.account.read == 2
+    assert balanced(sink)
+
+
+def test_engineering_value_is_raw_times_coefficient_plus_base(sink, writer):
+    group = PointGroup([point("a", coefficient=0.1), point("b", coefficient=2.0, base_val=-10.0), point("c")])
+    sink.values(Readings(group, [2301, 7, True], 5.0))
+    assert writer.rows() == [("t:a", 230.1, 0), ("t:b", 4.0, 0), ("t:c", True, 0)]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_is_invalid_and_keeps_the_last_value(sink, writer, bad):
+    group = PointGroup([point("a"), point("b", coefficient=2.0)])
+    sink.values(Readings(group, [1.0, 2.0], 5.0))
+    sink.values(Readings(group, [bad, 3.0], 6.0))
+    assert writer.rows()[2:] == [("t:a", 1.0, Quality.INVALID), ("t:b", 6.0, 0)]
+
+
+def test_a_missing_value_is_never_zero(sink, writer):
+    group = PointGroup([point("a")])
+    sink.values(Readings(group, [None], 5.0))
+    assert writer.rows() == [("t:a", None, Quality.INVALID)]
+
+
+def test_overflow_of_scaling_is_invalid(sink, writer):
+    group = PointGroup([point("a", coefficient=1e300)])
+    sink.values(Readings(group, [1e300], 5.0))
+    assert writer.rows() == [("t:a", None, Quality.INVALID)]
+
+
+def test_texts_pass(sink, writer):
+    group = PointGroup([point("a"), point("b", coefficient=0.5)])
+    sink.values(Readings(group, ["pump, 1", 4], 5.0))
+    assert writer.rows() == [("t:a", "pump, 1", 0), ("t:b", 2.0, 0)]
+
+
+def test_deadband_passes_on_only_what_moved(sink, writer):
+    group = PointGroup([point("a", deadband=1.0), point("b"), point("c", deadband=0.0)])
+    sink.values(Readings(group, [10.0, 1, 5], 5.0))
+    sink.values(Readings(group, [10.9, 1, 5], 6.0))
+    sink.values(Readings(group, [11.1, 1, 6], 7.0))
+    assert [row[:2] for row in writer.rows()[3:]] == [("t:b", 1), ("t:a", 11.1), ("t:b", 1), ("t:c", 6)]
+    assert sink.account.unchanged == 2
+    assert balanced(sink)
+
+
+def test_small_steps_add_up_against_the_deadband(sink, writer):
+    group = PointGroup([point("a", deadband=1.0)])
+    for step in range(6):
+        sink.values(Readings(group, [step * 0.4], 5.0 + step))
+    assert [row[1] for row in writer.rows()] == pytest.approx([0.0, 1.2])
+
+
+def test_a_changed_quality_passes_the_deadband(sink, writer):
+    group = PointGroup([point("a", deadband=100.0)])
+    sink.values(Readings(group, [1.0], 5.0))
+    sink.values(Readings(group, [1.0], 6.0, int(Quality.BLOCKED)))
+    sink.values(Readings(group, [1.0], 7.0))
+    assert [row[2] for row in writer.rows()] == [0, Quality.BLOCKED, 0]
+
+
+def test_a_failure_marks_points_once_and_keeps_their_values(sink, writer):
+    group = PointGroup([point("a"), point("b")])
+    sink.values(Readings(group, [1, 2], 5.0))
+    for _ in range(3):
+        sink.failed(group, int(Quality.COMM_LOST), 6.0)
+    assert writer.rows()[2:] == [("t:a", 1, Quality.COMM_LOST), ("t:b", 2, Quality.COMM_LOST)]
+    sink.values(Readings(group, [1, 2], 7.0))
+    assert writer.rows()[4:] == [("t:a", 1, 0), ("t:b", 2, 0)]
+    assert balanced(sink)
+
+
+def test_a_lost_link_marks_every_point_also_those_never_read(sink, writer):
+    polled, never = point("a"), point("b")
+    sink.values(Readings(PointGroup([polled]), [1], 5.0))
+    sink.all_failed([polled, never], int(Quality.COMM_LOST))
+    assert writer.rows()[1:] == [("t:a", 1, Quality.COMM_LOST), ("t:b", None, Quality.COMM_LOST)]
+    assert writer.packets[-1].times == 1000.0
+
+
+def test_a_lost_link_keeps_the_value_that_an_earlier_process_stored(sink, writer):
+    sink.remember({"t:a": Sample(1.0, 42, 0)})
+    sink.all_failed([point("a")], int(Quality.COMM_LOST))
+    assert writer.rows() == [("t:a", 42, Quality.COMM_LOST)]
+
+
+def test_repeated_loss_is_said_once(sink, writer):
+    points = [point("a"), point("b")]
+    for _ in range(3):
+        sink.all_failed(points, int(Quality.COMM_LOST))
+    assert len(writer.rows()) == 2
+
+
+def test_a_new_plan_keeps_what_is_known_of_points_that_stay(sink, writer):
+    sink.values(Readings(PointGroup([point("a"), point("b")]), [1, 2], 5.0))
+    sink.replan(["t:a"])
+    sink.failed(PointGroup([point("a"), point("b")]), int(Quality.COMM_LOST), 6.0)
+    assert writer.rows()[2:] == [("t:a", 1, Quality.COMM_LOST), ("t:b", None, Quality.COMM_LOST)]
+
+
+def test_own_history_lengths_travel_with_the_samples(sink, writer):
+    group = PointGroup([point("a", history_length=5), point("b")])
+    sink.values(Readings(group, [1, 2], 5.0))
+    assert writer.packets[0].lengths == [5, 100]
+
+
+def test_two_samples_of_one_point_in_one_reading_both_pass(sink, writer):
+    same = point("a")
+    sink.values(Readings(PointGroup([same, same]), [1, 2], [5.0, 5.1]))
+    assert [row[1] for row in writer.rows()] == [1, 2]
