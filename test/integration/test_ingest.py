@@ -1,0 +1,241 @@
+"""The write path against real servers: nothing lost, nothing twice, everything counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from pydatacoll.model import DeviceBatch, PointId
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store
+from pydatacoll.store.history import History
+from pydatacoll.store.ingest import Account, Packet, Writer
+from test.integration.proxy import Proxy
+
+DEVICE = "feeder"
+PARTITION = keys.partition_of(DEVICE)
+
+
+def packet(account, values, *, fields=None, time=100.0, quality=0, length=10, device=DEVICE):
+    fields = fields or [f"t:i{n}" for n in range(len(values))]
+    account.read += len(values)
+    return Packet(keys.partition_of(device), device, account, fields, list(values), time, quality, length)
+
+
+@pytest.fixture
+async def running():
+    """Starts writers and stops them after the test."""
+    tasks = []
+
+    def start(writer: Writer) -> Writer:
+        tasks.append(asyncio.get_running_loop().create_task(writer.run()))
+        return writer
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def entries(store: Store, partition: int = PARTITION) -> list[DeviceBatch]:
+    decode = msgspec.msgpack.Decoder(list[DeviceBatch]).decode
+    rows = await store.binary.xrange(keys.stream(partition))
+    return [batch for _, fields in rows for batch in decode(fields[b"b"])]
+
+
+async def test_a_batch_is_latest_history_and_stream(engine_store, running):
+    store = engine_store
+    writer = running(Writer(store, "w"))
+    account = Account()
+    writer.put(packet(account, [1, 2.5, True, "on", None], quality=0))
+    await writer.flush()
+    history = History(store)
+    latest = await history.latest([PointId(DEVICE, "t", f"i{n}") for n in range(6)])
+    assert [sample and sample.value for sample in latest] == [1, 2.5, True, "on", None, None]
+    assert latest[5] is None
+    assert (await history.recent(PointId(DEVICE, "t", "i1")))[0].value == 2.5
+    (batch,) = await entries(store)
+    assert [sample.value for _, sample in batch.samples()] == [1, 2.5, True, "on", None]
+    assert account == Account(read=5, stored=5)
+
+
+async def test_two_samples_of_one_item_in_one_batch_both_survive(engine_store, running):
+    writer = running(Writer(engine_store, "w"))
+    account = Account()
+    writer.put(packet(account, [1, 2], fields=["t:a", "t:a"], time=[100.0, 100.1], quality=[0, 0]))
+    await writer.flush()
+    history = History(engine_store)
+    point = PointId(DEVICE, "t", "a")
+    assert [(s.time, s.value) for s in await history.recent(point)] == [(100.0, 1), (100.1, 2)]
+    assert (await history.latest([point]))[0].value == 2
+    assert len((await entries(engine_store))[0]) == 2
+
+
+async def test_large_integers_and_small_floats_keep_every_digit(engine_store, running):
+    values = [2**63 - 1, -(2**63), 2**64 - 1, 0.1, 5e-324, 1.7976931348623157e308]
+    writer = running(Writer(engine_store, "w"))
+    writer.put(packet(Account(), values))
+    await writer.flush()
+    latest = await History(engine_store).latest([PointId(DEVICE, "t", f"i{n}") for n in range(6)])
+    assert [sample.value for sample in latest] == values
+    assert (await entries(engine_store))[0].values == values
+
+
+async def test_history_is_bounded_per_item(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    for n in range(100):
+        writer.put(packet(account, [n, n, n], length=[10, 0, 3], time=float(n)))
+        await writer.flush()
+    history = History(store)
+    first = [s.value for s in await history.recent(PointId(DEVICE, "t", "i0"))]
+    assert first == list(range(100 - len(first), 100))
+    assert 10 <= len(first) <= 26
+    assert await history.recent(PointId(DEVICE, "t", "i1")) == []
+    assert 3 <= len(await history.recent(PointId(DEVICE, "t", "i2"))) <= 19
+
+
+async def test_more_than_a_thousand_samples_are_split(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    writer.put(packet(account, list(range(2500))))
+    await writer.flush()
+    assert account == Account(read=2500, stored=2500)
+    assert await store.redis.hlen(keys.latest(PARTITION, DEVICE)) == 2500
+
+
+async def test_a_batch_sent_twice_is_stored_once(redis_url, store, running):
+    """The answer is lost after the store has done the work: the repetition must change nothing."""
+    async with Proxy(redis_url.removeprefix("unix://")) as proxy:
+        behind = Store(proxy.url)
+        try:
+            writer = running(Writer(behind, "w"))
+            account = Account()
+            writer.put(packet(account, [1]))
+            await writer.flush()
+            proxy.swallow = True
+            writer.put(packet(account, [2]))
+            await proxy.swallowed.wait()
+            proxy.swallow = False
+            proxy.cut()
+            await writer.flush()
+            assert account == Account(read=2, stored=2)
+            assert writer.stats.repeated == 1
+            assert [s.value for s in await History(store).recent(PointId(DEVICE, "t", "i0"))] == [1, 2]
+            assert len(await entries(store)) == 2
+        finally:
+            await behind.close()
+
+
+async def test_while_the_store_is_away_samples_wait_and_the_oldest_are_dropped(redis_url, store, running):
+    async with Proxy(redis_url.removeprefix("unix://")) as proxy:
+        behind = Store(proxy.url)
+        try:
+            proxy.refuse = True
+            writer = running(Writer(behind, "w", buffer=10))
+            account = Account()
+            for n in range(30):
+                writer.put(packet(account, [n], time=float(n)))
+            assert account.balanced()
+            assert (account.pending, account.dropped) == (10, 20)
+            proxy.refuse = False
+            await writer.flush()
+            assert account == Account(read=30, stored=10, dropped=20)
+            stored = [s.value for s in await History(store).recent(PointId(DEVICE, "t", "i0"))]
+            assert stored == list(range(20, 30))
+        finally:
+            await behind.close()
+
+
+async def test_out_of_memory_is_a_refusal_that_passes(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    await store.redis.config_set("maxmemory", 1)
+    writer.put(packet(account, [1]))
+    while writer.error is None:
+        await asyncio.sleep(0)
+    assert "refuses" in writer.error
+    assert account == Account(read=1, pending=1)
+    await store.redis.config_set("maxmemory", 0)
+    await writer.flush()
+    assert account == Account(read=1, stored=1)
+    assert len(await entries(store)) == 1
+
+
+async def test_functions_are_loaded_again_when_the_store_was_emptied(store, running):
+    writer = running(Writer(store, "w"))
+    await store.redis.function_flush()
+    account = Account()
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert account == Account(read=1, stored=1)
+
+
+async def test_who_does_not_own_the_partition_cannot_write(store, running):
+    lost = []
+    writer = running(Writer(store, "w", owner="a", on_lost=lost.append))
+    await store.redis.set(keys.lease(PARTITION), "b")
+    account = Account()
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert account == Account(read=1, rejected=1)
+    assert lost == [PARTITION]
+    assert await entries(store) == []
+
+
+async def test_publishing_costs_nothing_and_reaches_who_listens(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert writer.stats.published == 0
+    async with store.redis.pubsub() as pubsub:
+        await pubsub.subscribe(keys.data_channel(f"{DEVICE}:t:i0"))
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        writer.put(packet(account, [2]))
+        message = await pubsub.get_message(timeout=5)
+    assert json.loads(message["data"]) == {
+        "device_id": DEVICE,
+        "term_id": "t",
+        "item_id": "i0",
+        "time": "1970-01-01T00:01:40.000000Z",
+        "value": 2,
+        "quality": "good",
+    }
+
+
+async def test_a_pattern_listener_hears_all(store, running):
+    writer = running(Writer(store, "w"))
+    async with store.redis.pubsub() as pubsub:
+        await pubsub.psubscribe("CHANNEL:DEVICE_DATA:*")
+        await pubsub.get_message(timeout=5)
+        writer.put(packet(Account(), [1, 2]))
+        channels = [(await pubsub.get_message(timeout=5))["channel"] for _ in range(2)]
+    assert channels == [keys.data_channel(f"{DEVICE}:t:i{n}") for n in range(2)]
+
+
+async def test_discarded_samples_of_a_deleted_point_are_counted_as_dropped(store):
+    writer = Writer(store, "w")  # not running: everything stays queued
+    account, other = Account(), Account()
+    writer.put(packet(account, [1, 2]))
+    writer.put(packet(other, [1], device="pump"))
+    writer.discard(DEVICE)
+    assert account == Account(read=2, dropped=2)
+    assert other == Account(read=1, pending=1)
+
+
+async def test_many_devices_in_many_partitions_keep_their_order(store, running):
+    writer = running(Writer(store, "w"))
+    accounts = {f"d{n}": Account() for n in range(40)}
+    for step in range(50):
+        for device, account in accounts.items():
+            writer.put(packet(account, [step], device=device, length=100, time=float(step)))
+    await writer.flush()
+    history = History(store)
+    for device, account in accounts.items():
+        assert account == Account(read=50, stored=50)
+        samples = await history.recent(PointId(device, "t", "i0"))
+        assert [sample.value for sample in samples] == list(range(50))
