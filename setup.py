@@ -6,34 +6,32 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "pydatacoll/__init__.py").read_text()).group(1)
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "pydatacoll/__init__.py").read_text(encoding="utf-8")).group(1)
 REQUIREMENTS = [
-    line for line in (HERE / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
+    line
+    for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
 ]
 
 setup(
     name="pydatacoll",
     version=VERSION,
     description="RESTful data-collection service for Modbus TCP and IEC 60870-5-104",
-    long_description=(HERE / "README.rst").read_text(),
+    long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="Apache-2.0",
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=[*find_packages(include=["pydatacoll", "pydatacoll.*"]), "pydatacoll_plugins"],
     package_dir={"pydatacoll_plugins": "plugins"},
-    package_data={"pydatacoll": ["py.typed", "store/*.lua", "api/static/*"]},
+    package_data={"pydatacoll": ["py.typed", "entry_points.ini", "*/*.lua", "*/static/*"]},
     install_requires=REQUIREMENTS,
-    entry_points={
-        "console_scripts": ["pydatacoll = pydatacoll.cli:main"],
-        "pydatacoll.protocols": [
-            "modbus_tcp = pydatacoll.protocols.modbus_tcp:ModbusTcpDriver",
-            "formula = pydatacoll.protocols.formula:FormulaDriver",
-        ],
-        "pydatacoll.plugins": [],
-    },
+    # one list for the installed package and for a checkout that is not installed
+    entry_points=(HERE / "pydatacoll/entry_points.ini").read_text(encoding="utf-8"),
     classifiers=[
         "Framework :: AsyncIO",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

@@ -1,0 +1,72 @@
+# make run    the whole system with a demo plant, on http://127.0.0.1:8080
+# make test   every test, with its own set-up
+# A Python of your choice: make run PYTHON=python3.12
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SOURCES = requirements.txt setup.py pyproject.toml pydatacoll/entry_points.ini
+ARGS ?=
+
+.PHONY: run test lint format bench docs clean distclean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.installed
+	@exec $(BIN)/python -m pydatacoll.api_server --demo $(ARGS)
+
+test: $(VENV)/.installed-dev
+	@sh test/install_servers.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@for script in .ci/run test/install_servers.sh; do bash -n $$script || exit 1; done
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf build dist *.egg-info docs/_build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+# The venv is made again when its Python is gone, for instance after an upgrade of the system.
+$(VENV)/.python: $(if $(wildcard $(BIN)/python),,no-venv)
+	@touch $@
+
+.PHONY: no-venv
+no-venv:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python >= 3.11 was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than 3.11 or does not run: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment: install it (apt-get install python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)
+
+$(VENV)/.installed: $(VENV)/.python $(SOURCES)
+	@echo "installing the packages of requirements.txt"
+	@$(PIP) -r requirements.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.python $(SOURCES) requirements-dev.txt
+	@echo "installing the packages of requirements-dev.txt"
+	@$(PIP) -r requirements-dev.txt -e .
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,103 @@
+"""The ``pydatacoll`` command. What is expensive to import is imported inside the commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pydatacoll import __version__
+
+PASS_ON: dict[str, Any] = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "help_option_names": [],
+}
+"""For a command whose options are defined, and explained, by what it runs."""
+
+
+def unit_ids(_: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    """``1``, ``1-5`` or ``1,2,7-9`` -> the unit ids, 0 to 255."""
+    units: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise click.BadParameter(f"{part.strip()!r} is not a unit id or a range", param=parameter) from None
+        if not 0 <= low <= high <= 255:
+            raise click.BadParameter(
+                f"{part.strip()!r}: unit ids are 0 to 255, the smaller first", param=parameter
+            )
+        units.update(range(low, high + 1))
+    return sorted(units)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="PyDataColl", message="%(prog)s %(version)s")
+def main() -> None:
+    """PyDataColl: collect data over Modbus TCP and IEC 60870-5-104, and serve it over REST."""
+
+
+@main.command(context_settings=PASS_ON, short_help="Run the API server, as python -m pydatacoll.api_server.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def serve(arguments: tuple[str, ...]) -> None:
+    """Run the API server; takes the options of ``python -m pydatacoll.api_server``."""
+    from pydatacoll.api_server import main as run
+
+    run.main(args=list(arguments), prog_name="pydatacoll serve")
+
+
+@main.group()
+def simulate() -> None:
+    """Run simulated devices."""
+
+
+@simulate.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=5020,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="TCP port; 0 takes any free one.",
+)
+@click.option("--units", default="1", show_default=True, callback=unit_ids, help="Unit ids: 1, 1-5 or 1,2,7-9.")
+@click.option(
+    "--registers",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 65536),
+    help="Registers of each table of a unit.",
+)
+@click.option(
+    "--signal",
+    default="sine",
+    show_default=True,
+    help="How values move: sine, ramp, counter, walk, rotate or fixed.",
+)
+def modbus(host: str, port: int, units: list[int], registers: int, signal: str) -> None:
+    """Run simulated Modbus TCP devices until Ctrl+C; prints the address when ready."""
+    import asyncio
+    import contextlib
+
+    from pydatacoll.testing.modbus_server import simulate as run
+
+    def ready(bound: int) -> None:
+        click.echo(f"Simulated Modbus TCP devices are running on {host}:{bound}")
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(run(host, port, units, registers, signal, ready))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+if __name__ == "__main__":
+    main()
