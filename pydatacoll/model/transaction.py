@@ -127,8 +127,8 @@ class Transaction:
         :raises NotFound: when it does not exist.
         """
         with self._operation():
-            self._asked.add(kind)
             self._cascade.delete(self._require(kind, key), kind)
+        self._asked.add(kind)
 
     def batch_upsert(self, kind: Kind, payloads: Sequence[object]) -> dict[str, int]:
         """Create or replace all. Rules between them are applied to the result, so addresses may be swapped.
@@ -154,12 +154,12 @@ class Transaction:
         seen: dict[Key, int] = {}
         errors: list[FieldError] = []
         with self._operation(errors=errors):
-            self._asked.add(kind)
             for index, raw in enumerate(keys):
                 with self._collect(index, kind, errors):
                     key = _key_from_json(kind, raw, index)
                     _once(seen, kind, key, index)
                     self._cascade.delete(self._require(kind, key), kind)
+        self._asked.add(kind)
         return self.counts
 
     # Parts

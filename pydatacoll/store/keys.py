@@ -22,6 +22,7 @@ def partition_of(device_id: str, partitions: int = PARTITIONS) -> int:
 VERSION = "META:VERSION"
 PARTITION_COUNT = "META:PARTITIONS"
 MODEL_LOG = "STREAM:MODEL"
+MODEL_TURN = "META:TURN"
 SET_DEVICE = "SET:DEVICE"
 SET_TERM = "SET:TERM"
 SET_ITEM = "SET:ITEM"
@@ -158,6 +159,7 @@ DOCUMENTATION: dict[str, str] = {
     VERSION: "version of the model; also the id of the last entry of STREAM:MODEL",
     PARTITION_COUNT: "number of partitions, set at the first start",
     MODEL_LOG: "the last changes of the model, one entry per version",
+    MODEL_TURN: "who may commit a change of the model next, after losing against others; expires",
     SET_DEVICE: "ids of all devices",
     hs_device("{id}"): "a device: field -> text",
     SET_TERM: "ids of all terms",

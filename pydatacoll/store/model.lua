@@ -20,17 +20,26 @@ local function next_version(current)
   return string.format('%.0f', math.max(tonumber(current) + 1, now))
 end
 
--- KEYS: version, log. ARGV: expected version, commands (msgpack), keys (JSON), events (msgpack: channel -> texts)
--- Returns { 1, new version } or { 0, present version }
+-- KEYS: version, log, turn. ARGV: expected version, commands (msgpack), hashes (JSON), events (msgpack: channel ->
+-- texts), writer. Returns { 1, new version }; { 0, present version } when another writer was faster: then the next
+-- turn is this writer's, so that nobody loses for ever; { 2 } when the turn is another writer's.
 local function commit(names, args)
+  local turn = redis.call('GET', names[3])
+  if turn and turn ~= args[5] then
+    return { 2 }
+  end
   local current = redis.call('GET', names[1]) or '0'
   if current ~= args[1] then
+    redis.call('SET', names[3], args[5], 'PX', 1000)
     return { 0, current }
+  end
+  if turn then
+    redis.call('DEL', names[3])
   end
   local ops = cmsgpack.unpack(args[2])
   local events = cmsgpack.unpack(args[4])
   local version = next_version(current)
-  local entry = { 'XADD', names[2], 'MAXLEN', '~', '1000', version .. '-0', 'prev', current, 'keys', args[3] }
+  local entry = { 'XADD', names[2], 'MAXLEN', '~', '1000', version .. '-0', 'prev', current, 'hashes', args[3] }
   run(entry)
   redis.call('SET', names[1], version)
 
@@ -60,24 +69,67 @@ local function commit(names, args)
   return { 1, version }
 end
 
--- KEYS: version, then hashes. Returns msgpack { version, { {field, text, ...}, ... } }; an absent one is empty
-local function hashes(names)
-  local found = {}
-  for n = 2, #names do
-    local fields = redis.pcall('HGETALL', names[n])
-    found[n - 1] = fields.err and { 'corrupt' } or fields
+-- KEYS: turn. ARGV: writer
+local function release(names, args)
+  if redis.call('GET', names[1]) == args[1] then
+    redis.call('DEL', names[1])
   end
-  return cmsgpack.pack({ redis.call('GET', names[1]) or '0', found })
+  return 1
 end
 
--- KEYS: version, then sets. Returns msgpack { version, { {member, ...}, ... } }
+local function read(names)
+  local found = {}
+  for n, name in ipairs(names) do
+    local fields = redis.pcall('HGETALL', name)
+    found[n] = fields.err and { 'corrupt' } or fields
+  end
+  return found
+end
+
+-- KEYS: version, log. ARGV: known version, most hashes to be read. What changed since, at one moment. Returns
+-- msgpack { version, { hash name, ... }, { {field, text, ...}, ... } }; the last is nil when there are too many
+-- to be read at once; only { version } when the log does not lead from the known version to the present one.
+local function since(names, args)
+  local version = redis.call('GET', names[1]) or '0'
+  local known = args[1]
+  local seen, changed = {}, {}
+  if known ~= version then
+    for _, entry in ipairs(redis.call('XRANGE', names[2], '(' .. known .. '-0', '+')) do
+      local fields = entry[2]
+      if fields[1] ~= 'prev' or fields[2] ~= known then
+        return cmsgpack.pack({ version })
+      end
+      known = string.match(entry[1], '^%d+')
+      for _, name in ipairs(cjson.decode(fields[4])) do
+        if not seen[name] then
+          seen[name] = true
+          changed[#changed + 1] = name
+        end
+      end
+    end
+  end
+  if known ~= version then
+    return cmsgpack.pack({ version })
+  end
+  if #changed > tonumber(args[2]) then
+    return cmsgpack.pack({ version, changed })
+  end
+  return cmsgpack.pack({ version, changed, read(changed) })
+end
+
+-- KEYS: hashes. Returns msgpack { {field, text, ...}, ... }; an absent one is empty
+local function hashes(names)
+  return cmsgpack.pack(read(names))
+end
+
+-- KEYS: sets. Returns msgpack { {member, ...}, ... }
 local function members(names)
   local found = {}
-  for n = 2, #names do
-    local list = redis.pcall('SMEMBERS', names[n])
-    found[n - 1] = list.err and {} or list
+  for n, name in ipairs(names) do
+    local list = redis.pcall('SMEMBERS', name)
+    found[n] = list.err and {} or list
   end
-  return cmsgpack.pack({ redis.call('GET', names[1]) or '0', found })
+  return cmsgpack.pack(found)
 end
 
 -- ARGV: msgpack { { list, hash, field, new list, new hash, new field }, ... }: recent data of renamed points
@@ -100,4 +152,6 @@ end
 redis.register_function('model_commit', commit)
 redis.register_function{ function_name = 'model_hashes', callback = hashes, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'model_members', callback = members, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'model_since', callback = since, flags = { 'no-writes' } }
+redis.register_function('model_release', release)
 redis.register_function('model_move', move)

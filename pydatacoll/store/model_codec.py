@@ -8,7 +8,7 @@ not installed keeps what only that driver understands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -93,9 +93,10 @@ _HASH = {
 }
 
 
-def key_to_list(kind: Kind, key: Key) -> list[str]:
-    """``[kind, id]`` or ``["term_item", term_id, item_id]``, as the model's log has it."""
-    return [kind, *key] if isinstance(key, tuple) else [kind, key]
+def parse_hash_key(name: str) -> tuple[Kind, Key]:
+    """The inverse of :func:`hash_key`; ids hold no colon."""
+    _, kind, first, *second = name.split(":")
+    return cast("Kind", kind.lower()), (first, second[0]) if second else first
 
 
-__all__ = ["CorruptHash", "decode", "encode", "hash_key", "key_to_list", "unset_fields"]
+__all__ = ["CorruptHash", "decode", "encode", "hash_key", "parse_hash_key", "unset_fields"]

@@ -10,12 +10,11 @@ from typing import cast
 import msgspec
 
 from pydatacoll.model import Device, Formula, Item, ModelObject, Term, TermItem
-from pydatacoll.model.change import RANK, Change, Key
+from pydatacoll.model.change import Change, Key
 from pydatacoll.model.overlay import Overlay
-from pydatacoll.model.registry import TermItemKey
 from pydatacoll.model.validation import Kind
 from pydatacoll.store import keys
-from pydatacoll.store.model_codec import encode, hash_key, key_to_list, unset_fields
+from pydatacoll.store.model_codec import encode, hash_key, unset_fields
 
 CHUNK = 1000
 """Arguments of one command; Lua's unpack() fails near 8,000."""
@@ -32,7 +31,7 @@ class Commit:
         self._overlay = overlay
         self._ops: list[Sequence[str]] = []
         self._sets: defaultdict[str, dict[str, bool]] = defaultdict(dict)
-        self._touched: dict[tuple[str, ...], None] = {}
+        self._touched: dict[str, None] = {}
         self._events: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, changes: Sequence[Change]) -> None:
@@ -45,7 +44,7 @@ class Commit:
         for start in range(0, len(gone), CHUNK):
             self._ops.append(("UNLINK", *gone[start : start + CHUNK]))
         for change in changes:
-            self._touched[tuple(key_to_list(change.kind, change.key))] = None
+            self._touched[hash_key(change.kind, change.key)] = None
             if change.new is not None:
                 self._store(change, change.new, sources.get(change.key))
             if change.old is not None:
@@ -111,8 +110,8 @@ class Commit:
                 chosen = iter([member for member, present in members.items() if present is wanted])
                 while part := list(islice(chosen, CHUNK)):
                     ops.append((command, name, *part))
-        touched = sorted(self._touched, key=lambda entry: RANK[cast("Kind", entry[0])])
-        return [msgspec.msgpack.encode(ops), msgspec.json.encode(touched), msgspec.msgpack.encode(self._events)]
+        touched = msgspec.json.encode(list(self._touched))
+        return [msgspec.msgpack.encode(ops), touched, msgspec.msgpack.encode(self._events)]
 
 
 _EVENTS = {
@@ -151,12 +150,3 @@ def _memberships(made: ModelObject) -> list[tuple[str, str]]:
     formula = cast("Formula", made)
     used = [(keys.set_formula_param(ref), formula.id) for ref in formula.params.values()]
     return [(keys.SET_FORMULA, formula.id), *used]
-
-
-def parse_touched(text: bytes | str) -> list[tuple[Kind, Key]]:
-    """The log entry back to kinds and keys."""
-    found: list[tuple[Kind, Key]] = []
-    for entry in msgspec.json.decode(text, type=list[list[str]]):
-        key: str | TermItemKey = (entry[1], entry[2]) if entry[0] == "term_item" else entry[1]
-        found.append((cast("Kind", entry[0]), key))
-    return found

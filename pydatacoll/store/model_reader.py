@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
-from pydatacoll.model import Device, ModelObject, Term
+from pydatacoll.model import Device, ModelObject, PointId, Term
 from pydatacoll.model.change import PLURAL, RANK, Change, Key, apply
-from pydatacoll.model.registry import Registry
+from pydatacoll.model.registry import Registry, formula_points
 from pydatacoll.model.validation import Kind, Schemas
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
-from pydatacoll.store.model_codec import CorruptHash, decode, hash_key
-from pydatacoll.store.model_ops import parse_touched
+from pydatacoll.store.model_codec import CorruptHash, decode, hash_key, parse_hash_key
 
 log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Keys read in one call: 1-2 ms of the server's time."""
 
-_ATTEMPTS = 5
+ORPHANS_LOGGED = 20
 
 _Found = dict[tuple[Kind, Key], ModelObject | None]
-_Decoder = msgspec.msgpack.Decoder(tuple[str, list[list[str]]])
+_Decoder = msgspec.msgpack.Decoder(list[list[str]])
 
 
 class ModelReader:
@@ -44,10 +43,11 @@ class ModelReader:
         """Read everything. Changes made meanwhile are caught up with before it returns."""
         registry = Registry()
         registry.version = await self.version()
-        devices, terms, items, formulas = (
-            await self._members([keys.SET_DEVICE, keys.SET_TERM, keys.SET_ITEM, keys.SET_FORMULA])
-        )[1]
-        linked = (await self._members([keys.set_term_item(term) for term in terms]))[1]
+        roots = await self._read(
+            "model_members", [keys.SET_DEVICE, keys.SET_TERM, keys.SET_ITEM, keys.SET_FORMULA]
+        )
+        devices, terms, items, formulas = roots
+        linked = await self._read("model_members", [keys.set_term_item(term) for term in terms])
         wanted: list[tuple[Kind, Key]] = [
             *(("device", one) for one in devices),
             *(("item", one) for one in items),
@@ -56,11 +56,10 @@ class ModelReader:
             *(("formula", one) for one in formulas),
         ]
         for start in range(0, len(wanted), CHUNK * 8):
-            _, found = await self._objects(wanted[start : start + CHUNK * 8], registry)
-            apply(
-                registry,
-                [Change(kind, key, None, made) for (kind, key), made in found.items() if made is not None],
-            )
+            part = wanted[start : start + CHUNK * 8]
+            rows = await self._read("model_hashes", [hash_key(kind, key) for kind, key in part])
+            found = self._objects(dict(zip(part, rows, strict=True)), registry)
+            apply(registry, [Change(*entry, None, made) for entry, made in found.items() if made is not None])
         if await self.catch_up(registry) is None:
             log.warning("the model changed a lot while it was loaded; loading it again")
             return await self.load()
@@ -73,23 +72,19 @@ class ModelReader:
         :returns: what changed; ``None`` when the log does not lead there, so that everything must be loaded.
         """
         known = registry.version
-        touched: dict[tuple[Kind, Key], None] = {}
-        found: _Found = {}
-        for _ in range(_ATTEMPTS):
-            with store_errors():
-                entries: Any = await self.store.redis.xrange(keys.MODEL_LOG, min=f"({known}-0")
-            for entry_id, fields in entries:
-                if int(fields["prev"]) != known:
-                    return None
-                known = int(entry_id.partition("-")[0])
-                touched.update(dict.fromkeys(parse_touched(fields["keys"])))
-            seen, found = await self._objects(sorted(touched, key=lambda entry: RANK[entry[0]]), registry)
-            if seen == {str(known)}:
-                break
-            if not entries and str(known) not in seen:
-                return None  # no way leads from here to the present version
+        rows: dict[tuple[Kind, Key], list[str]] = {}
+        whole = False
+        while not whole:  # what is read piecemeal may be newer than the version; the next round is at one moment
+            version, names, found = await self._since(known)
+            if names is None:
+                return None
+            whole = found is not None
+            if found is None:
+                found = await self._read("model_hashes", names)
+            rows.update(zip(map(parse_hash_key, names), found, strict=True))
+            known = version
         changes = []
-        for (kind, key), made in found.items():
+        for (kind, key), made in self._objects(rows, registry).items():
             old = cast("dict[Key, ModelObject]", getattr(registry, PLURAL[kind])).get(key)
             if old != made:
                 changes.append(Change(kind, key, old, made))
@@ -97,15 +92,24 @@ class ModelReader:
         registry.version = known
         return changes
 
-    async def _objects(self, wanted: Sequence[tuple[Kind, Key]], registry: Registry) -> tuple[set[str], _Found]:
-        """Versions met while reading, and the objects, ``None`` for one that is not there."""
-        versions, hashes = await self._hashes([hash_key(kind, key) for kind, key in wanted])
+    async def _since(self, known: int) -> tuple[int, list[str] | None, list[list[str]] | None]:
+        """The present version, the hashes that changed, and their fields when they are few."""
+        names = [keys.VERSION, keys.MODEL_LOG]
+        try:
+            reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), CHUNK]))
+        except (msgspec.DecodeError, UnicodeDecodeError):  # bytes that are no text: to be read one by one
+            reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), -1]))
+        version, changed, found = (*reply, None, None)[:3]
+        return int(version), changed, found
+
+    def _objects(self, rows: Mapping[tuple[Kind, Key], list[str]], registry: Registry) -> _Found:
+        """Decode, parents first; ``None`` for what is not there or cannot be read."""
         found: _Found = {}
-        for (kind, key), fields in zip(wanted, hashes, strict=True):
-            found[kind, key] = (
-                self._decode(kind, key, fields, _protocol_finder(registry, found)) if fields else None
-            )
-        return versions, found
+        protocol_of = _protocol_finder(registry, found)
+        for kind, key in sorted(rows, key=lambda entry: RANK[entry[0]]):
+            fields = rows[kind, key]
+            found[kind, key] = self._decode(kind, key, fields, protocol_of) if fields else None
+        return found
 
     def _decode(
         self, kind: Kind, key: Key, flat: list[str], protocol_of: Callable[[Kind, str], str | None]
@@ -122,34 +126,27 @@ class ModelReader:
             log.error("stored object ignored: %s", error)  # noqa: TRY400 - the reason is in the message
             return None
 
-    async def _members(self, names: Sequence[str]) -> tuple[set[str], list[list[str]]]:
-        return await self._call("model_members", names)
-
-    async def _hashes(self, names: Sequence[str]) -> tuple[set[str], list[list[str]]]:
-        return await self._call("model_hashes", names)
-
-    async def _call(self, function: str, names: Sequence[str]) -> tuple[set[str], list[list[str]]]:
-        versions: set[str] = set()
+    async def _read(self, function: str, names: Sequence[str]) -> list[list[str]]:
+        """Sets or hashes, a chunk at a time."""
         rows: list[list[str]] = []
-        for start in range(0, len(names) or 1, CHUNK):
-            version, found = await self._call_part(function, names[start : start + CHUNK])
-            versions.add(version)
-            rows += found
-        return versions, rows
+        for start in range(0, len(names), CHUNK):
+            rows += await self._read_part(function, names[start : start + CHUNK])
+        return rows
 
-    async def _call_part(self, function: str, names: Sequence[str]) -> tuple[str, list[list[str]]]:
-        reply = await self.store.fcall(function, [keys.VERSION, *names], [])
+    async def _read_part(self, function: str, names: Sequence[str]) -> list[list[str]]:
+        reply = await self.store.fcall(function, names, [])
         try:
             return _Decoder.decode(reply)
-        except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # Somebody stored bytes that are no text. Find out where, and leave that out.
             if len(names) < 2:
                 log.error("stored object ignored: %s: %s", ", ".join(names), error)  # noqa: TRY400
-                return str(await self.version()), [[] for _ in names]
+                return [[] for _ in names]
             half = len(names) // 2
-            _, first = await self._call_part(function, names[:half])
-            version, second = await self._call_part(function, names[half:])
-            return version, first + second
+            return [
+                *await self._read_part(function, names[:half]),
+                *await self._read_part(function, names[half:]),
+            ]
 
 
 def _protocol_finder(registry: Registry, found: _Found) -> Callable[[Kind, str], str | None]:
@@ -168,18 +165,31 @@ def _protocol_finder(registry: Registry, found: _Found) -> Callable[[Kind, str],
 
 def _drop_orphans(registry: Registry) -> None:
     """What refers to an object that could not be read is left out too."""
-    gone: list[tuple[Kind, Key]] = []
-    gone += [("term", term.id) for term in registry.terms.values() if term.device_id not in registry.devices]
+    gone: list[tuple[Kind, Key]] = [
+        ("term", term.id) for term in registry.terms.values() if term.device_id not in registry.devices
+    ]
     apply(registry, [Change(kind, key, None, None) for kind, key in gone])
-    orphans: list[tuple[Kind, Key]] = [
+    points: list[tuple[Kind, Key]] = [
         ("term_item", key)
         for key in registry.term_items
         if key[0] not in registry.terms or key[1] not in registry.items
     ]
-    apply(registry, [Change(kind, key, None, None) for kind, key in orphans])
-    for kind, key in _log_some([*gone, *orphans]):
+    apply(registry, [Change(kind, key, None, None) for kind, key in points])
+    formulas: list[tuple[Kind, Key]] = [
+        ("formula", formula.id)
+        for formula in registry.formulas.values()
+        if not all(_has_point(registry, point) for point in formula_points(formula))
+    ]
+    apply(registry, [Change(kind, key, None, None) for kind, key in formulas])
+    orphans = [*gone, *points, *formulas]
+    for kind, key in orphans[:ORPHANS_LOGGED]:
         log.error("stored %s %s ignored: what it belongs to is missing", kind, key)
 
 
-def _log_some(entries: Iterable[tuple[Kind, Key]]) -> list[tuple[Kind, Key]]:
-    return list(entries)[:20]
+def _has_point(registry: Registry, point: PointId) -> bool:
+    term = registry.terms.get(point.term_id)
+    return (
+        term is not None
+        and term.device_id == point.device_id
+        and (point.term_id, point.item_id) in registry.term_items
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ ATTEMPTS = 10
 """How often a commit is computed anew because another process was faster."""
 BLOCK = 1_000
 """Milliseconds the log is waited for; then the version is compared, which finds a flushed store."""
+TURN_PAUSE = 0.002
+"""Seconds between two attempts while another process has the turn; it has it for a second at most."""
+_LOST, _NOT_OUR_TURN = 0, 2
+"""Answers of ``model_commit``, besides 1."""
 NEWS_PAUSE = 0.02
 """Seconds between two looks into the log, so that a burst of commits is read at once."""
 BACKOFF = (0.05, 2.0)
@@ -78,6 +83,8 @@ class Repository:
         self._wake = asyncio.Event()
         self._loaded = asyncio.Event()
         self._connected = False
+        self._writer = secrets.token_hex(8)
+        self._has_turn = False
         self._lock = asyncio.Lock()
         self._data_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -206,9 +213,16 @@ class Repository:
                     group.popleft()
                 self._answer(ran)
             else:
+                await self._give_up_turn()
                 return
             await self._refresh()
         raise StoreUnavailable("the model is being changed by others all the time; try again")
+
+    async def _give_up_turn(self) -> None:
+        """The turn was won, but then there was nothing to commit."""
+        if self._has_turn:
+            self._has_turn = False
+            await self.store.fcall("model_release", [keys.MODEL_TURN], [self._writer])
 
     def _run(self, pending: deque[_Job], overlay: Overlay, commit: Commit) -> list[_Ran]:
         """Compute transactions one on top of the other."""
@@ -235,11 +249,17 @@ class Repository:
         """One call; ``False`` when another process was faster, so that all was computed on an old model."""
         if not any(one.changes for one in ran):
             return await self._reader.version() == self.registry.version
-        known = str(self.registry.version)
-        names = [keys.VERSION, keys.MODEL_LOG]
-        done, version = await self.store.fcall("model_commit", names, [known, *commit.arguments()])
-        if not done:
+        names = [keys.VERSION, keys.MODEL_LOG, keys.MODEL_TURN]
+        arguments: list[str | bytes] = [str(self.registry.version), *commit.arguments(), self._writer]
+        while True:
+            reply = await self.store.fcall("model_commit", names, arguments)
+            if reply[0] != _NOT_OUR_TURN:
+                break
+            await asyncio.sleep(TURN_PAUSE)
+        self._has_turn = reply[0] == _LOST
+        if self._has_turn:
             return False
+        version = reply[1]
         for one in ran:
             if one.changes:
                 apply(self.registry, one.changes)
