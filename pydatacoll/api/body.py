@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -19,10 +18,14 @@ TIMEOUT: Final = 30.0
 
 
 def check_media_type(request: web.Request, accepted: tuple[str, ...]) -> None:
-    """Parameters such as ``charset`` are ignored: JSON is UTF-8.
+    """Parameters such as ``charset`` are ignored: JSON is UTF-8. Packed bodies are not taken: what they grow to
+    is known too late.
 
     :raises ApiProblem: 415.
     """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise ApiProblem("media-type", f"The body must not be packed (header Content-Encoding), it is {coding}.")
     given = request.headers.get("Content-Type", "")
     if given in accepted or given.partition(";")[0].strip().lower() in accepted:
         return
@@ -38,7 +41,7 @@ def _too_large(limit: int) -> ApiProblem:
 
 
 async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> bytes:
-    """The whole body, of known length or chunked, of at most ``limit`` bytes (after decompression).
+    """The whole body, of known length or chunked, of at most ``limit`` bytes.
 
     :raises ApiProblem: 413 too large; 408 too slow; 400 broken transfer.
     """
@@ -46,7 +49,7 @@ async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> by
     if length is not None and length > limit:
         raise _too_large(limit)
     content = request.content
-    if content.is_eof() and length is not None and "Content-Encoding" not in request.headers:
+    if content.is_eof() and length is not None:
         return content.read_nowait(-1)
     parts: list[bytes] = []
     size = 0
@@ -59,7 +62,7 @@ async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> by
                 parts.append(part)
     except TimeoutError:
         raise ApiProblem("slow", f"The body did not arrive within {seconds:g} seconds.") from None
-    except (aiohttp.ClientError, HttpProcessingError, ConnectionError, web.PayloadAccessError) as error:
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         raise ApiProblem("bad-request", f"The body could not be read: {type(error).__name__}.") from None
     return b"".join(parts)
 

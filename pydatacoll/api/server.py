@@ -38,6 +38,13 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """aiohttp would wait on, for the rest of a body that cannot come any more."""
+        task = self._task_handler
+        super().connection_lost(exc)
+        if task is not None and not self._request_in_progress:
+            task.cancel()
+
 
 class _Server(web.Server):
     def __call__(self) -> RequestHandler:
@@ -59,5 +66,9 @@ class ApiRunner(web.AppRunner):
 
 
 def make_runner(app: web.Application, **options: Any) -> web.AppRunner:
-    """The runner of an application made by :func:`pydatacoll.api.app.create_app`, without an access log."""
-    return ApiRunner(app, **{"access_log": None, **options})
+    """The runner of an application made by :func:`pydatacoll.api.app.create_app`.
+
+    Without an access log; bodies are not unpacked (the application refuses packed ones), and the rest of a body
+    that was refused is waited for only shortly.
+    """
+    return ApiRunner(app, **{"access_log": None, "auto_decompress": False, "lingering_time": 2.0, **options})

@@ -1,0 +1,138 @@
+"""The services of the REST API in memory: no store, no manager, no device. For tests and for measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydatacoll.api.services import AuditEntry, CommandKind, LinkState, Services
+from pydatacoll.errors import PyDataCollError
+from pydatacoll.model import PointId, Sample
+from pydatacoll.model.change import apply
+from pydatacoll.model.registry import Registry
+from pydatacoll.model.transaction import Transaction
+from pydatacoll.model.validation import Schemas
+from pydatacoll.settings import Settings
+from pydatacoll.store.commands import CommandReply, CommandRequest
+from pydatacoll.store.status import Link
+
+T = TypeVar("T")
+
+
+class FakeRepository:
+    """Transactions on a registry in memory. ``failure`` is raised instead of committing, when set."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self.registry = Registry()
+        self.failure: Exception | None = None
+        self._schemas = schemas
+
+    async def transact(self, fn: Callable[[Transaction], T], *, dry_run: bool = False) -> T:
+        """See :class:`pydatacoll.api.services.Repository`."""
+        if self.failure is not None:
+            raise self.failure
+        transaction = Transaction(self.registry, self._schemas)
+        result = fn(transaction)
+        if not dry_run:
+            apply(self.registry, transaction.changes)
+        return result
+
+
+@dataclass
+class FakeHistory:
+    """``samples`` holds the recent samples of each point, oldest first."""
+
+    samples: dict[PointId, list[Sample]] = field(default_factory=dict)
+
+    async def latest(self, points: Sequence[PointId]) -> list[Sample | None]:
+        return [found[-1] if (found := self.samples.get(point)) else None for point in points]
+
+    async def recent(
+        self, point: PointId, *, limit: int | None = None, since: float | None = None, until: float | None = None
+    ) -> list[Sample]:
+        found = [
+            sample
+            for sample in self.samples.get(point, [])
+            if (since is None or sample.time >= since) and (until is None or sample.time <= until)
+        ]
+        return found if limit is None else found[max(0, len(found) - limit) :]
+
+    async def at(self, point: PointId, index: int) -> Sample | None:
+        found = self.samples.get(point, [])
+        return found[index] if -len(found) <= index < len(found) else None
+
+
+@dataclass
+class FakeStatus:
+    """``known`` holds the links that are not ``no_manager``."""
+
+    known: dict[str, LinkState] = field(default_factory=dict)
+    details: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    async def links(self, device_ids: Sequence[str]) -> list[LinkState]:
+        return [self.known.get(device_id) or Link("no_manager") for device_id in device_ids]
+
+    async def device(self, device_id: str) -> dict[str, Any]:
+        return self.details.get(device_id, {})
+
+
+@dataclass
+class FakeCommands:
+    """Confirms every command with the value asked for, or replies what ``outcome`` says.
+
+    ``taken`` holds the kind and the request of every command that came so far.
+    """
+
+    outcome: PyDataCollError | None = None
+    value: bool | int | float | str = 42
+    time: float = 1_700_000_000.0
+    taken: list[tuple[CommandKind, CommandRequest]] = field(default_factory=list)
+
+    async def execute(self, kind: CommandKind, requests: Sequence[CommandRequest]) -> list[CommandReply]:
+        replies = []
+        for request in requests:
+            self.taken.append((kind, request))
+            command_id = f"c{len(self.taken)}"
+            if self.outcome is not None:
+                replies.append(CommandReply.failed(self.outcome, command_id))
+            else:
+                value = request.value if kind == "ctrl" else self.value
+                replies.append(CommandReply(200, Sample(self.time, value), command_id))
+        return replies
+
+
+@dataclass
+class FakeBackend:
+    """All fakes together; ``services`` is what the application takes."""
+
+    schemas: Schemas
+    settings: Settings = field(default_factory=Settings)
+    reasons: list[str] = field(default_factory=list)
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.repository = FakeRepository(self.schemas)
+        self.history = FakeHistory()
+        self.status = FakeStatus()
+        self.commands = FakeCommands()
+
+    async def _readiness(self) -> list[str]:
+        return self.reasons
+
+    async def _audit(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+    @property
+    def services(self) -> Services:
+        return Services(
+            settings=self.settings,
+            schemas=self.schemas,
+            repository=self.repository,
+            history=self.history,
+            status=self.status,
+            commands=self.commands,
+            readiness=self._readiness,
+            metrics=lambda: b"# HELP pydatacoll_up 1\npydatacoll_up 1\n",
+            audit=self._audit,
+        )
