@@ -10,8 +10,8 @@ from pydatacoll.api.app import create_app
 from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.formula import FormulaDriver
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api, serve
+from test.fakes_api import FakeBackend
 
 DEVICE = {"id": "feeder1", "name": "Feeder 1", "protocol": "modbus_tcp"}
 VIRTUAL = {"id": "sums", "name": "Sums", "protocol": "formula"}

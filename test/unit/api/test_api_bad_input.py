@@ -13,8 +13,8 @@ import pytest
 from pydatacoll.api import body as bodies
 from pydatacoll.api.app import create_app
 from pydatacoll.settings import ServerSettings, Settings
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api, serve
+from test.fakes_api import FakeBackend
 
 WRITES = [
     ("POST", "/api/v1/devices"),

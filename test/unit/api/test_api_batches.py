@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api
+from test.fakes_api import FakeBackend
 
 DEVICES = [{"id": f"d{n}", "name": f"D {n}", "protocol": "modbus_tcp"} for n in range(3)]
 

@@ -12,8 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydatacoll.api.app import create_app
 from pydatacoll.model import Device
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api, serve
+from test.fakes_api import FakeBackend
 
 FORMULA = {"id": "f", "formula": "p1", "device_id": "d", "term_id": "t", "item_id": "i"}
 OPERATION_IDS = """

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pydatacoll.codec import json
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api
+from test.fakes_api import FakeBackend
 
 
 @pytest.mark.parametrize(

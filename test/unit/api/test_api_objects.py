@@ -8,8 +8,8 @@ import pytest
 
 from pydatacoll.errors import StoreUnavailable
 from pydatacoll.store.status import Link
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api
+from test.fakes_api import FakeBackend
 
 FORMULA = {
     "id": "f1",

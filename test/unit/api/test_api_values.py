@@ -8,8 +8,8 @@ import pytest
 
 from pydatacoll import errors
 from pydatacoll.model import PointId, Quality, Sample
-from pydatacoll.testing.fakes_api import FakeBackend
 from test.api_client import Api
+from test.fakes_api import FakeBackend
 
 POINT = PointId("feeder1", "main", "ua")
 KEYS = POINT._asdict()
