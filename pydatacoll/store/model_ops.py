@@ -36,20 +36,26 @@ class Commit:
 
     def add(self, changes: Sequence[Change]) -> None:
         """Take the changes of a transaction that has just run on the overlay."""
-        gone = [hash_key(change.kind, change.key) for change in changes if change.new is None]
+        gone = [change for change in changes if change.new is None]
+        unlinked = [hash_key(change.kind, change.key) for change in gone]
+        emptied = {_CHILDREN[change.kind](cast("str", change.key)) for change in gone if change.kind in _CHILDREN}
+        unlinked += emptied
+        for name in emptied:
+            self._sets.pop(name, None)
         sources = {
             change.key: source for change in changes if (source := self._foreign_source(change)) is not None
         }
         self._ops += [("READ", source) for source in sources.values()]
-        for start in range(0, len(gone), CHUNK):
-            self._ops.append(("UNLINK", *gone[start : start + CHUNK]))
+        for start in range(0, len(unlinked), CHUNK):
+            self._ops.append(("UNLINK", *unlinked[start : start + CHUNK]))
         for change in changes:
             self._touched[hash_key(change.kind, change.key)] = None
             if change.new is not None:
                 self._store(change, change.new, sources.get(change.key))
             if change.old is not None:
                 for name, member in _memberships(change.old):
-                    self._sets[name][member] = False
+                    if name not in emptied:
+                        self._sets[name][member] = False
         for change in changes:  # after all removals: what moved from one place to another stays in the common sets
             if change.new is not None:
                 for name, member in _memberships(change.new):
@@ -113,6 +119,9 @@ class Commit:
         touched = msgspec.json.encode(list(self._touched))
         return [msgspec.msgpack.encode(ops), touched, msgspec.msgpack.encode(self._events)]
 
+
+_CHILDREN = {"device": keys.set_device_term, "term": keys.set_term_item}
+"""The set that goes with its owner, as a whole."""
 
 _EVENTS = {
     ("item", "ADD"): "FRESH",

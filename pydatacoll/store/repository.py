@@ -35,6 +35,8 @@ Callback = Callable[[Sequence[Change] | None], None]
 GROUP_JOBS = 256
 GROUP_CHANGES = 5_000
 """A group takes no further transaction beyond this many changes."""
+LARGE = 1_000
+"""Changes of one transaction beyond which other tasks get a turn between the steps of a commit."""
 ATTEMPTS = 10
 """How often a commit is computed anew because another process was faster."""
 BLOCK = 1_000
@@ -206,7 +208,7 @@ class Repository:
             while group:
                 overlay = Overlay(self.registry, self.schemas)
                 commit = Commit(overlay)
-                ran = self._run(deque(group), overlay, commit)
+                ran = await self._run(deque(group), overlay, commit)
                 if not await self._send(commit, ran):
                     break
                 for _ in ran:
@@ -224,8 +226,8 @@ class Repository:
             self._has_turn = False
             await self.store.fcall("model_release", [keys.MODEL_TURN], [self._writer])
 
-    def _run(self, pending: deque[_Job], overlay: Overlay, commit: Commit) -> list[_Ran]:
-        """Compute transactions one on top of the other."""
+    async def _run(self, pending: deque[_Job], overlay: Overlay, commit: Commit) -> list[_Ran]:
+        """Compute transactions one on top of the other. Nothing else changes the registry: the lock is held."""
         ran: list[_Ran] = []
         changed = 0
         while pending and changed < GROUP_CHANGES:
@@ -240,8 +242,10 @@ class Repository:
                 transaction.rollback()
             else:
                 one.changes, one.data = transaction.changes, list(transaction.data)
-                commit.add(one.changes)
                 changed += len(one.changes)
+                if len(one.changes) > LARGE:
+                    await asyncio.sleep(0)
+                commit.add(one.changes)
             ran.append(one)
         return ran
 

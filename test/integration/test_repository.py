@@ -124,6 +124,37 @@ async def test_what_was_committed_is_there_after_a_restart(store: Store) -> None
         assert second.registry.version == first.registry.version
 
 
+async def test_on_each_engine(engine_store: Store) -> None:
+    async with running(engine_store) as one, running(engine_store) as two:
+        await one.transact(plant)
+        await put_data(engine_store, PointId("d", "t", "i"), "1")
+        await two.transact(lambda tx: tx.merge("term", "t", {"id": "u"}))
+        await two.transact(lambda tx: tx.merge("device", "d", {"id": "e"}))
+        assert await get_data(engine_store, PointId("e", "u", "i")) == (["1"], "1")
+        await until(one, lambda registry: "e" in registry.devices)
+        assert one.registry.formulas == two.registry.formulas
+        await assert_stored(engine_store, one.registry)
+        await one.transact(lambda tx: tx.delete("device", "e"))
+        await assert_stored(engine_store, one.registry)
+        assert await data_keys(engine_store) == set()
+
+
+async def test_a_group_deletes_and_creates_again(repository: Repository, store: Store) -> None:
+    await repository.transact(plant)
+    await asyncio.gather(
+        repository.transact(create("item", item("k"))),
+        repository.transact(create("term_item", term_item("t", "k"))),
+        repository.transact(lambda tx: tx.delete("term", "t")),
+        repository.transact(create("term", term("t"))),
+        repository.transact(create("term_item", term_item("t", "i", protocol_code="1"))),
+        repository.transact(lambda tx: tx.merge("term", "t", {"id": "u"})),
+        repository.transact(create("term", term("t"))),
+        repository.transact(create("term_item", term_item("t", "j", protocol_code="2"))),
+    )
+    assert set(repository.registry.term_items) == {("u", "i"), ("t", "j")}
+    await assert_stored(store, repository.registry)
+
+
 async def test_of_two_creators_one_wins(repository: Repository, store: Store) -> None:
     outcomes = await asyncio.gather(
         *(repository.transact(create("device", device("d", description=str(n)))) for n in range(8)),
