@@ -74,12 +74,11 @@ def statement_lines(text: str) -> dict[Path_, int]:
             table = ()
             inner: Any = parsed
             while inner:
+                key, inner = next(iter(inner.items()))
+                table = (*table, key)
                 if isinstance(inner, list):
                     counts[table] = counts.get(table, -1) + 1
                     inner = inner[0]
-                else:
-                    key, inner = next(iter(inner.items()))
-                    table = (*table, key)
                 if table in counts:
                     table = (*table, counts[table])
             lines.setdefault(table, start)

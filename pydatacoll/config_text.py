@@ -16,7 +16,7 @@ from pydatacoll.settings import Settings
 
 MASK = "***"
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|hash|api_?key|private_?key|credential", re.IGNORECASE)
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^:/?#@\s]*)(?P<password>:\S*)?@")
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^:/?#@\s]*)(?P<password>:.*)?@")
 _SECRET_PARAMETER = re.compile(
     r"(?P<name>[?&;][^=&;#\s]*(?:password|passwd|secret|token|key)[^=&;#\s]*=)[^&;#\s]*", re.IGNORECASE
 )
