@@ -20,6 +20,7 @@ from pydatacoll.settings import ManagerSettings
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.status import BACKOFF, CONNECTED, CONNECTING, Link, StatusWriter
+from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class DeviceRunner:
             device, DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
         )
         self._points: dict[str, Point] = {}
-        self._session: asyncio.TaskGroup | None = None
+        self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
         self.link = Link(CONNECTING, time.time())
         self._take_points(points)
@@ -112,17 +113,17 @@ class DeviceRunner:
             self.counters["connects"] += 1
             self._set_link(CONNECTED)
             log.info("device %s: connected", self.device.id)
-            async with asyncio.TaskGroup() as group:
-                self._session = group
-                group.create_task(self._driver.subscribe(), name=f"subscribe {self.device.id}")
-                self._start_lanes(group)
-        except* DeviceError as errors:
-            reason = str(_first(errors))
-        except* Exception as errors:
-            error = _first(errors)
+            async with Tasks() as tasks:
+                self._session = tasks
+                tasks.start(self._driver.subscribe(), f"subscribe {self.device.id}")
+                self._start_lanes(tasks)
+                await tasks.failure()
+        except DeviceError as error:
+            reason = str(error)
+        except Exception as error:
             self.counters["internal_errors"] += 1
             if self.counters["internal_errors"] == 1:
-                log.exception("device %s: the driver failed", self.device.id, exc_info=error)
+                log.exception("device %s: the driver failed", self.device.id)
             reason = f"internal error: {type(error).__name__}: {error}"
         finally:
             self._session = None
@@ -132,7 +133,7 @@ class DeviceRunner:
 
     # Polling
 
-    def _start_lanes(self, group: asyncio.TaskGroup) -> None:
+    def _start_lanes(self, tasks: Tasks) -> None:
         intervals: dict[float, list[Point]] = {}
         for point in self._points.values():
             interval = self._driver.interval(self.device, point.term, point.item)
@@ -141,7 +142,7 @@ class DeviceRunner:
         number = 0
         for interval, points in intervals.items():
             for lane in self._driver.lanes(points):
-                task = group.create_task(self._lane(number, interval, lane), name=f"poll {self.device.id}")
+                task = tasks.start(self._lane(number, interval, lane), f"poll {self.device.id}")
                 self._lanes.append(task)
                 number += 1
 
@@ -275,16 +276,10 @@ class DeviceRunner:
     def detail(self) -> dict[str, Any]:
         """For the device's status and ``/metrics``."""
         return {
+            "reported": time.time(),
             "accounting": asdict(self.sink.account),
             "last_seen": self.sink.last_seen,
             "points": len(self._points),
             "counters": dict(self.counters),
             "protocol": self._driver.status(),
         }
-
-
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

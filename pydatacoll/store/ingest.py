@@ -27,6 +27,7 @@ from pydatacoll.errors import StoreRefused, StoreUnavailable
 from pydatacoll.model import DeviceBatch, PointId, Sample, Value, sample_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
+from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -253,12 +254,10 @@ class Writer:
             # a refused call has got a new number: in the order of numbers nothing is taken for a repetition
             self._flight = deque(sorted(self._flight, key=lambda call: call.sequence))
             await self._send(connection, list(self._flight))
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._sender(connection))
-                group.create_task(self._receiver(connection))
-        except* (RedisError, OSError, StoreUnavailable, StoreRefused) as errors:
-            raise errors.exceptions[0] from None
+        async with Tasks() as tasks:
+            tasks.start(self._sender(connection))
+            tasks.start(self._receiver(connection))
+            await tasks.failure()
 
     async def _sender(self, connection: Connection) -> None:
         while True:
