@@ -175,10 +175,35 @@ async def test_of_two_creators_in_two_processes_one_wins(store: Store) -> None:
                 return_exceptions=True,
             )
             assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 1
+            assert not await store.redis.exists(keys.MODEL_TURN)  # given back by the loser
         await until(one, lambda registry: len(registry.devices) == 20)
         await until(two, lambda registry: registry.version == one.registry.version)
         assert one.registry.devices == two.registry.devices
         await assert_stored(store, two.registry)
+
+
+async def test_the_turn_of_a_dead_process_passes(repository: Repository, store: Store) -> None:
+    await store.redis.set(keys.MODEL_TURN, "another", px=50)
+    await repository.transact(plant)
+    assert not await store.redis.exists(keys.MODEL_TURN)
+    await assert_stored(store, repository.registry)
+
+
+async def test_junk_under_a_name_of_the_model_is_replaced(repository: Repository, store: Store) -> None:
+    for name in (keys.SET_DEVICE, keys.hs_device("d"), keys.set_device_term("d"), keys.MODEL_LOG):
+        await store.redis.set(name, "junk")
+    await repository.transact(plant)
+    await assert_stored(store, repository.registry)
+
+
+async def test_junk_under_a_name_of_data_does_not_fail_the_change(
+    repository: Repository, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await repository.transact(plant)
+    await store.redis.set(keys.latest(keys.partition_of("d", store.partitions), "d"), "junk")
+    await repository.transact(lambda tx: tx.merge("term", "t", {"id": "u"}))
+    assert "was left behind" in caplog.text
+    await assert_stored(store, repository.registry)
 
 
 async def test_rename_racing_delete_leaves_no_orphan(store: Store) -> None:
