@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "pydatacoll/__init__.py").read_text(encoding="utf-8")).group(1)
+INIT = (HERE / "pydatacoll/__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'__version__ = "(.+?)"', INIT).group(1)
 REQUIREMENTS = [
     line
     for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
