@@ -160,6 +160,16 @@ class Document:
         return document
 
 
+def _ecma(schema: Any) -> Any:
+    """Python's end of text in patterns as that of ECMA 262, which JSON schema uses."""
+    if isinstance(schema, dict):
+        return {
+            name: value.replace("\\Z", "$") if name == "pattern" and isinstance(value, str) else _ecma(value)
+            for name, value in schema.items()
+        }
+    return [_ecma(part) for part in schema] if isinstance(schema, list) else schema
+
+
 def _answer(answer: Answer) -> dict[str, Any]:
     document: dict[str, Any] = {"description": answer.description}
     if answer.schema is not None:
@@ -199,5 +209,5 @@ def build(operations: Sequence[Operation], schemas: Schemas) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": document.components, "responses": _problem_responses(statuses)},
+        "components": {"schemas": _ecma(document.components), "responses": _problem_responses(statuses)},
     }

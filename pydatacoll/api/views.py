@@ -59,7 +59,7 @@ class CtrlRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     device_id: Id
     term_id: Id
     item_id: Id
-    value: Annotated[bool | int | float | str, Meta(description="engineering value")]
+    value: Annotated[bool | int | float | str, Meta(description="engineering value", examples=[230.5])]
     mode: Annotated[str, Meta(max_length=64, description="protocol-specific: direct, select")] | None = None
     verify: Annotated[bool, Meta(description="read back and compare")] = False
     expires_in: Annotated[float, Meta(gt=0, le=86_400, description="seconds; never executed later")] | None = None

@@ -87,7 +87,8 @@ async function send(method, path, controls, body, output) {
     headers["Content-Type"] = "application/json";
     options.body = body.value;
   }
-  const url = query.size ? `${path}?${query}` : path;
+  const asked = query.toString();
+  const url = asked ? `${path}?${asked}` : path;
   output.hidden = false;
   output.textContent = `${method} ${url} ...`;
   try {
@@ -130,7 +131,7 @@ function show(method, path, operation) {
     element("span", { textContent: operation.summary }),
   );
   const made = element("details", { id: operation.operationId }, head);
-  made.dataset.text = `${method} ${path} ${operation.summary}`.toLowerCase();
+  made.dataset.text = `${operation.tags[0]} ${method} ${path} ${operation.summary}`.toLowerCase();
   made.addEventListener("toggle", () => {
     if (made.open && made.childElementCount === 1) made.append(form(method, path, operation));
   });

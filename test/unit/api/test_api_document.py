@@ -10,6 +10,7 @@ from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from pydatacoll.api.app import create_app
+from pydatacoll.codec import json
 from pydatacoll.model import Device
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
 from test.api_client import Api, serve
@@ -72,6 +73,12 @@ async def test_every_operation_is_described(api: Api) -> None:
             assert {"400", "408", "413", "415", "422"} <= set(operation["responses"])
         for parameter in operation.get("parameters", []):
             assert parameter["description"], f"{path} {parameter['name']}"
+
+
+async def test_patterns_are_ecma_script(api: Api) -> None:
+    text = json.encode(api.conformance.document).decode()
+    assert r"\\Z" not in text
+    assert api.conformance.document["components"]["schemas"]["Item"]["properties"]["id"]["pattern"].endswith("$")
 
 
 async def test_references_lead_somewhere(api: Api) -> None:
