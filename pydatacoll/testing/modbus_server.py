@@ -32,7 +32,7 @@ _BLOCK = 251
 
 
 class Received(NamedTuple):
-    """A request as the server saw it; ``number`` counts registers or bits. Both are 0 where the function has none."""
+    """A request as the server saw it; ``number`` counts registers or bits."""
 
     unit: int
     function: int
@@ -54,6 +54,7 @@ class ModbusServer:
 
     :ivar received: the last requests, newest last, when ``history`` is not 0.
     :ivar requests: number of requests served.
+    :ivar accepted: number of connections accepted so far.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class ModbusServer:
         self._shift = 0
         self._server: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
-        self._accepted = asyncio.Event()
+        self.accepted = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -163,10 +164,14 @@ class _Session(asyncio.Protocol):
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self._timers: set[asyncio.TimerHandle] = set()
+        self._held: list[bytes] | None = None
+        """What waits until a reply that is sent slowly has ended."""
+        self._muted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server._sessions.add(self)
+        self._server.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timers:
@@ -199,6 +204,8 @@ class _Session(asyncio.Protocol):
             if server.faults.rules:
                 fault = server.faults.match(unit, pdu[0], *_touched(pdu))
                 if fault is not None:
+                    self._write(b"".join(replies))
+                    replies.clear()
                     self._misbehave(fault, transaction, unit, pdu)
                     continue
             reply = server.answer(unit, pdu)
@@ -209,15 +216,28 @@ class _Session(asyncio.Protocol):
             self._write(b"".join(replies))
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._held is not None:
+            self._held.append(data)
+        elif data and self._transport is not None and not self._transport.is_closing() and not self._muted:
             self._transport.write(data)
 
-    def _later(self, seconds: float, data: bytes) -> None:
-        def send() -> None:
-            self._timers.discard(timer)
+    def _trickle(self, frame: bytes, pause: float) -> None:
+        held, self._held = self._held, None
+        self._write(frame[:1])
+        self._held = held or []
+        if len(frame) > 1:
+            self._later(pause, lambda: self._trickle(frame[1:], pause))
+            return
+        self._held = None
+        for data in held or ():
             self._write(data)
 
-        timer = asyncio.get_running_loop().call_later(seconds, send)
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        def act() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = asyncio.get_running_loop().call_later(seconds, act)
         self._timers.add(timer)
 
     def _misbehave(self, fault: Fault, transaction: int, unit: int, pdu: bytes) -> None:  # noqa: PLR0912 - a table
@@ -258,12 +278,12 @@ class _Session(asyncio.Protocol):
                 pass
         frame = _HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply
         if fault.kind == "delay":
-            self._later(fault.seconds, frame)
+            self._later(fault.seconds, lambda: self._write(frame))
         elif fault.kind == "half":
             self._write(frame[: len(frame) // 2])
-        elif fault.kind == "trickle":
-            for index in range(len(frame)):
-                self._later(fault.seconds * index, frame[index : index + 1])
+            self._muted = True
+        elif fault.kind == "trickle" and self._held is None:
+            self._trickle(frame, fault.seconds)
         else:
             self._write(frame)
 

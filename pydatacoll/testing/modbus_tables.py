@@ -19,11 +19,17 @@ class _Refuse(Exception):
 
 
 class _Table:
-    """What registers and bits share: how far they go, and holes."""
+    """What registers and bits share.
+
+    :ivar size: addresses from here on give exception 2.
+    :ivar holes: addresses that give exception 2.
+    :ivar frozen: writes are confirmed and do nothing.
+    """
 
     def __init__(self) -> None:
         self.size = SIZE
         self.holes: set[int] = set()
+        self.frozen = False
 
     def check(self, address: int, count: int) -> None:
         """Refuse with exception 2 what is outside or in a hole."""
@@ -74,6 +80,8 @@ class Registers(_Table):
 
     def store(self, address: int, data: bytes) -> None:
         """Write bytes; a signal on a written register ends."""
+        if self.frozen:
+            return
         self._data[address * 2 : address * 2 + len(data)] = data
         if self._signals:
             for touched in range(address, address + len(data) // 2):
@@ -127,6 +135,8 @@ class Bits(_Table):
 
     def store(self, address: int, count: int, packed: bytes) -> None:
         """Write packed bits."""
+        if self.frozen:
+            return
         number = int.from_bytes(packed, "little")
         for index in range(count):
             self._data[address + index] = number >> index & 1

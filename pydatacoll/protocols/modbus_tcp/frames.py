@@ -7,7 +7,8 @@ The rules, in the order in which a received byte meets them:
 
 1. A frame is a header of 7 bytes (transaction, protocol, length, unit) and a PDU. Protocol is 0 and length, which
    counts the unit and the PDU, 2 to 254; with anything else the stream cannot be followed any more
-   (``garbage``) and the connection is of no use.
+   (``garbage``) and the connection is of no use. Frames that arrived with the garbage are dropped: a peer that
+   broke off a frame and began another has filled the first with bytes of the second.
 2. A frame belongs to the request with its transaction id. One without such a request is ignored.
 3. Unit, function, byte count and, for writes, the echo must be those of the request. With anything else that
    request has failed; its data are never looked at.
@@ -62,6 +63,8 @@ _HEADER = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
 HEADER_SIZE = 7
 MAX_LENGTH = 254
+_NO_PROTOCOL = b"\0\0"
+_LONGEST = MAX_LENGTH.to_bytes(2, "big")
 
 
 class LocalProtocolError(ValueError):
@@ -100,7 +103,7 @@ def pack_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
 class Splitter:
     """Cuts a byte stream into frames, whatever pieces it comes in.
 
-    :ivar error: set when the stream cannot be followed any more; the frames before that have been returned.
+    :ivar error: set when the stream cannot be followed any more.
     """
 
     __slots__ = ("_rest", "error")
@@ -127,16 +130,24 @@ class Splitter:
         while end - position >= HEADER_SIZE:
             transaction, protocol, length, unit = _HEADER.unpack_from(data, position)
             if protocol or not 2 <= length <= MAX_LENGTH:
-                self.error = RemoteProtocolError("garbage", f"protocol {protocol}, length {length}")
-                position = end
-                break
+                return self._broken(data[position : position + HEADER_SIZE])
             stop = position + 6 + length
             if stop > end:
                 break
             frames.append(Frame(transaction, unit, data[position + 7 : stop]))
             position = stop
-        self._rest = data[position:] if position < end else b""
+        if position == end:
+            self._rest = b""
+            return frames
+        self._rest = rest = data[position:]
+        if len(rest) < HEADER_SIZE and (rest[2:4] > _NO_PROTOCOL or rest[4:6] > _LONGEST):
+            return self._broken(rest)
         return frames
+
+    def _broken(self, header: bytes) -> list[Frame]:
+        self.error = RemoteProtocolError("garbage", f"a frame cannot begin with {header.hex(' ')}")
+        self._rest = b""
+        return []
 
 
 class Request:

@@ -226,7 +226,11 @@ class Reader:
             outcome: Outcome | None = error
             if outcome is None:
                 outcome, _ = await self.request(link, block.request)
-            await self._settle(link, plan, block, outcome)
+            try:
+                await self._settle(link, plan, block, outcome)
+            except DeviceOffline:
+                self._fail([other for other, _ in failed[position:]], COMM_LOST)
+                raise
 
     async def _settle(self, link: Link, plan: LanePlan, block: ReadBlock, outcome: Outcome) -> None:
         """Do what one outcome asks for until the block's points have a value or a quality."""
@@ -235,7 +239,6 @@ class Reader:
             outcome = await self._repeat(link, plan, block)
         outcome = await self._after_busy(link, block, outcome)
         if isinstance(outcome, DeviceOffline):
-            self._fail([block], COMM_LOST)
             raise outcome
         if isinstance(outcome, DeviceTimeout):
             self._fail([block], COMM_LOST)

@@ -11,7 +11,7 @@ from pydatacoll.protocols.modbus_tcp.client import Link, Outcome
 from pydatacoll.protocols.modbus_tcp.config import Target
 from pydatacoll.protocols.modbus_tcp.frames import RemoteProtocolError
 from pydatacoll.protocols.modbus_tcp.reader import Reader, code_of
-from pydatacoll.protocols.modbus_tcp.writes import Part, Step, make_part, plan_writes
+from pydatacoll.protocols.modbus_tcp.writes import Part, Step, make_part, plan_writes, wire_bit
 from pydatacoll.sdk import Result, Sample, Value, WriteRequest
 
 UNKNOWN = "whether the device acted is unknown"
@@ -44,9 +44,7 @@ def read_part(step: Step, part: Part, data: bytes) -> tuple[bytes, Value]:
     if step.table == "co":
         bit = registers.unpack_bits(data, step.end - step.start)[offset]
     elif step.masked:
-        bit = bool(int.from_bytes(data, "big") >> (part.target.address.bit or 0) & 1)
-        if part.target.layout.byte_order == "little":
-            bit = bool(int.from_bytes(data, "little") >> (part.target.address.bit or 0) & 1)
+        bit = bool(int.from_bytes(data, "big") >> wire_bit(part.target) & 1)
     else:
         chunk = data[offset * 2 : (offset + part.target.size) * 2]
         return chunk, registers.decode(part.target.layout, chunk)

@@ -84,7 +84,7 @@ class Step:
         if self.masked:
             and_mask, or_mask = FULL, 0
             for part in self.parts:
-                mask = 1 << (part.target.address.bit or 0)
+                mask = 1 << wire_bit(part.target)
                 and_mask &= ~mask
                 or_mask |= mask if part.data == b"\1" else 0
             return frames.mask_write(self.unit, self.start, and_mask, or_mask)
@@ -103,6 +103,12 @@ class Step:
         """The request that reads what the step wrote."""
         function = frames.READ_COILS if self.table == "co" else frames.READ_HOLDING_REGISTERS
         return frames.read(self.unit, function, self.start, self.end - self.start)
+
+
+def wire_bit(target: Target) -> int:
+    """Place of a single bit in its register as it is sent; little byte order exchanges the two halves."""
+    bit = target.address.bit or 0
+    return bit ^ 8 if target.layout.byte_order == "little" else bit
 
 
 def make_part(index: int, target: Target, value: Value) -> Part:
