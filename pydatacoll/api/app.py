@@ -19,7 +19,7 @@ from pydatacoll.api import (
     terms,
     values,
 )
-from pydatacoll.api.operation import Operation, bind
+from pydatacoll.api.operation import Operation, bind, expectation
 from pydatacoll.api.services import Services
 
 OPERATIONS: Final = web.AppKey("operations", tuple[Operation, ...])
@@ -49,9 +49,11 @@ def create_app(services: Services) -> web.Application:
     operations = all_operations()
     app[OPERATIONS] = operations
     for operation in operations:
-        handler = bind(operation, services)
+        handler, expect = bind(operation, services), expectation(operation, services)
         if operation.method == "GET":
-            app.router.add_get(operation.path, handler, name=operation.id)
+            app.router.add_get(operation.path, handler, name=operation.id, expect_handler=expect)
         else:
-            app.router.add_route(operation.method, operation.path, handler, name=operation.id)
+            app.router.add_route(
+                operation.method, operation.path, handler, name=operation.id, expect_handler=expect
+            )
     return app

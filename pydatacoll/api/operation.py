@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from pydatacoll.api import body as bodies
+from pydatacoll.api import problems
 from pydatacoll.api.query import Query, parse
 from pydatacoll.api.services import Services
 from pydatacoll.errors import FieldError, Invalid
@@ -107,11 +108,31 @@ class Operation:
         return sorted(derived)
 
 
+Expectation = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 _SHAPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "object": ((dict,), "a JSON object"),
     "list": ((list,), "a JSON array"),
     "batch": ((list, dict), "a JSON array or one JSON object"),
 }
+
+
+def expectation(operation: Operation, services: Services) -> Expectation:
+    """Answers ``Expect: 100-continue`` (RFC 9110, 10.1.1); a body that will be refused is not asked for."""
+    server = services.settings.server
+    body = operation.body
+    limit = 0 if body is None else server.max_batch_body if body.large else server.max_body
+
+    async def expect(request: web.Request) -> web.StreamResponse | None:
+        given = request.headers["Expect"]
+        if given.lower() != "100-continue":
+            kind = problems.KINDS["expectation"]
+            return problems.respond(problems.document(kind, f"Expect: {given} cannot be met."))
+        if (request.content_length or 0) <= limit and request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        return None
+
+    return expect
 
 
 def bind(operation: Operation, services: Services) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

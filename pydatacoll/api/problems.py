@@ -45,6 +45,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("conflict", 409, errors.Conflict.title, "The request contradicts the present state."),
         Kind("too-large", 413, "Content too large", "The body, or the batch, is larger than the server takes."),
         Kind("media-type", 415, "Unsupported media type", "The body must be application/json."),
+        Kind("expectation", 417, "Expectation failed", "Only Expect: 100-continue is known."),
         Kind("invalid", 422, errors.Invalid.title, "Well-formed but not acceptable; errors names each field."),
         Kind("internal", 500, "Internal error", "A bug of the server. It was logged with its traceback."),
         Kind("device-refused", 502, errors.DeviceRefused.title, "The device answered, negatively."),

@@ -94,6 +94,39 @@ async def test_a_broken_chunk_is_a_bad_request(api: Api, caplog: pytest.LogCaptu
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+async def _expecting(
+    api: Api, length: int, expect: str
+) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(
+        b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        + f"Content-Length: {length}\r\nExpect: {expect}\r\n\r\n".encode()
+    )
+    return await reader.readline(), reader, writer
+
+
+async def test_a_body_is_asked_for_when_the_client_waits(api: Api) -> None:
+    body = b'{"id": "x", "name": "x"}'
+    line, reader, writer = await _expecting(api, len(body), "100-continue")
+    assert b" 100 " in line
+    assert await reader.readline() == b"\r\n"
+    writer.write(body)
+    assert b" 201 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(("length", "expect", "status"), [(2_000_000, "100-continue", 413), (2, "miracles", 417)])
+async def test_a_body_that_will_be_refused_is_not_asked_for(
+    api: Api, length: int, expect: str, status: int
+) -> None:
+    line, reader, writer = await _expecting(api, length, expect)
+    assert f" {status} ".encode() in line
+    assert b"application/problem+json" in await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_client_that_goes_away_while_sending_leaves_no_trace(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
