@@ -128,6 +128,9 @@ class EmbeddedServer:
             await self._first_launch()
             self._write("url", self.url)
             self._write("engine", str(self._engine))
+        except OSError as error:
+            await self.stop()
+            raise StoreError(f"the embedded server cannot use {self.folder}: {error}") from error
         except BaseException:
             await self.stop()
             raise

@@ -70,9 +70,10 @@ def identify(executable: str) -> Engine:
 
     :raises ConfigError: when it does not run here, is no Redis or Valkey server, or is older than 7.0.
     """
-    path = shutil.which(executable)
-    if path is None:
+    found = shutil.which(executable)
+    if found is None:
         raise ConfigError(f"{executable} is not an executable file")
+    path = os.path.abspath(found)  # the server is started in its own directory
     try:
         run = subprocess.run(  # noqa: S603 - the user's own choice of executable
             [path, "--version"], capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL

@@ -329,6 +329,25 @@ async def test_the_next_engine_is_taken_when_the_first_does_not_run(
         assert version in str(await connection.info("server"))
 
 
+async def test_an_engine_by_relative_path(
+    make: Callable[..., EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = shutil.which("redis-server")
+    assert installed is not None
+    (tmp_path / "my-server").symlink_to(installed)
+    monkeypatch.chdir(tmp_path)
+    async with client(await make(engine="./my-server").start()) as connection:
+        assert await connection.ping()
+
+
+async def test_a_folder_that_cannot_be_used(make: Callable[..., EmbeddedServer], tmp_path: Path) -> None:
+    (tmp_path / "data" / "store" / "server.conf").mkdir(parents=True, mode=0o700)
+    (tmp_path / "data").chmod(0o700)
+    (tmp_path / "data" / "store").chmod(0o700)
+    with pytest.raises(StoreError, match=r"cannot use .*server\.conf"):
+        await make().start()
+
+
 async def test_no_engine_at_all(make: Callable[..., EmbeddedServer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "bundled", lambda: None)
     monkeypatch.setattr(engine, "installed", lambda: iter(()))
