@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import overload
 
-from pydatacoll.codec.registers import INTEGER_RANGES, Layout, encode
+from pydatacoll.codec.registers import INTEGER_RANGES, Layout, decode, encode
 from pydatacoll.testing.signals import Signal
 
 SIZE = 65536
@@ -96,6 +96,11 @@ class Registers(_Table):
                 if moving is not None:
                     self._refresh(start, *moving, time)
         return bytes(self._data[address * 2 : (address + count) * 2])
+
+    def value(self, address: int, layout: Layout) -> float:
+        """The number stored at an address; 0 for what is none."""
+        stored = decode(layout, bytes(self._data[address * 2 : (address + layout.registers) * 2]))
+        return stored if isinstance(stored, (int, float)) else 0
 
     def _refresh(self, address: int, signal: Signal, layout: Layout, scale: float, time: float) -> None:
         value: float | bool = signal.at(time) / scale

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused
+from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
 from pydatacoll.protocols.modbus_tcp import config
 from pydatacoll.protocols.modbus_tcp.client import Link, Outcome, open_connection
 from pydatacoll.protocols.modbus_tcp.config import ModbusDevice, ModbusTerm, ModbusTermItem, Target
@@ -69,7 +69,10 @@ class ModbusTcpDriver(DeviceDriver):
 
     @classmethod
     def check_value(cls, device: Device, term: Term, item: TermItem, value: Value) -> Value:
-        layout = config.resolve(device, term, item).layout
+        try:
+            layout = config.resolve(device, term, item).layout
+        except ValueError as exc:
+            raise Invalid(str(exc)) from exc
         return config.to_raw(layout, item.coefficient, item.base_val, value)
 
     # Link

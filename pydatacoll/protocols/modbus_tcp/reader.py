@@ -78,20 +78,24 @@ class Run:
             for job in jobs:
                 job.cancelled = True
             raise
+        finally:
+            self._jobs = []  # ends the cycle job -> run -> job, which would be left to the garbage collector
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         self._left -= 1
-        if isinstance(outcome, bytes):
-            self._health.replied = self._link.last_received
-            self._emit(job.tag, outcome)
-        else:
-            self.failed.append((job.tag, outcome))
-            if isinstance(outcome, DeviceTimeout):
-                self._hold_back()
-            elif not isinstance(outcome, DeviceOffline):
+        try:
+            if isinstance(outcome, bytes):
                 self._health.replied = self._link.last_received
-        if not self._left and not self.finished.done():
-            self.finished.set_result(None)
+                self._emit(job.tag, outcome)
+            else:
+                self.failed.append((job.tag, outcome))
+                if isinstance(outcome, DeviceTimeout):
+                    self._hold_back()
+                elif not isinstance(outcome, DeviceOffline):
+                    self._health.replied = self._link.last_received
+        finally:
+            if not self._left and not self.finished.done():
+                self.finished.set_result(None)
 
     def _hold_back(self) -> None:
         for job in self._jobs:
