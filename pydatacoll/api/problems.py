@@ -30,7 +30,7 @@ class Kind:
     @property
     def uri(self) -> str:
         """The ``type`` member: the place in the documentation that explains it."""
-        return f"/docs#problem-{self.name}"
+        return f"/docs#problem-{self.name}" if self.name != "http" else "about:blank"
 
 
 KINDS: Final[dict[str, Kind]] = {
