@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from aiohttp.web_request import BaseRequest
 
 from pydatacoll import errors
 from pydatacoll.api import responses
@@ -110,6 +111,8 @@ def document(
     kind: Kind, detail: str, field_errors: Sequence[errors.FieldError] = (), **more: Any
 ) -> dict[str, Any]:
     """The members of a problem document; ``more`` are extension members."""
+    # Bytes of a header that are not UTF-8 come as lone surrogates, which JSON cannot carry.
+    detail = detail.encode(errors="replace").decode()
     body = {"type": kind.uri, "title": kind.title, "status": kind.status, "detail": detail, **more}
     if field_errors:
         body["errors"] = [{"index": e.index, "field": e.field, "message": e.message} for e in field_errors]
@@ -128,7 +131,8 @@ def respond(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -
     return responses.raw(json.encode(body), body["status"], responses.PROBLEM, headers)
 
 
-def _of_http(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+def of_http(request: BaseRequest, error: web.HTTPException) -> web.StreamResponse:
+    """A failure that aiohttp found; what is none (a redirect) is raised again."""
     if error.status < 400:
         raise error
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -156,7 +160,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             body["detail"] = KINDS["internal"].meaning
         return respond(body, error.headers if isinstance(error, ApiProblem) else None)
     except web.HTTPException as error:
-        return _of_http(request, error)
+        return of_http(request, error)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return respond(document(KINDS["internal"], KINDS["internal"].meaning))

@@ -26,6 +26,8 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun; it cannot become an error")
+        if isinstance(exc, UnicodeError):  # of a header: what handlers raise does not come here
+            status, message = 400, "a header is not UTF-8"
         if status < 500:
             log.debug("malformed request from %s: %s", request.remote, message)
             kind = problems.KINDS["bad-request"]
@@ -37,6 +39,14 @@ class _Connection(RequestHandler):
             response = problems.respond(problems.document(kind, kind.meaning))
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Of unknown paths aiohttp checks ``Expect`` before the middleware runs."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = problems.of_http(request, resp)
+        return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """aiohttp would wait on, for the rest of a body that cannot come any more."""

@@ -94,6 +94,31 @@ async def test_a_broken_chunk_is_a_bad_request(api: Api, caplog: pytest.LogCaptu
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.parametrize(
+    ("line", "header", "status"),
+    [
+        (b"GET /nope", b"Expect: miracles", 417),
+        (b"GET /nope", b"Expect: \xff", 400),
+        (b"POST /api/v1/items", b"Expect: \xff", 417),
+        (b"POST /api/v1/items", b"Content-Type: \xff", 415),
+        (b"POST /api/v1/items", b"Content-Encoding: \xff", 415),
+        (b"GET /nope", b"Upgrade: h2c", 404),
+        (b"OPTIONS *", b"X: 1", 404),
+        (b"CONNECT a:80", b"X: 1", 404),
+        (b"GET /api/v1/devices/%FF", b"X: 1", 404),
+        (b"GET /api/v1/devices/%ED%A0%80", b"X: 1", 404),
+        (b"GET /api/v1/devices?%FF=1", b"X: 1", 422),
+        (b"POST /api/v1/items", b"Content-Type: application/json", 400),
+    ],
+)
+async def test_strange_headers_and_paths(
+    api: Api, line: bytes, header: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, _, problem = await _raw(api, line + b" HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+    assert found == problem["status"] == status
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def _expecting(
     api: Api, length: int, expect: str
 ) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
