@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
-from pydatacoll.protocols.modbus_tcp.config import Target, resolve
+from pydatacoll.codec.registers import Layout
 from pydatacoll.testing.modbus_server import ModbusServer
 from pydatacoll.testing.signals import Signal
 
@@ -151,6 +148,36 @@ START: dict[tuple[str, str], bool | float | str] = {
 Function = Callable[[float], float]
 
 
+TABLES = {"hr:": "hr", "4x": "hr", "ir:": "ir", "3x": "ir", "co:": "co", "0x": "co", "di:": "di", "1x": "di"}
+"""Prefix of a ``protocol_code`` -> table; those with an ``x`` count from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a point of the demo is simulated."""
+
+    server: ModbusServer
+    unit: int
+    table: str
+    number: int
+    layout: Layout
+
+    @classmethod
+    def of(cls, server: ModbusServer, device: Payload, term: Payload, point: Payload) -> _Place:
+        code: str = point["protocol_code"]
+        prefix = next(prefix for prefix in TABLES if code.startswith(prefix))
+        number = int(code[len(prefix) :]) - (1 if prefix.endswith("x") else 0)
+        table, bit = TABLES[prefix], point.get("bit")
+        layout = Layout(
+            point.get("code_type", "bool" if table in ("co", "di") or bit is not None else "uint16"),
+            point.get("byte_order") or device.get("byte_order") or "big",
+            point.get("word_order") or device.get("word_order") or "big",
+            point.get("length", 0),
+            bit,
+        )
+        return cls(server, term["address"], table, number, layout)
+
+
 @dataclass(slots=True)
 class _Computed(Signal):
     """A value worked out from the plant's state."""
@@ -252,7 +279,7 @@ class DemoPlant:
 
     def __init__(self) -> None:
         self._servers: dict[str, ModbusServer] = {}
-        self._targets: dict[tuple[str, str], tuple[ModbusServer, Target]] = {}
+        self._places: dict[tuple[str, str], _Place] = {}
 
     async def start(self) -> None:
         """Start all devices."""
@@ -276,41 +303,41 @@ class DemoPlant:
         return model
 
     def _build(self) -> None:
-        devices = {d["id"]: msgspec.convert(d, ModbusDevice) for d in DEMO_MODEL["devices"]}
-        terms = {t["id"]: msgspec.convert(t, ModbusTerm) for t in DEMO_MODEL["terms"]}
+        devices = {device["id"]: device for device in DEMO_MODEL["devices"]}
+        terms = {term["id"]: term for term in DEMO_MODEL["terms"]}
         moving = _Plant(self._value).functions()
-        words: dict[tuple[ModbusServer, int, int], list[tuple[int, Function]]] = {}
-        for payload in DEMO_MODEL["term_items"]:
-            item = msgspec.convert(payload, ModbusTermItem)
-            term = terms[item.term_id]
-            server = self._servers[term.device_id]
-            target = resolve(devices[term.device_id], term, item)
-            key = (item.term_id, item.item_id)
-            self._targets[key] = (server, target)
-            unit, table, number, bit = target.address
-            tables = server.units[unit]
+        words: dict[tuple[str, int, int], list[tuple[int, Function]]] = {}
+        for point in DEMO_MODEL["term_items"]:
+            term = terms[point["term_id"]]
+            device_id = term["device_id"]
+            key = (point["term_id"], point["item_id"])
+            place = _Place.of(self._servers[device_id], devices[device_id], term, point)
+            self._places[key] = place
+            unit = place.server.units[place.unit]
             if key in START:
-                if table == "co":
-                    tables.coils[number] = bool(START[key])
+                if place.table == "co":
+                    unit.coils[place.number] = bool(START[key])
                 else:
-                    server.put(tables.holding, number, target.layout, START[key])
-            elif bit is not None:
-                words.setdefault((server, unit, number), []).append((bit, moving[key]))
-            elif table in ("co", "di"):
-                (tables.coils if table == "co" else tables.discrete).signal(number, _Computed(moving[key]))
+                    place.server.put(unit.holding, place.number, place.layout, START[key])
+            elif place.layout.bit is not None:
+                words.setdefault((device_id, place.unit, place.number), []).append((place.layout.bit, moving[key]))
+            elif place.table in ("co", "di"):
+                bits = unit.coils if place.table == "co" else unit.discrete
+                bits.signal(place.number, _Computed(moving[key]))
             else:
-                registers = tables.holding if table == "hr" else tables.inputs
-                registers.signal(number, _Computed(moving[key]), target.layout, scale=item.coefficient)
-        for (server, unit, number), bits in words.items():
-            server.units[unit].holding.signal(number, _Computed(_word(bits)))
+                registers = unit.holding if place.table == "hr" else unit.inputs
+                scale = point.get("coefficient", 1.0)
+                registers.signal(place.number, _Computed(moving[key]), place.layout, scale=scale)
+        for (device_id, unit_id, number), parts in words.items():
+            self._servers[device_id].units[unit_id].holding.signal(number, _Computed(_word(parts)))
 
     def _value(self, term_id: str, item_id: str) -> float:
         """What an operator has set."""
-        server, target = self._targets[term_id, item_id]
-        unit, table, number, _ = target.address
-        if table == "co":
-            return server.units[unit].coils[number]
-        return server.units[unit].holding.value(number, target.layout)
+        place = self._places[term_id, item_id]
+        unit = place.server.units[place.unit]
+        if place.table == "co":
+            return unit.coils[place.number]
+        return unit.holding.value(place.number, place.layout)
 
 
 def _word(bits: list[tuple[int, Function]]) -> Function:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -236,3 +237,45 @@ async def test_too_many_unanswered_requests_end_the_connection() -> None:
             async with asyncio.timeout(30):
                 results = await rig.driver.read(points)
             assert all(isinstance(result, (DeviceTimeout, DeviceOffline)) for result in results)
+
+
+@pytest.mark.parametrize("backend", ["native", "pymodbus"])
+async def test_a_read_during_which_the_connection_ends_tells_so(backend: str) -> None:
+    # Given a block that is refused as a whole, and a connection that ends while the cause is looked for
+    async with ModbusServer() as server:
+        server.faults.add(Fault("exception", code=2, times=1))
+        server.faults.add(Fault("close", address=3))
+        points = [point(f"hr:{n}") for n in range(4)]
+        async with Rig(server.port, points, backend=backend) as rig:
+            results = await rig.driver.read(points)
+            assert isinstance(results[0], Sample)
+            assert isinstance(results[3], DeviceOffline)
+
+
+async def test_an_error_inside_pymodbus_ends_the_connection() -> None:
+    async with ModbusServer() as server, Rig(server.port, [point("hr:0")], backend="pymodbus") as rig:
+
+        async def broken(*_: object) -> None:
+            raise AttributeError("a bug")
+
+        link = rig.driver._link
+        assert link is not None
+        link._client.execute = broken
+        with pytest.raises(DeviceOffline, match="a bug"):
+            await rig.poll()
+
+
+@pytest.mark.parametrize("backend", ["native", "pymodbus"])
+async def test_no_answer_to_connect(backend: str) -> None:
+    # Given an address that takes connections only in its queue, which is full
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        rig = Rig(port, [point("hr:0")], backend=backend)
+        with pytest.raises(DeviceOffline, match=r"within 0\.15 s"):
+            await rig.driver.connect()
+        for filler in fillers:
+            filler.close()

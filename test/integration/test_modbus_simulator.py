@@ -43,7 +43,8 @@ async def test_a_client_that_talks_nonsense_is_dropped() -> None:
 
 async def test_a_missing_unit_is_silent() -> None:
     async with ModbusServer(units=[1]) as server:
-        async with Rig(server.port, [point("hr:0"), point("hr:0", unit=9)], timeout=0.05) as rig:
+        rig = Rig(server.port, [point("hr:0"), point("hr:0", unit=9)], timeout=0.05)
+        async with rig:
             await rig.poll()
             assert list(rig.driver.status()["suspect_units"]) == ["9"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +21,10 @@ from pymodbus.pdu import ModbusPDU
 from pydatacoll.errors import DeviceOffline, DeviceTimeout
 from pydatacoll.protocols.modbus_tcp.client import Job, JobQueue, Outcome
 from pydatacoll.protocols.modbus_tcp.frames import ModbusException, RemoteProtocolError
+
+log = logging.getLogger(__name__)
+# It logs an error for every reply it skips and every time-out; the driver counts and reports these itself.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
 class _RawRequest(ModbusPDU):
@@ -95,6 +100,7 @@ class PymodbusLink:
             client.close()
             raise DeviceOffline(f"no connection to {host}:{port} within {self._timeout:g} s")
         self._worker = self._loop.create_task(self._work(client), name=f"pymodbus {host}:{port}")
+        self._worker.add_done_callback(self._worker_done)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         if self.closed.done():
@@ -116,6 +122,11 @@ class PymodbusLink:
         if not sending:
             self.last_received = self._loop.time()
         return data
+
+    def _worker_done(self, worker: asyncio.Task[None]) -> None:
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            log.error("pymodbus failed", exc_info=error)
+            self.close(f"pymodbus failed: {error!r}")
 
     def _connected(self, connected: bool) -> None:
         if not connected:

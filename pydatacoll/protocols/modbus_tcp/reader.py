@@ -15,6 +15,7 @@ begin, and it decides block by block:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
@@ -201,7 +202,8 @@ class Reader:
             await asyncio.sleep(min(1.0, max(self.device.poll_interval, 0.1)))
 
     async def fetch(self, link: Link, members: Sequence[Member], emit: Emit, *, probe: bool) -> None:
-        """Read members of one table in one block, urgently; every member is emitted, in one block or several."""
+        """Read members of one table in one block, urgently; members are emitted in one block or
+        several; those not reached before the connection ended are not."""
         block = ReadBlock.around(members)
         outcome, _ = await self.request(link, block.request, urgent=True, probe=probe)
         for _ in range(0 if probe else self.device.retries):
@@ -210,7 +212,8 @@ class Reader:
             outcome, _ = await self.request(link, block.request, urgent=True, probe=len(self.units) > 1)
         outcome = await self._after_busy(link, block, outcome, urgent=True)
         if code_of(outcome) in ADDRESS_CODES and len(members) > 1:
-            await self._halve(link, block, emit)
+            with contextlib.suppress(DeviceOffline):  # the members without a result show it
+                await self._halve(link, block, emit)
         else:
             emit(block, outcome)
 
