@@ -147,12 +147,13 @@ class ModbusServer:
 
     def answer(self, unit: int, pdu: bytes) -> bytes | None:
         """The right reply PDU; ``None`` when there is no such unit (a gateway stays silent)."""
-        if self.rotating and pdu[0] in (3, 4) and len(pdu) == 5:
+        target = self.units.get(unit)
+        if self.rotating and target is not None and pdu[0] in (3, 4) and len(pdu) == 5:
             count = pdu[4]
-            if 1 <= count <= 125 and not pdu[3]:
+            inside = (pdu[1] << 8 | pdu[2]) + count <= target.holding.size
+            if 1 <= count <= 125 and not pdu[3] and inside and not target.holding.holes:
                 self._shift = shift = (self._shift + _SHIFT) % (_BLOCK * 2)
                 return pdu[:1] + bytes((count * 2,)) + self._block[shift : shift + count * 2]
-        target = self.units.get(unit)
         return None if target is None else handle(target, pdu, self.elapsed())
 
 

@@ -26,7 +26,7 @@ class Rig:
     """A driver, its sink and its points; closes on exit."""
 
     def __init__(self, port: int, points: Iterable[Point], **options: Any) -> None:
-        wire = {"id": "d", "name": "", "protocol": "modbus_tcp", "port": port, "timeout": 0.15, **options}
+        wire = {"id": "d", "name": "", "protocol": "modbus_tcp", "port": port, "timeout": 5, **options}
         device = msgspec.convert(wire, ModbusDevice)
         self.sink = FakeSink()
         self.counters: Counter[str] = Counter()

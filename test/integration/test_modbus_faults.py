@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 
 import pytest
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.model import Quality, Sample
+from pydatacoll.protocols.modbus_tcp import client
 from pydatacoll.sdk import WriteRequest
 from pydatacoll.testing.faults import Fault
 from pydatacoll.testing.modbus_server import ModbusServer
 
-from .modbus_rig import Rig, point
+from .modbus_rig import Rig as PatientRig
+from .modbus_rig import point
+
+Rig = partial(PatientRig, timeout=0.2)
 
 # fault -> counters of which one must have counted; "" when the right value may come through
 FAULTS: dict[str, tuple[str, ...]] = {
@@ -36,7 +41,7 @@ BACKENDS = [("native", 1), ("native", 8), ("pymodbus", 1)]
 VALUES = [1000 + n for n in range(10)]
 
 
-async def poll_or_offline(rig: Rig) -> bool:
+async def poll_or_offline(rig: PatientRig) -> bool:
     """Poll once; reconnect when the driver says that it is needed. Whether it was."""
     try:
         async with asyncio.timeout(10):
@@ -138,6 +143,23 @@ async def test_half_open_connection_is_found_after_the_repeats() -> None:
             await watch
         assert rig.latest().quality == Quality.COMM_LOST
         assert len(server.received) == 1 + 3
+        # And after a new connection it is asked at once
+        server.faults.clear()
+        await rig.driver.close()
+        await rig.driver.connect()
+        await rig.poll()
+        assert rig.latest().quality == 0
+
+
+async def test_a_block_that_kills_the_connection_twice_is_left_out() -> None:
+    # Given a device that stops answering for good when it is asked for one block
+    async with ModbusServer() as server:
+        server.faults.add(Fault("half", address=0))
+        points = [point("hr:0"), point("hr:100")]
+        async with Rig(server.port, points) as rig:
+            for _ in range(4):
+                await poll_or_offline(rig)
+            assert rig.qualities() == [Quality.COMM_LOST, 0]
 
 
 async def test_a_block_that_is_ignored_does_not_take_the_connection_down() -> None:
@@ -229,14 +251,28 @@ async def test_acknowledge_to_a_write_means_unknown() -> None:
             assert isinstance(result, DeviceTimeout)
 
 
-async def test_too_many_unanswered_requests_end_the_connection() -> None:
+async def test_too_many_unanswered_requests_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_LATE", 50)
     async with ModbusServer() as server:
         server.faults.add(Fault("silence", unit=1))
         points = [point(f"hr:{n}") for n in range(0, 600, 2)]
         async with Rig(server.port, points, max_gap=0, max_in_flight=16, timeout=0.02, retries=0) as rig:
             async with asyncio.timeout(30):
                 results = await rig.driver.read(points)
-            assert all(isinstance(result, (DeviceTimeout, DeviceOffline)) for result in results)
+            assert {type(result) for result in results} == {DeviceTimeout, DeviceOffline}
+
+
+async def test_ids_of_unanswered_requests_come_back_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_LATE", 5)
+    monkeypatch.setattr(client, "LATE", 0.0)
+    async with ModbusServer(units=[1, 2]) as server:
+        server.faults.add(Fault("silence", unit=2))
+        async with Rig(server.port, [point("hr:0"), point("hr:0", unit=2)], timeout=0.01) as rig:
+            for _ in range(20):
+                await rig.driver.read([rig.points[1]])
+            await rig.poll()
+            assert rig.latest(0).quality == 0
+            assert server.accepted == 1
 
 
 @pytest.mark.parametrize("backend", ["native", "pymodbus"])
@@ -275,7 +311,7 @@ async def test_no_answer_to_connect(backend: str) -> None:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         rig = Rig(port, [point("hr:0")], backend=backend)
-        with pytest.raises(DeviceOffline, match=r"within 0\.15 s"):
+        with pytest.raises(DeviceOffline, match=r"within 0\.2 s"):
             await rig.driver.connect()
         for filler in fillers:
             filler.close()

@@ -19,8 +19,10 @@ from pydatacoll.protocols.modbus_tcp.frames import ModbusException, RemoteProtoc
 Outcome = bytes | DeviceError
 """Data of a right reply (empty for a write), or why there are none."""
 
-MAX_LATE = 256
-"""Unanswered transactions after which a connection is given up: their ids must not be used again."""
+LATE = 60.0
+"""Seconds for which the id of an unanswered transaction is not used again: the reply may still come."""
+MAX_LATE = 4096
+"""Such ids after which a connection is given up."""
 
 
 class Job:
@@ -125,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._queue = JobQueue()
         self._splitter = Splitter()
         self._flying: dict[int, Job] = {}  # in order of sending, hence of expiry: all have the same time-out
-        self._late: set[int] = set()
+        self._late: dict[int, float] = {}  # transaction -> loop.time() of giving up, oldest first
         self._transaction = 0
         self._slots = depth
         self._timer: asyncio.TimerHandle | None = None
@@ -169,7 +171,7 @@ class Connection(asyncio.Protocol):
         for transaction, unit, pdu in splitter.feed(data):
             job = self._flying.pop(transaction, None)
             if job is None:
-                self._late.discard(transaction)
+                self._late.pop(transaction, None)
                 counters["stale_transaction"] += 1
                 continue
             if not job.probe:
@@ -257,11 +259,15 @@ class Connection(asyncio.Protocol):
             if job.sent + self._timeout > now:
                 break
             del self._flying[transaction]
-            self._late.add(transaction)
+            self._late[transaction] = now
             if not job.probe:
                 self._slots += 1
             overdue.append(job)
         self._counters["timeouts"] += len(overdue)
+        for transaction, given_up in list(self._late.items()):
+            if given_up + LATE > now:
+                break
+            del self._late[transaction]
         # Half a frame that does not go on leaves the stream without a known beginning.
         broken = bool(overdue) and self._splitter.stuck(self._flying)
         for job in overdue:

@@ -206,7 +206,11 @@ class ModbusTcpDriver(DeviceDriver):
             "in_flight": link.in_flight if link else 0,
             "suspect_units": {str(unit): health.reason for unit, health in reader.units.items() if health.suspect},
             "holes": holes,
-            "silent_blocks": [f"{k.table}:{k.start}+{k.size} of unit {k.unit}" for k in reader.knowledge.silent],
+            "silent_blocks": [
+                f"{key.table}:{key.start}+{key.size} of unit {key.unit}"
+                for key, backoff in reader.knowledge.silent.items()
+                if backoff.pause
+            ],
             "blocks_per_poll": blocks,
         }
 

@@ -124,9 +124,13 @@ class Knowledge:
         for retry in self.hole_retry.values():
             retry.due = 0.0
 
-    def block_silent(self, key: BlockKey, now: float) -> None:
-        """A block stayed without answer although its unit is alive."""
-        self.silent.setdefault(key, Backoff(2.0, PROBE_MAX)).failed(now)
+    def block_silent(self, key: BlockKey, now: float, *, unit_alive: bool) -> None:
+        """A block stayed without answer. When nothing else answered either, it is left out only if that happens
+        again: most likely it is the connection."""
+        known = key in self.silent
+        backoff = self.silent.setdefault(key, Backoff(2.0, PROBE_MAX))
+        if unit_alive or known:
+            backoff.failed(now)
 
     def block_answered(self, key: BlockKey) -> None:
         self.silent.pop(key, None)

@@ -124,7 +124,7 @@ class Reader:
     def start_over(self) -> None:
         """A new connection: what was silent or refused gets another chance."""
         for health in self.units.values():
-            health.alive(health.replied)
+            health.alive(0.0)
         self.knowledge.retry_holes_now()
 
     def reconfigured(self, units: Collection[int]) -> None:
@@ -186,6 +186,8 @@ class Reader:
         if knowledge.silent:
             now = asyncio.get_running_loop().time()
             blocks = [block for block in blocks if not knowledge.is_silent(block.key, now)]
+            if plan.health.replied == 0.0:  # nothing yet on this connection: try all
+                blocks = blocks or plan.blocks
         if blocks:
             run = Run(link, self.emit_to_sink, plan.health)
             await run.send(blocks)
@@ -241,9 +243,12 @@ class Reader:
 
     async def _settle(self, link: Link, plan: LanePlan, block: ReadBlock, outcome: Outcome) -> None:
         """Do what one outcome asks for until the block's points have a value or a quality."""
-        since = asyncio.get_running_loop().time() - self.device.timeout
+        loop = asyncio.get_running_loop()
+        since = loop.time() - self.device.timeout
         if isinstance(outcome, DeviceTimeout):
             outcome = await self._repeat(link, plan, block)
+            if isinstance(outcome, DeviceOffline):
+                self.knowledge.block_silent(block.key, loop.time(), unit_alive=False)
         outcome = await self._after_busy(link, block, outcome)
         if isinstance(outcome, DeviceOffline):
             raise outcome
@@ -257,7 +262,7 @@ class Reader:
             await self._halve(link, block, self.emit_to_sink)
             return
         if code in GATEWAY_CODES:
-            plan.health.lost(str(outcome), asyncio.get_running_loop().time())
+            plan.health.lost(str(outcome), loop.time())
         self.emit_to_sink(block, outcome)
 
     async def _repeat(self, link: Link, plan: LanePlan, block: ReadBlock) -> Outcome:
@@ -297,8 +302,9 @@ class Reader:
     def _unanswered(self, link: Link, plan: LanePlan, block: ReadBlock, since: float) -> None:
         """A block stayed without answer after all repeats: is it the block, the unit or the connection?"""
         now = asyncio.get_running_loop().time()
-        self.knowledge.block_silent(block.key, now)
-        if plan.health.replied > since:
+        unit_alive = plan.health.replied > since
+        self.knowledge.block_silent(block.key, now, unit_alive=unit_alive)
+        if unit_alive:
             return
         plan.health.lost(f"no answer within {self.device.timeout:g} s", now)
         self._check_half_open(link, since)
