@@ -128,7 +128,7 @@ async def _latencies(rig: Rig, changes: int) -> list[float]:
         rig.load(1, 1000, interval=0, port=server.port)
         rig.start_manager()
         await asyncio.to_thread(rig.wait_collecting, 1)
-        client = redis.asyncio.Redis.from_url(rig.store_url, socket_timeout=None)
+        client = redis.asyncio.Redis.from_url(rig.store_url, socket_timeout=None, protocol=2)
         decode = msgspec.msgpack.Decoder(list[DeviceBatch]).decode
         name = keys.stream(keys.partition_of("d0"))
         changed: dict[int, float] = {}
@@ -143,9 +143,8 @@ async def _latencies(rig: Rig, changes: int) -> list[float]:
         writer = asyncio.create_task(change())
         last: str | bytes = "$"
         while len(found) < changes and not (writer.done() and time.perf_counter() - max(changed.values()) > 3):
-            for _, chunk in (await client.xread({name: last}, count=100, block=1000) or {}).items():
+            for _, entries in await client.xread({name: last}, count=100, block=1000) or []:
                 now = time.perf_counter()
-                entries = chunk[0] if chunk and isinstance(chunk[0], list) else chunk
                 for entry_id, fields in entries:
                     last = entry_id
                     for batch in decode(fields[b"b"]):

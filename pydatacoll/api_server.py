@@ -20,6 +20,7 @@ from aiohttp import web
 
 from pydatacoll import supervise
 from pydatacoll.api.app import create_app
+from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
 from pydatacoll.config import effective
 from pydatacoll.errors import ConfigError, StoreError
@@ -28,6 +29,8 @@ from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.manager.processes import ManagerProcesses
+from pydatacoll.model.transaction import Transaction
+from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_until_stopped, runtime, tune_gc
 from pydatacoll.settings import Settings
 from pydatacoll.store.audit import Audit
@@ -78,7 +81,7 @@ class ApiServer:
                 embedded = EmbeddedServer(Path(self._settings.data_dir), self._settings.redis)
                 url = await embedded.start()
                 stack.push_async_callback(embedded.stop)
-            made = await stack.enter_async_context(runtime(self._settings, url))
+            made = await stack.enter_async_context(runtime(self._settings, url, self._config))
             self._hosts = plugin_hosts(made, self._settings.plugins, f"{socket.gethostname()}-{os.getpid()}")
             background = asyncio.get_running_loop().create_task(
                 self._collect(made, url), name="manager and plugins"
@@ -114,7 +117,7 @@ class ApiServer:
                 plugins_enabled=frozenset(self._settings.plugins),
             )
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0)
+        runner = make_runner(app, shutdown_timeout=2.0, keepalive_timeout=75.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         server = self._settings.server
@@ -178,27 +181,24 @@ class ApiServer:
         plant = DemoPlant()
         await plant.start()
         stack.push_async_callback(plant.stop)
-        while not made.repository.ready:
-            await asyncio.sleep(0.05)
+        await made.repository.loaded()
         payloads = plant.payloads()
         known = made.repository.registry.devices
-        ours = {device["id"] for device in payloads["device"]}
-        if known and not ours <= set(known):
-            log.warning("the model is not empty: the demo plant's simulated devices run, but are not added")
-            return
-        # the simulated devices have new ports at every start
-        wanted = payloads if not known else {"device": payloads["device"]}
+        ports = {device["id"]: device["port"] for device in payloads["devices"]}
 
-        def load(tx: Any) -> None:
-            for kind, objects in wanted.items():
-                for payload in objects:
-                    if kind == "device" and payload["id"] in known:
-                        tx.merge(kind, payload["id"], {"port": payload["port"]})
-                    else:
-                        tx.create(kind, payload)
+        def load(tx: Transaction) -> str:
+            if not known:
+                for kind, objects in zip(KINDS, payloads.values(), strict=False):
+                    tx.batch_upsert(kind, objects)
+                return f"the demo plant is loaded: {len(ports)} simulated devices"
+            # the simulated devices have other ports at every start
+            for device_id in ports.keys() & known.keys():
+                tx.merge("device", device_id, {"port": ports[device_id]})
+            return (
+                f"the model is not empty: {len(ports.keys() & known.keys())} devices of the demo plant are in it"
+            )
 
-        await made.repository.transact(load)
-        log.info("the demo plant is running with %d devices", len(payloads["device"]))
+        log.info("%s", await made.repository.transact(load))
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

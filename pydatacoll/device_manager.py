@@ -10,23 +10,17 @@ from typing import Any
 
 import click
 
-from pydatacoll.errors import ConfigError
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
-from pydatacoll.runtime import load_from_options, run_until_stopped, runtime, tune_gc
+from pydatacoll.runtime import load_from_options, run_until_stopped, runtime, store_url, tune_gc
 from pydatacoll.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, config: Path | None, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set."""
-    if settings.redis.url == "embedded":
-        raise ConfigError(
-            "redis.url: a manager alone needs the URL of the store that the API server uses; "
-            "give it with --redis URL"
-        )
-    async with runtime(settings, settings.redis.url) as made:
+    async with runtime(settings, store_url(settings), config) as made:
         ending = asyncio.get_running_loop().create_task(stop.wait())
         settled = asyncio.get_running_loop().create_task(made.store_settled.wait())
         await asyncio.wait([ending, settled], return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +55,7 @@ def main(config: Path | None, with_parent: bool, **options: Any) -> None:
 
     async def run(stop: asyncio.Event) -> None:
         watching = asyncio.get_running_loop().create_task(stop_with_parent(stop)) if with_parent else None
-        await serve(settings, stop)
+        await serve(settings, config, stop)
         if watching is not None:
             watching.cancel()
 

@@ -12,21 +12,16 @@ from typing import Any
 import click
 
 from pydatacoll import supervise
-from pydatacoll.errors import ConfigError
 from pydatacoll.logging_setup import setup_logging
-from pydatacoll.runtime import load_from_options, plugin_hosts, run_until_stopped, runtime
+from pydatacoll.runtime import load_from_options, plugin_hosts, run_until_stopped, runtime, store_url
 from pydatacoll.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, name: str, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, config: Path | None, name: str, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set."""
-    if settings.redis.url == "embedded":
-        raise ConfigError(
-            "redis.url: a plugin alone needs the URL of the store that the API server uses; give it with --redis URL"
-        )
-    async with runtime(settings, settings.redis.url) as made:
+    async with runtime(settings, store_url(settings), config) as made:
         host = plugin_hosts(made, [name], f"{socket.gethostname()}-{os.getpid()}")[name]
         task = supervise.start(f"plugin {name}", host.run)
         log.info("plugin %s is running", name)
@@ -45,7 +40,7 @@ def main(name: str, config: Path | None, **options: Any) -> None:
     """Entry point."""
     settings = load_from_options(config, options)
     setup_logging(settings.log)
-    run_until_stopped(lambda stop: serve(settings, name, stop))
+    run_until_stopped(lambda stop: serve(settings, config, name, stop))
 
 
 if __name__ == "__main__":

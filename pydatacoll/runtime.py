@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from pydatacoll.config import load_settings
+from pydatacoll.config import load_settings, plugin_settings
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.manager.plugin_host import PluginHost
@@ -24,6 +22,7 @@ from pydatacoll.model.validation import Schemas
 from pydatacoll.sdk import DeviceDriver, Plugin, PluginContext
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
+from pydatacoll.store.embedded import running_url
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.stream import StreamReader
 
@@ -55,10 +54,12 @@ def load_from_options(config: Path | None, options: Mapping[str, Any]) -> Settin
 class Runtime:
     """Store, drivers and model of one process.
 
+    :ivar config: the settings file, for the line numbers of errors.
     :ivar store_settled: set once the store was reached and its number of partitions is known.
     """
 
     settings: Settings
+    config: Path | None
     store: Store
     drivers: dict[str, type[DeviceDriver]]
     schemas: Schemas
@@ -67,7 +68,7 @@ class Runtime:
 
 
 @contextlib.asynccontextmanager
-async def runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
+async def runtime(settings: Settings, url: str, config: Path | None = None) -> AsyncIterator[Runtime]:
     """Everything a process needs; the store may be away and comes in when it can."""
     folders = [Path(folder) for folder in settings.plugin_dirs]
     found = discover_protocols(folders)
@@ -75,7 +76,7 @@ async def runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
     store = Store(url, settings.manager.partitions)
     settled = asyncio.Event()
     repository = Repository(store, schemas)
-    made = Runtime(settings, store, found.found, schemas, repository, settled)
+    made = Runtime(settings, config, store, found.found, schemas, repository, settled)
     settling = asyncio.get_running_loop().create_task(_settle(store, settled), name="store settling")
     try:
         with contextlib.suppress(TimeoutError):
@@ -115,6 +116,16 @@ async def _settle(store: Store, settled: asyncio.Event) -> None:
         pause = min(pause * 2, 2.0)
 
 
+def store_url(settings: Settings) -> str:
+    """URL of the store for a process that does not embed it: the one given, or that of an API server running here.
+
+    :raises ConfigError: when there is neither.
+    """
+    if settings.redis.url != "embedded":
+        return settings.redis.url
+    return running_url(Path(settings.data_dir))
+
+
 def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, PluginHost]:
     """Hosts of the plugins named; each wants a task for its ``run``.
 
@@ -134,11 +145,7 @@ def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, Pl
 
 
 def _plugin(made: Runtime, name: str, plugin_type: type[Plugin]) -> Plugin:
-    table = made.settings.plugin.get(name, {})
-    try:
-        config = msgspec.convert(table, plugin_type.config_type)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"plugin.{name}: {error}") from error
+    config = plugin_settings(made.settings, name, plugin_type.config_type, made.config)
     context = PluginContext(
         made.repository.registry, Path(made.settings.data_dir), logging.getLogger(f"pydatacoll.plugin.{name}")
     )

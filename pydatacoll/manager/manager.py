@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pydatacoll.errors import StoreError
 from pydatacoll.manager.ownership import Ownership
@@ -80,7 +81,8 @@ class DeviceManager:
         self._everything = False
         self._model_changed = asyncio.Event()
         self._reconciling = asyncio.Lock()
-        self._garbage: list[tuple[str, set[str] | None]] = []
+        self._garbage: list[_Garbage] = []
+        self._garbage_waits = asyncio.Event()
         self._unsubscribe: Callable[[], None] = _nothing
 
     # Life
@@ -93,6 +95,7 @@ class DeviceManager:
             start("command server", self._commands.run),
             start("model follower", self._follow_model),
             start("ownership", self._ownership.run),
+            start("clean-up", self._clean_up),
             start("status report", self._report),
             start("stream trimming", self._trim),
         ]
@@ -101,7 +104,7 @@ class DeviceManager:
     async def __aexit__(self, *_: object) -> None:
         """Stop polling, store what was read, then give the partitions back."""
         self._unsubscribe()
-        self._stop_services({"ownership", "model follower", "command server", "status report", "stream trimming"})
+        self._stop_services({task.get_name() for task in self._services} - {"writer", "status writer"})
         await self._stop(list(self.runners))
         with suppress(TimeoutError):
             async with asyncio.timeout(3.0):
@@ -147,9 +150,9 @@ class DeviceManager:
             devices = await self._store.redis.smembers(keys.data_devices(partition))
             for device_id in map(str, devices):
                 if device_id not in known:
-                    self._garbage.append((device_id, None))
+                    self._garbage.append(_Garbage(device_id, set(), whole=True))
         if self._garbage:
-            self._model_changed.set()
+            self._garbage_waits.set()
 
     # Following the model
 
@@ -184,7 +187,7 @@ class DeviceManager:
                 affected = set(self._repository.registry.devices) | set(self.runners)
                 await self._store_everything_again()
             await self._reconcile([device_id for device_id in affected if self._owns(device_id)])
-            await self._collect_garbage()
+            self._garbage_waits.set()
 
     async def _store_everything_again(self) -> None:
         """The model was read anew, perhaps from an emptied store: the link states may be gone, too."""
@@ -204,13 +207,14 @@ class DeviceManager:
     async def _reconcile_one(self, device_id: str) -> None:
         device = self._repository.registry.devices.get(device_id)
         runner = self.runners.get(device_id)
+        fields = set() if runner is None else {point.field for point in runner.points}
         driver_type = None if device is None else self._drivers.get(device.protocol)
         runnable = device is not None and device.enabled and driver_type is not None and not driver_type.virtual
         if runner is not None and (not runnable or not _same_link(runner.device, device)):
             await self._stop([device_id])
             runner = None
         if device is None:
-            self._garbage.append((device_id, None))
+            self._garbage.append(_Garbage(device_id, fields, whole=True))
             self._status.forget(device_id)
             return
         if driver_type is None or not runnable:
@@ -240,8 +244,7 @@ class DeviceManager:
         runner.reconfigure(points)
         gone = set(old) - set(new)
         if gone:
-            self.writer.discard(device.id, gone)
-            self._garbage.append((device.id, gone))
+            self._garbage.append(_Garbage(device.id, gone))
         log.info("device %s: %d points, new plan", device.id, len(points))
 
     async def _start(self, device: Device, points: list[Point], driver_type: type[DeviceDriver]) -> None:
@@ -275,34 +278,37 @@ class DeviceManager:
 
     # Cleaning up after deleted points
 
+    async def _clean_up(self) -> None:
+        while True:
+            while not self._garbage:
+                self._garbage_waits.clear()
+                await self._garbage_waits.wait()
+            await self._collect_garbage()
+
     async def _collect_garbage(self) -> None:
         """Samples that were under way when a point was deleted have created its data anew: delete them."""
-        if not self._garbage:
-            return
         garbage, self._garbage = self._garbage, []
-        for device_id, fields in garbage:
-            if fields is None:
-                self.writer.discard(device_id)
+        for one in garbage:
+            if one.whole:
+                self.writer.discard(one.device_id)
         await self.writer.barrier()
         registry = self._repository.registry
         points: list[PointId] = []
         devices: list[str] = []
         try:
-            for device_id, fields in garbage:
-                if fields is None and device_id not in registry.devices:
-                    latest = await self._history.latest_of_device(device_id)
-                    points += [PointId(device_id, *field.split(":")) for field in latest]
-                    devices.append(device_id)
-                elif fields is not None:
-                    configured = {f"{term.id}:{item.item_id}" for term, item in registry.points_of(device_id)}
-                    points += [PointId(device_id, *field.split(":")) for field in fields - configured]
+            for one in garbage:
+                configured = {f"{term.id}:{item.item_id}" for term, item in registry.points_of(one.device_id)}
+                gone = one.fields - configured
+                if one.whole and one.device_id not in registry.devices:
+                    gone |= (await self._history.latest_of_device(one.device_id)).keys()
+                    devices.append(one.device_id)
+                points += [PointId(one.device_id, *field.split(":")) for field in gone]
             if points or devices:
                 await self._repository.drop_data(points, devices)
         except StoreError as error:
             log.debug("deleted points not cleaned up yet: %s", error)
             self._garbage = garbage + self._garbage
             await asyncio.sleep(1.0)
-            self._model_changed.set()
 
     # Services
 
@@ -330,6 +336,15 @@ class DeviceManager:
                     for group, samples in dropped.items():
                         log.error("%d samples were dropped before plugin %s had read them", samples, group)
             await asyncio.sleep(1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Garbage:
+    """Points that are no longer configured, by ``term_id:item_id``; ``whole`` when their device is gone."""
+
+    device_id: str
+    fields: set[str]
+    whole: bool = False
 
 
 def _same_link(old: Device, new: Device | None) -> bool:

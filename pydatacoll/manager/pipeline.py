@@ -8,7 +8,8 @@ from math import isfinite
 
 from pydatacoll.model import Quality, Sample, Value
 from pydatacoll.sdk import Point, PointGroup, Readings
-from pydatacoll.store.ingest import Account, Packet, Writer
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.packets import Account, Packet
 
 _INVALID = int(Quality.INVALID)
 

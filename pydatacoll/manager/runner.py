@@ -167,7 +167,7 @@ class DeviceRunner:
     async def _poll_without_pause(self, plan: Any, points: Sequence[Point]) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self._writer.room()
+            await self._writer.room(self.sink.account)
             started = loop.time()
             await self._poll(plan, points)
             if loop.time() == started:

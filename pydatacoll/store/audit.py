@@ -15,9 +15,9 @@ MAX_ENTRIES = 100_000
 """About; the oldest are trimmed."""
 
 
-def audit_fields(entry: dict[str, Any]) -> dict[str, str | bytes]:
-    """The stream fields of an entry: ``time`` and whatever is given, as JSON in ``entry``."""
-    return {"entry": msgspec.json.encode({"time": time_to_wire(time.time()), **entry})}
+def audit_entry(entry: dict[str, Any]) -> bytes:
+    """The JSON of an entry: ``time`` and whatever is given."""
+    return msgspec.json.encode({"time": time_to_wire(time.time()), **entry})
 
 
 class Audit:
@@ -34,7 +34,7 @@ class Audit:
         with store_errors():
             await self._store.redis.xadd(
                 keys.AUDIT,
-                audit_fields(entry),  # type: ignore[arg-type]
+                {"entry": audit_entry(entry)},
                 maxlen=MAX_ENTRIES,
                 approximate=True,
             )

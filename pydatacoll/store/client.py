@@ -6,13 +6,22 @@ breaks blocking reads, the pool raises when it is empty. All settings of connect
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis
+from redis.asyncio import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    Redis,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -55,6 +64,40 @@ def store_errors() -> Iterator[None]:
         raise
 
 
+class _Cancellable(AbstractConnection):
+    """Sends without ``asyncio.wait_for``, which up to Python 3.11 swallows a cancellation now and then.
+
+    It also costs a task per command.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        limit, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit):
+                await super().send_packed_command(command, check_health)
+        finally:
+            self.socket_timeout = limit
+
+
+class _TcpConnection(_Cancellable, Connection):
+    pass
+
+
+class _TlsConnection(_Cancellable, SSLConnection):
+    pass
+
+
+class _UnixConnection(_Cancellable, UnixDomainSocketConnection):
+    pass
+
+
+_CLASSES: dict[type[AbstractConnection], type[AbstractConnection]] = {
+    Connection: _TcpConnection,
+    SSLConnection: _TlsConnection,
+    UnixDomainSocketConnection: _UnixConnection,
+}
+
+
 class Store:
     """One Redis: clients, number of partitions, function libraries.
 
@@ -80,7 +123,9 @@ class Store:
         }
         if pool_class is BlockingConnectionPool:
             defaults["timeout"] = TIMEOUT
-        return pool_class.from_url(self.url, **(defaults | options))
+        place: dict[str, Any] = dict(parse_url(self.url))
+        plain = place.pop("connection_class", Connection)
+        return pool_class(connection_class=_CLASSES[plain], **(defaults | options | place))
 
     @classmethod
     async def open(cls, url: str, partitions: int = keys.PARTITIONS) -> Store:

@@ -54,12 +54,33 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request on ``CHANNEL:DEVICE_CALL`` or ``CHANNEL:DEVICE_CTRL``: points of one device, run together."""
+    """A request on ``CHANNEL:DEVICE_CALL`` or ``CHANNEL:DEVICE_CTRL``: points of one device, run together.
+
+    ``user``, ``source`` and ``reason`` are for the audit trail, where the manager writes the result.
+    """
 
     id: str
     device_id: str
     parts: list[Part]
     reply_to: str = ""
+    user: str = ""
+    source: str = ""
+    reason: str = ""
+
+    def audit(self, index: int) -> dict[str, Any]:
+        """The audit entry of one part, without its result."""
+        part = self.parts[index]
+        entry: dict[str, Any] = {
+            "action": "ctrl",
+            "user": self.user,
+            "source": self.source,
+            "object": f"{self.device_id}:{part.term_id}:{part.item_id}",
+            "after": part.value,
+            "command_id": part_id(self.id, index, len(self.parts)),
+        }
+        if self.reason:
+            entry["reason"] = self.reason
+        return entry
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,6 +105,11 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
             return CommandReply(self.status, None, command_id, self.title, self.detail)
         sample = Sample(time_from_wire(self.time), self.value, quality_from_wire(self.quality))
         return CommandReply(200, sample, command_id)
+
+
+def audit_result(reply: CommandReply) -> int | str:
+    """The ``result`` of an audit entry."""
+    return reply.status if reply.status == 200 else f"{reply.status} {reply.detail}"
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, sample_to_wire
 from pydatacoll.store import keys
+from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.command_messages import (
     CommandReply,
@@ -22,6 +23,7 @@ from pydatacoll.store.command_messages import (
     Part,
     Reply,
     Result,
+    audit_result,
     decode_message,
     encode,
 )
@@ -102,7 +104,7 @@ class CommandServer:
                 return
             outside = True
             part = Part(flat.term_id, flat.item_id, flat.value)
-            message = Message(secrets.token_hex(12), flat.device_id, [part])
+            message = Message(secrets.token_hex(12), flat.device_id, [part], user="redis")
         if self._owns(message.device_id):
             task = asyncio.get_running_loop().create_task(self._run(kind, message, outside))
             self._tasks.add(task)
@@ -118,6 +120,13 @@ class CommandServer:
                     log.info("%s %s is not executed: expired or taken", kind, message.id)
                     return
                 left = milliseconds / 1000
+            elif kind == "ctrl":
+                with store_errors():
+                    for index in range(len(message.parts)):
+                        entry = audit_entry(message.audit(index))
+                        await self._store.redis.xadd(
+                            keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True
+                        )
             replies = await self._handler(kind, message.device_id, message.parts, left)
             await self._reply(kind, message, replies)
         except PyDataCollError as error:
@@ -131,7 +140,10 @@ class CommandServer:
             pipeline.set(keys.command(message.id), reply, ex=REMEMBER)
             if message.reply_to:
                 pipeline.publish(message.reply_to, reply)
-            for part, one in zip(message.parts, replies, strict=True):
+            for index, (part, one) in enumerate(zip(message.parts, replies, strict=True)):
+                if kind == "ctrl":
+                    entry = audit_entry({**message.audit(index), "result": audit_result(one)})
+                    pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
                 point = PointId(message.device_id, part.term_id, part.item_id)
                 pipeline.publish(channel(str(point)), _result_json(point, one, message.id))
             await pipeline.execute()

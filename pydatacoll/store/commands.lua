@@ -1,5 +1,26 @@
 #!lua name=pydatacoll_commands
 
+-- Send a command out: in this order check that somebody owns the device, open the command, write the audit
+-- trail, publish. When nobody hears it, it is closed again.
+-- KEYS[1] COMMAND:{id}, KEYS[2] LEASE:{pN}, KEYS[3] STREAM:AUDIT
+-- ARGV[1] milliseconds to its expiry, ARGV[2] channel, ARGV[3] message, ARGV[4] most audit entries,
+-- ARGV[5...] audit entries
+-- Reply: managers that heard it, 0 none, -1 no lease
+local function open(names, argv)
+  if redis.call('EXISTS', names[2]) == 0 then
+    return -1
+  end
+  redis.call('SET', names[1], 'open', 'PX', argv[1])
+  for i = 5, #argv do
+    redis.call('XADD', names[3], 'MAXLEN', '~', argv[4], '*', 'entry', argv[i])
+  end
+  local heard = redis.call('PUBLISH', argv[2], argv[3])
+  if heard == 0 then
+    redis.call('DEL', names[1])
+  end
+  return heard
+end
+
 -- Take a command for execution: once, and only before it expired. Redis' own clock decides.
 -- KEYS[1] COMMAND:{id}; ARGV[1] seconds to remember that it was taken
 -- Reply: milliseconds left, or -1 when it was taken already, expired, or never existed
@@ -21,5 +42,6 @@ local function withdraw(names)
   return 0
 end
 
+redis.register_function('command_open', open)
 redis.register_function('command_claim', claim)
 redis.register_function('command_withdraw', withdraw)

@@ -15,14 +15,13 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
 from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.store import keys
-from pydatacoll.store.audit import MAX_ENTRIES, audit_fields
+from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.command_messages import (
     CommandReply,
@@ -31,6 +30,7 @@ from pydatacoll.store.command_messages import (
     Message,
     Part,
     Reply,
+    audit_result,
     decode_reply,
     encode,
     part_id,
@@ -124,73 +124,75 @@ class CommandClient:
         self, kind: Kind, requests: Sequence[CommandRequest], command_id: str = ""
     ) -> list[CommandReply]:
         command_id = command_id or secrets.token_hex(12)
+        first = requests[0]
+        message = Message(
+            command_id,
+            first.point.device_id,
+            [Part(r.point.term_id, r.point.item_id, r.value, r.mode, r.verify) for r in requests],
+            self._channel,
+            first.user,
+            first.source,
+            first.reason or "",
+        )
         ids = [part_id(command_id, i, len(requests)) for i in range(len(requests))]
+        expiry = self._timeout if first.expires_in is None else min(first.expires_in, 86_400.0)
         try:
-            results = (await self._ask(kind, command_id, requests)).results
-            replies = [result.reply(id_) for result, id_ in zip(results, ids, strict=True)]
+            results = (await self._ask(kind, message, expiry)).results
         except PyDataCollError as error:
             replies = [CommandReply.failed(error, id_) for id_ in ids]
-        if kind == "ctrl":
-            await self._audit_results(requests, replies)
-        return replies
+            if kind == "ctrl":
+                await self._audit_failure(message, replies)
+            return replies
+        return [result.reply(id_) for result, id_ in zip(results, ids, strict=True)]
 
-    async def _ask(self, kind: Kind, command_id: str, requests: Sequence[CommandRequest]) -> Reply:
-        device_id = requests[0].point.device_id
-        expiry = requests[0].expires_in
-        expiry = self._timeout if expiry is None else min(expiry, 86_400.0)
+    async def _ask(self, kind: Kind, message: Message, expiry: float) -> Reply:
         try:
             async with asyncio.timeout(1.0):
                 await self._listening.wait()
         except TimeoutError:
-            raise StoreError("the store cannot be reached") from None
-        message = Message(
-            command_id,
-            device_id,
-            [Part(r.point.term_id, r.point.item_id, r.value, r.mode, r.verify) for r in requests],
-            self._channel,
-        )
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[command_id] = future
+            raise StoreUnavailable("the store cannot be reached") from None
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[message.id] = future
         try:
-            await self._publish(kind, message, expiry, requests)
+            await self._open(kind, message, expiry)
             try:
                 async with asyncio.timeout(min(expiry, self._timeout) + GRACE):
-                    reply: Reply = await future
-                    return reply
+                    return await future
             except TimeoutError:
-                return await self._overdue(command_id)
+                return await self._overdue(message.id)
         finally:
-            self._waiting.pop(command_id, None)
+            self._waiting.pop(message.id, None)
 
-    async def _publish(
-        self, kind: Kind, message: Message, expiry: float, requests: Sequence[CommandRequest]
-    ) -> None:
-        lease = keys.lease(keys.partition_of(message.device_id, self._store.partitions))
-        with store_errors():
-            if not await self._store.redis.exists(lease):
-                raise NoManager(f"no device manager is running for device {message.device_id}")
-            pipeline = self._store.redis.pipeline(transaction=True)
-            pipeline.set(keys.command(message.id), "open", px=max(1, int(expiry * 1000)))
-            if kind == "ctrl":
-                for i, request in enumerate(requests):
-                    entry = _entry(request, part_id(message.id, i, len(requests)))
-                    pipeline.xadd(
-                        keys.AUDIT,
-                        audit_fields(entry),  # type: ignore[arg-type]
-                        maxlen=MAX_ENTRIES,
-                        approximate=True,
-                    )
-            pipeline.publish(keys.CTRL if kind == "ctrl" else keys.CALL, encode(message))
-            try:
-                with store_errors():
-                    heard = (await pipeline.execute())[-1]
-            except StoreUnavailable as error:
+    async def _open(self, kind: Kind, message: Message, expiry: float) -> None:
+        partition = keys.partition_of(message.device_id, self._store.partitions)
+        entries = []
+        if kind == "ctrl":
+            entries = [audit_entry(message.audit(i)) for i in range(len(message.parts))]
+        try:
+            heard = await self._store.fcall(
+                "command_open",
+                [keys.command(message.id), keys.lease(partition), keys.AUDIT],
+                [
+                    max(1, int(expiry * 1000)),
+                    keys.CTRL if kind == "ctrl" else keys.CALL,
+                    encode(message),
+                    MAX_ENTRIES,
+                    *entries,
+                ],
+            )
+        except StoreUnavailable as error:
+            if self._reached(error):
                 raise DeviceTimeout(
                     f"the store was lost while the command was sent; whether it ran is unknown ({error})"
                 ) from error
-        if not heard:
-            await self._store.fcall("command_withdraw", [keys.command(message.id)], [])
-            raise NoManager(f"no device manager is listening for device {message.device_id}")
+            raise
+        if heard <= 0:
+            raise NoManager(f"no device manager is running for device {message.device_id}")
+
+    @staticmethod
+    def _reached(error: StoreUnavailable) -> bool:
+        """Whether the command may have reached the store: not when connecting to it failed."""
+        return not str(error.__cause__).startswith("Error ")
 
     async def _overdue(self, command_id: str) -> Reply:
         """No reply in time: it was lost, or the command was not taken, or it still runs."""
@@ -204,34 +206,15 @@ class CommandClient:
             raise NoManager("no device manager took the command in time; it was not executed")
         raise DeviceTimeout("no answer in time; whether the device acted is unknown")
 
-    async def _audit_results(self, requests: Sequence[CommandRequest], replies: Sequence[CommandReply]) -> None:
+    async def _audit_failure(self, message: Message, replies: Sequence[CommandReply]) -> None:
+        """The manager writes the results it knows; this is for commands it never answered."""
         try:
             with store_errors():
                 pipeline = self._store.redis.pipeline(transaction=False)
-                for request, reply in zip(requests, replies, strict=True):
-                    entry = _entry(request, reply.command_id)
-                    entry["result"] = reply.status if reply.status == 200 else f"{reply.status} {reply.detail}"
-                    pipeline.xadd(
-                        keys.AUDIT,
-                        audit_fields(entry),  # type: ignore[arg-type]
-                        maxlen=MAX_ENTRIES,
-                        approximate=True,
-                    )
+                for i, reply in enumerate(replies):
+                    entry = audit_entry({**message.audit(i), "result": audit_result(reply)})
+                    pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
                 await pipeline.execute()
         except StoreError as error:
             # the intention is in the trail since before the command went out
-            log.warning("the result of command %s is not in the audit trail: %s", replies[0].command_id, error)
-
-
-def _entry(request: CommandRequest, command_id: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "action": "ctrl",
-        "user": request.user,
-        "source": request.source,
-        "object": str(request.point),
-        "after": request.value,
-        "command_id": command_id,
-    }
-    if request.reason:
-        entry["reason"] = request.reason
-    return entry
+            log.warning("the result of command %s is not in the audit trail: %s", message.id, error)

@@ -1,8 +1,9 @@
 """The write path: samples of all devices of a manager, in few big function calls, none lost unseen.
 
-Samples wait in one bounded queue. A sender takes what is there, groups it by partition and sends one call of
-``ingest.lua`` per partition; while calls are under way more samples gather, so the batch size follows the load
-and an idle system has no delay. A call carries a growing sequence number: after a broken connection the calls
+Samples wait in a bounded queue per partition. A sender takes from one partition after the other and makes one
+call of ``ingest.lua`` each time; at most two calls are under way, so that the store is never idle and others need
+not wait long for their turn. Meanwhile more samples gather: the batch size follows the load, and an idle system
+has no delay. A call carries a growing sequence number: after a broken connection the calls
 without an answer are sent again, and what the store already has is ignored there.
 
 For every device ``read = stored + unchanged + rejected + dropped + pending`` holds at any moment.
@@ -16,7 +17,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from redis.asyncio import Connection
@@ -24,88 +24,19 @@ from redis.exceptions import RedisError, ResponseError
 
 from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
-from pydatacoll.model import DeviceBatch, PointId, Sample, Value, sample_to_wire
+from pydatacoll.model import DeviceBatch, PointId, Sample, sample_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
+from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet
 from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
 
 _pack = msgspec.msgpack.encode
-MAX_CALL = 1000
-"""Samples in one call: about 3 ms of the server's time."""
+READ_AHEAD = 250
+"""Samples of one device that may be on their way when its next poll without pause begins."""
 WINDOW = 2
-"""Rounds of calls under way at once, so that the store need not wait for us."""
-
-
-@dataclass(slots=True)
-class Account:
-    """What became of the samples of one device."""
-
-    read: int = 0
-    stored: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    dropped: int = 0
-    pending: int = 0
-
-    def balanced(self) -> bool:
-        return self.read == self.stored + self.unchanged + self.rejected + self.dropped + self.pending
-
-
-class Packet:
-    """Samples of one device on their way; at most :data:`MAX_CALL`."""
-
-    __slots__ = ("account", "device_id", "fields", "lengths", "partition", "qualities", "times", "values")
-
-    def __init__(  # noqa: PLR0917 - made millions of times; positional is faster
-        self,
-        partition: int,
-        device_id: str,
-        account: Account,
-        fields: list[str],
-        values: list[Value],
-        times: float | list[float],
-        qualities: int | list[int],
-        lengths: int | list[int],
-    ) -> None:
-        self.partition = partition
-        self.device_id = device_id
-        self.account = account
-        self.fields = fields
-        self.values = values
-        self.times = times
-        self.qualities = qualities
-        self.lengths = lengths
-
-    def split(self) -> list[Packet]:
-        """Parts of at most :data:`MAX_CALL` samples."""
-
-        def part(column: Any, start: int) -> Any:
-            return column[start : start + MAX_CALL] if isinstance(column, list) else column
-
-        return [
-            Packet(
-                self.partition,
-                self.device_id,
-                self.account,
-                *(
-                    part(column, start)
-                    for column in (self.fields, self.values, self.times, self.qualities, self.lengths)
-                ),
-            )
-            for start in range(0, len(self.fields), MAX_CALL)
-        ]
-
-
-@dataclass(slots=True)
-class _Call:
-    partition: int
-    sequence: int
-    packets: list[Packet]
-    samples: int
-    payload: bytes
-    control: bytes
+"""Calls under way at once: one that runs and one that waits behind it."""
 
 
 @dataclass(slots=True)
@@ -131,7 +62,7 @@ class Writer:
         *,
         owner: str = "",
         buffer: int = 200_000,
-        batch: int = MAX_CALL,
+        batch: int = 500,
         stream_bytes: int = 33_554_432,
         on_lost: Callable[[int], None] | None = None,
     ) -> None:
@@ -142,19 +73,18 @@ class Writer:
         self._batch = min(batch, MAX_CALL)
         self._stream_bytes = stream_bytes
         self._on_lost = on_lost or (lambda partition: None)
-        self._queue: deque[Packet] = deque()
+        self._queues: dict[int, deque[Packet]] = {}
+        self._turns: deque[int] = deque()
         self._queued = 0
+        self._number = 0
         self._sequence = 0
-        self._flight: deque[_Call] = deque()
+        self._flight: deque[Call] = deque()
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled_once = asyncio.Event()
         self._slots = asyncio.Semaphore(WINDOW)
-        self._rounds: asyncio.Queue[list[_Call]] = asyncio.Queue()
-        self.high_water = 8 * self._batch
+        self._sent: asyncio.Queue[Call] = asyncio.Queue()
         self.stats = IngestStats()
         self.error: str | None = None
 
@@ -168,61 +98,81 @@ class Writer:
                 self.put(part)
             return
         packet.account.pending += count
-        self._queue.append(packet)
+        self._number += 1
+        packet.number = self._number
+        queue = self._queues.get(packet.partition)
+        if queue is None:
+            queue = self._queues[packet.partition] = deque()
+        if not queue:
+            self._turns.append(packet.partition)
+        queue.append(packet)
         self._queued += count
         if self._queued > self._buffer:
             self._drop_oldest()
-        if self._queued > self.high_water:
-            self._room.clear()
         self._idle.clear()
         self._wake.set()
 
     def _drop_oldest(self) -> None:
         while self._queued > self._buffer:
-            packet = self._queue.popleft()
-            count = len(packet.fields)
-            self._queued -= count
-            packet.account.pending -= count
-            packet.account.dropped += count
+            partition = min(self._turns, key=lambda turn: self._queues[turn][0].number)
+            self._drop(self._queues[partition].popleft())
+            if not self._queues[partition]:
+                self._turns.remove(partition)
 
-    async def room(self) -> None:
-        """Wait until the queue is short: back-pressure for what can wait, such as polling without pause."""
-        await self._room.wait()
+    def _drop(self, packet: Packet) -> None:
+        count = len(packet.fields)
+        self._queued -= count
+        packet.account.pending -= count
+        packet.account.dropped += count
+        self._settled_once.set()
+
+    async def room(self, account: Account) -> None:
+        """Wait until nearly all samples of a device are stored: back-pressure for polling without pause.
+
+        What waits in a queue grows old there; so no more is read than the store takes.
+        """
+        while account.pending > READ_AHEAD:
+            self._settled_once.clear()
+            await self._settled_once.wait()
 
     async def flush(self) -> None:
         """Wait until everything put so far is stored, or has been dropped."""
         await self._idle.wait()
 
     async def barrier(self) -> None:
-        """Wait until the calls that are under way now have an answer."""
-        last = self._sequence
-        while self._flight and min(call.sequence for call in self._flight) <= last:
+        """Wait until everything put before now is stored or dropped; later samples are not waited for."""
+        last = self._number
+        while self._oldest() <= last:
             self._settled_once.clear()
             await self._settled_once.wait()
+
+    def _oldest(self) -> int:
+        """Number of the oldest packet that is not settled."""
+        numbers = [queue[0].number for queue in self._queues.values() if queue]
+        numbers += [call.packets[0].number for call in self._flight]
+        return min(numbers, default=self._number + 1)
 
     @property
     def pending(self) -> int:
         """Samples queued or under way."""
         return self._queued + sum(call.samples for call in self._flight)
 
-    def discard(self, device_id: str, fields: set[str] | None = None) -> None:
-        """Forget queued samples of a device (or only of some of its points) that is no longer configured."""
-        kept: deque[Packet] = deque()
-        for packet in self._queue:
-            if packet.device_id != device_id or (fields is not None and fields.isdisjoint(packet.fields)):
-                kept.append(packet)
-                continue
-            count = len(packet.fields)
-            self._queued -= count
-            packet.account.pending -= count
-            packet.account.dropped += count
-        self._queue = kept
+    def discard(self, device_id: str) -> None:
+        """Forget queued samples of a device that is no longer configured."""
+        for partition, queue in self._queues.items():
+            kept: deque[Packet] = deque()
+            for packet in queue:
+                if packet.device_id == device_id:
+                    self._drop(packet)
+                else:
+                    kept.append(packet)
+            if queue and not kept:
+                self._turns.remove(partition)
+            self._queues[partition] = kept
         self._settle()
 
     def _settle(self) -> None:
-        if self._queued <= self.high_water:
-            self._room.set()
-        if not self._queue and not self._flight:
+        if not self._queued and not self._flight:
             self._idle.set()
 
     # The store side.
@@ -249,11 +199,11 @@ class Writer:
 
     async def _session(self, connection: Connection) -> None:
         self._slots = asyncio.Semaphore(WINDOW)
-        self._rounds = asyncio.Queue()
+        self._sent = asyncio.Queue()
         if self._flight:
             # a refused call has got a new number: in the order of numbers nothing is taken for a repetition
             self._flight = deque(sorted(self._flight, key=lambda call: call.sequence))
-            await self._send(connection, list(self._flight))
+            await self._send_again(connection, list(self._flight))
         async with Tasks() as tasks:
             tasks.start(self._sender(connection))
             tasks.start(self._receiver(connection))
@@ -262,32 +212,29 @@ class Writer:
     async def _sender(self, connection: Connection) -> None:
         while True:
             await self._slots.acquire()
-            while not self._queue:
+            while not self._turns:
                 self._wake.clear()
                 await self._wake.wait()
-            calls = self._take()
-            self._flight.extend(calls)
-            await self._write(connection, calls)
-            self._rounds.put_nowait(calls)
-
-    async def _send(self, connection: Connection, calls: list[_Call]) -> None:
-        """Repeat calls whose answer was lost, and take their answers, before anything new."""
-        async with asyncio.timeout(2 * TIMEOUT):
-            await self._write(connection, calls)
-            await self._receive(connection, calls)
+            call = self._take()
+            self._flight.append(call)
+            await connection.send_packed_command(self._command(connection, call), check_health=False)
+            self._sent.put_nowait(call)
 
     async def _receiver(self, connection: Connection) -> None:
         while True:
-            calls = await self._rounds.get()
+            call = await self._sent.get()
             async with asyncio.timeout(2 * TIMEOUT):
-                await self._receive(connection, calls)
+                await self._receive(connection, [call])
             self._slots.release()
 
-    async def _write(self, connection: Connection, calls: list[_Call]) -> None:
-        commands = b"".join(part for call in calls for part in self._command(connection, call))
-        await connection.send_packed_command(commands, check_health=False)
+    async def _send_again(self, connection: Connection, calls: list[Call]) -> None:
+        """Repeat calls whose answer was lost, and take their answers, before anything new."""
+        async with asyncio.timeout(2 * TIMEOUT):
+            for call in calls:
+                await connection.send_packed_command(self._command(connection, call), check_health=False)
+            await self._receive(connection, calls)
 
-    def _command(self, connection: Connection, call: _Call) -> list[bytes]:
+    def _command(self, connection: Connection, call: Call) -> list[bytes]:
         size = self.stats.entry_bytes.get(call.partition, 0.0)
         size += (len(call.payload) + 64 - size) / 16 if size else len(call.payload) + 64
         self.stats.entry_bytes[call.partition] = size
@@ -307,27 +254,22 @@ class Writer:
         )
         return packed
 
-    def _take(self) -> list[_Call]:
-        """Group what is queued by partition; order within a partition is kept."""
-        taken: dict[int, list[Packet]] = {}
-        sizes: dict[int, int] = {}
-        budget = 4 * self._batch
-        while self._queue and budget > 0:
-            packet = self._queue[0]
-            count = len(packet.fields)
-            size = sizes.get(packet.partition, 0)
-            if size and size + count > self._batch:
-                break
-            self._queue.popleft()
-            self._queued -= count
-            budget -= count
-            sizes[packet.partition] = size + count
-            taken.setdefault(packet.partition, []).append(packet)
-        if self._queued <= self.high_water:
-            self._room.set()
-        return [self._encode(partition, packets, sizes[partition]) for partition, packets in taken.items()]
+    def _take(self) -> Call:
+        """The next call: of the partition whose turn it is, in order, as much as fits."""
+        partition = self._turns.popleft()
+        queue = self._queues[partition]
+        packets: list[Packet] = []
+        samples = 0
+        while queue and (not packets or samples + len(queue[0].fields) <= self._batch):
+            packet = queue.popleft()
+            packets.append(packet)
+            samples += len(packet.fields)
+        self._queued -= samples
+        if queue:
+            self._turns.append(partition)
+        return self._encode(partition, packets, samples)
 
-    def _encode(self, partition: int, packets: list[Packet], samples: int) -> _Call:
+    def _encode(self, partition: int, packets: list[Packet], samples: int) -> Call:
         payload = []
         control = []
         for packet in packets:
@@ -337,10 +279,10 @@ class Writer:
             control.append((packet.device_id, flat, packet.lengths))
             payload.append((packet.device_id, packet.fields, packet.times, packet.values, packet.qualities))
         self._sequence += 1
-        return _Call(partition, self._sequence, packets, samples, _pack(payload), _pack(control))
+        return Call(partition, self._sequence, packets, samples, _pack(payload), _pack(control))
 
-    async def _receive(self, connection: Connection, calls: list[_Call]) -> None:
-        refused: list[_Call] = []
+    async def _receive(self, connection: Connection, calls: list[Call]) -> None:
+        refused: list[Call] = []
         error: Exception | None = None
         for call in calls:
             try:
@@ -383,7 +325,7 @@ class Writer:
             raise StoreUnavailable("the function library was missing and has been loaded")
         raise error if error is not None else StoreUnavailable("refused")
 
-    def _settled(self, call: _Call, outcome: str) -> None:
+    def _settled(self, call: Call, outcome: str) -> None:
         self._flight.remove(call)
         for packet in call.packets:
             count = len(packet.fields)
@@ -399,7 +341,7 @@ class Writer:
         self._settled_once.set()
         self._settle()
 
-    async def _publish(self, call: _Call) -> None:
+    async def _publish(self, call: Call) -> None:
         """Tell outside listeners. Lost when the connection breaks, as pub/sub is."""
         pipeline = self._store.redis.pipeline(transaction=False)
         for packet in call.packets:

@@ -98,6 +98,10 @@ class Repository:
         """The model is loaded and the store answers."""
         return self._loaded.is_set() and self._connected
 
+    async def loaded(self) -> None:
+        """Wait until the model was loaded once."""
+        await self._loaded.wait()
+
     async def start(self) -> None:
         """Load the model; when the store is away, go on trying in the background."""
         try:

@@ -21,7 +21,8 @@ from pydatacoll.store.audit import Audit
 from pydatacoll.store.client import Store
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.history import History
-from pydatacoll.store.ingest import Account, Packet, Writer
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 from test.api_client import Api, serve

@@ -252,7 +252,7 @@ async def test_when_the_store_is_away_the_answer_is_503_and_it_recovers(redis_ur
         proxy.refuse = True
         proxy.cut()
         (reply,) = await client.execute("ctrl", [write(2)])
-        assert reply.status == 503
+        assert reply.status in {503, 504}  # 504 when it may have left before the line was cut
         proxy.refuse = False
         while (await client.execute("ctrl", [write(3)]))[0].status != 200:
             await asyncio.sleep(0)

@@ -12,7 +12,8 @@ from pydatacoll.model import DeviceBatch, PointId
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store
 from pydatacoll.store.history import History
-from pydatacoll.store.ingest import Account, Packet, Writer
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.packets import Account, Packet
 from test.integration.proxy import Proxy
 
 DEVICE = "feeder"

@@ -10,7 +10,8 @@ from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.model import DeviceBatch
 from pydatacoll.sdk import Plugin
 from pydatacoll.store import keys
-from pydatacoll.store.ingest import Account, Packet, Writer
+from pydatacoll.store.ingest import Writer
+from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.stream import StreamReader, trim
 
 DEVICE = "feeder"

@@ -1,0 +1,92 @@
+"""Samples on their way into the store, and the account of what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydatacoll.model import Value
+
+MAX_CALL = 1000
+"""Samples in one call: about 3 ms of the server's time."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of the samples of one device."""
+
+    read: int = 0
+    stored: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    pending: int = 0
+
+    def balanced(self) -> bool:
+        return self.read == self.stored + self.unchanged + self.rejected + self.dropped + self.pending
+
+
+class Packet:
+    """Samples of one device on their way; at most :data:`MAX_CALL`."""
+
+    __slots__ = (
+        "account",
+        "device_id",
+        "fields",
+        "lengths",
+        "number",
+        "partition",
+        "qualities",
+        "times",
+        "values",
+    )
+
+    def __init__(  # noqa: PLR0917 - made millions of times; positional is faster
+        self,
+        partition: int,
+        device_id: str,
+        account: Account,
+        fields: list[str],
+        values: list[Value],
+        times: float | list[float],
+        qualities: int | list[int],
+        lengths: int | list[int],
+    ) -> None:
+        self.partition = partition
+        self.device_id = device_id
+        self.account = account
+        self.fields = fields
+        self.values = values
+        self.times = times
+        self.qualities = qualities
+        self.lengths = lengths
+        self.number = 0
+
+    def split(self) -> list[Packet]:
+        """Parts of at most :data:`MAX_CALL` samples."""
+
+        def part(column: Any, start: int) -> Any:
+            return column[start : start + MAX_CALL] if isinstance(column, list) else column
+
+        return [
+            Packet(
+                self.partition,
+                self.device_id,
+                self.account,
+                *(
+                    part(column, start)
+                    for column in (self.fields, self.values, self.times, self.qualities, self.lengths)
+                ),
+            )
+            for start in range(0, len(self.fields), MAX_CALL)
+        ]
+
+
+@dataclass(slots=True)
+class Call:
+    partition: int
+    sequence: int
+    packets: list[Packet]
+    samples: int
+    payload: bytes
+    control: bytes
