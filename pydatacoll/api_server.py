@@ -29,6 +29,7 @@ from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.manager.processes import ManagerProcesses
+from pydatacoll.model.change import PLURAL
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_until_stopped, runtime, tune_gc
@@ -86,10 +87,12 @@ class ApiServer:
             background = asyncio.get_running_loop().create_task(
                 self._collect(made, url), name="manager and plugins"
             )
-            background.add_done_callback(_log_failure)
+            background.add_done_callback(lambda _: stop.set())
             stack.push_async_callback(_cancel, background)
             await self._listen(stack, made)
             await stop.wait()
+            if background.done():
+                background.result()  # it never ends by itself: raises why it did
             log.info("stopping")
 
     async def _listen(self, stack: AsyncExitStack, made: Runtime) -> None:
@@ -188,8 +191,8 @@ class ApiServer:
 
         def load(tx: Transaction) -> str:
             if not known:
-                for kind, objects in zip(KINDS, payloads.values(), strict=False):
-                    tx.batch_upsert(kind, objects)
+                for kind in KINDS:
+                    tx.batch_upsert(kind, payloads.get(PLURAL[kind], []))
                 return f"the demo plant is loaded: {len(ports)} simulated devices"
             # the simulated devices have other ports at every start
             for device_id in ports.keys() & known.keys():
@@ -204,11 +207,6 @@ class ApiServer:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _log_failure(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("%s failed", task.get_name(), exc_info=error)
 
 
 @click.command(help="Run PyDataColl: REST API, device manager, plugins and, by default, its own store.")

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pydatacoll.model import time_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 
@@ -119,6 +120,9 @@ class StatusReader:
             pipeline.hget(keys.status(partition), device_id)
             owner, text = await pipeline.execute()
         detail: dict[str, Any] = msgspec.json.decode(text) if text else {}
+        for name in ("reported", "last_seen"):
+            if detail.get(name) is not None:
+                detail[name] = time_to_wire(detail[name])
         return {"partition": partition, "manager": owner, **detail}
 
     async def all_devices(self) -> dict[str, dict[str, Any]]:
