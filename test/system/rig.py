@@ -358,7 +358,7 @@ class Rig:
 
     def children(self) -> dict[int, str]:
         """All processes that were started by this rig and by what it started: pid -> command line."""
-        return {pid: command for pid, command in _marked(f"{MARK}={self.mark}".encode())}
+        return dict(_marked(f"{MARK}={self.mark}".encode()))
 
     def store_url(self) -> str:
         """Of the embedded server."""

@@ -83,9 +83,13 @@ async def test_a_stop_in_the_middle_of_writes_loses_no_acknowledged_write(rig):
     for _ in range(50):
         await write()
     api._popen.send_signal(signal.SIGTERM)
-    with pytest.raises(aiohttp.ClientError):
+
+    async def write_until_it_is_gone():
         while True:
             await write()
+
+    with pytest.raises(aiohttp.ClientError):
+        await write_until_it_is_gone()
     assert await api.ended() == 0
     again = await rig.api()
     assert set(await again.client.get("/api/v1/items")) >= set(acknowledged)
