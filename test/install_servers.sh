@@ -10,6 +10,7 @@ need() { # package, what proves that it is there
         *) command -v "$2" >/dev/null 2>&1 || missing="$missing $1" ;;
     esac
 }
+need curl curl
 need redis-server redis-server
 need mbpoll mbpoll
 need gcc gcc

@@ -1,0 +1,154 @@
+"""The documentation tells the truth: its commands are run, its examples are used as a reader would use them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from test.system.tutorial import TUTORIAL, Processes, Runner, difference, matches, shape, steps
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+PATIENCE = 30.0
+"""Seconds until something that is about to happen must have happened."""
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    started = Processes(tmp_path)
+    yield started
+    started.stop()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Ask again and again until the answer is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+    return answer
+
+
+def request(url: str, body: Any = None) -> Any:
+    """POST a body, or GET; the JSON of the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
+# The tutorial
+
+
+def test_the_tutorial_can_be_followed(tmp_path: Path) -> None:
+    """Every command, in order. What reads is repeated until the values are there that the tutorial shows."""
+    if shutil.which("curl") is None:
+        pytest.fail("curl is not installed: run make test, or test/install_servers.sh")
+    runner = Runner(tmp_path)
+    try:
+        followed = list(steps(TUTORIAL.read_text(encoding="utf-8")))
+        assert len(followed) > 30
+        for step in followed:
+            deadline = time.monotonic() + PATIENCE
+            wrong: str | None = "not run"
+            while wrong:
+                wrong = matches(step, runner.run(step), runner.processes)
+                again = step.reads and time.monotonic() < deadline
+                assert not wrong or again, f"{step.command}\n{wrong}"
+    finally:
+        runner.processes.stop()
+
+
+def test_a_difference_is_found() -> None:
+    shown = shape({"time": "2026-11-21T10:06:28.543724Z", "value": 4.5, "quality": "good", "more": [{"a": True}]})
+    same = shape({"time": "2027-01-01T00:00:00.000000Z", "value": 9, "quality": "good", "more": [{"a": True}]})
+    assert difference(shown, same) is None
+    for name, value in (("value", "4.5"), ("quality", ["invalid"]), ("more", []), ("more", [{"a": False}])):
+        assert difference(shown, {**same, name: shape(value)}), name
+    assert difference(shown, {"time": "TIME"})
+    assert difference(shown, {**same, "surplus": 1})
+
+
+# The examples
+
+
+def test_the_example_driver_passes_the_conformance_suite(tmp_path: Path) -> None:
+    """With the configuration that the how-to shows, in a folder of its own."""
+    for name in ("line_driver.py", "line_device.py", "test_line_driver.py", "pytest.ini"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " passed" in run.stdout
+
+
+def drop_in(folder: Path, *names: str) -> Path:
+    """A folder of plug-ins as the how-to makes it, and the settings file that names it."""
+    folder.mkdir(mode=0o755)
+    for name in names:
+        shutil.copy(EXAMPLES / name, folder)
+        (folder / name).chmod(0o644)
+    return folder
+
+
+def test_the_example_driver_reads_and_writes(processes: Processes, tmp_path: Path) -> None:
+    drivers = drop_in(tmp_path / "drivers", "line_driver.py")
+    config = tmp_path / "pydatacoll.toml"
+    config.write_text(f'plugin_dirs = ["{drivers}"]\n')
+    line = processes.start(str(EXAMPLES / "line_device.py"), "0")
+    started = processes.start("-m", "pydatacoll.api_server", "--port", "0", "--config", str(config))
+    api = started.rpartition(" ")[2] + "/api"
+    assert "line" in request(f"{api}/v1/device_protocols")
+    request(
+        f"{api}/v1/devices",
+        {"id": "d", "name": "D", "protocol": "line", "port": int(line.rpartition(":")[2]), "timeout": 5},
+    )
+    request(f"{api}/v1/terms", {"id": "t", "name": "T", "device_id": "d"})
+    request(f"{api}/v2/items", [{"id": name, "name": name} for name in ("power", "limit")])
+    request(f"{api}/v1/terms/t/items", {"item_id": "power", "protocol_code": "power", "coefficient": 10})
+    request(f"{api}/v1/terms/t/items", {"item_id": "limit", "protocol_code": "limit", "writable": True})
+
+    values = until(lambda: len(found := request(f"{api}/v2/values?quality=good")) == 2 and found)
+    assert [(one["item_id"], one["value"]) for one in values] == [("limit", 40.0), ("power", 125.0)]
+
+    point = {"device_id": "d", "term_id": "t", "item_id": "limit"}
+    assert request(f"{api}/v1/device_ctrl", {**point, "value": 55.5, "verify": True})["value"] == 55.5
+    assert request(f"{api}/v1/device_call", point)["value"] == 55.5
+
+
+def test_the_example_plugin_writes_the_data_stream(processes: Processes, tmp_path: Path) -> None:
+    plugins = drop_in(tmp_path / "plugins", "csv_writer.py")
+    config = tmp_path / "pydatacoll.toml"
+    config.write_text(
+        f'plugin_dirs = ["{plugins}"]\nplugins = ["csv_writer"]\ndata_dir = "data"\n\n'
+        '[plugin.csv_writer]\nfile = "power.csv"\nitems = ["power"]\n'
+    )
+    simulator = processes.start("-m", "pydatacoll.cli", "simulate", "modbus", "--port", "0", "--signal", "fixed")
+    started = processes.start("-m", "pydatacoll.api_server", "--port", "0", "--config", str(config))
+    api = started.rpartition(" ")[2] + "/api"
+    port = int(simulator.rpartition(":")[2])
+    request(f"{api}/v1/devices", {"id": "m", "name": "M", "protocol": "modbus_tcp", "port": port})
+    request(f"{api}/v1/terms", {"id": "t", "name": "T", "device_id": "m"})
+    request(f"{api}/v2/items", [{"id": name, "name": name} for name in ("power", "other")])
+    for item, code in (("power", "hr:100"), ("other", "hr:101")):
+        request(f"{api}/v1/terms/t/items", {"item_id": item, "protocol_code": code, "poll_interval": 0.05})
+
+    file = tmp_path / "data" / "power.csv"
+    text = until(lambda: file.exists() and len((text := file.read_text()).splitlines()) > 2 and text)
+    rows = list(csv.reader(text.splitlines()))
+    assert {tuple(row[2:]) for row in rows} == {("m", "t", "power", "100")}
+    assert len({row[0] for row in rows}) == len(rows), "one entry of the stream was written twice"
