@@ -23,13 +23,14 @@ from pydatacoll.api.app import create_app
 from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
 from pydatacoll.config import effective
-from pydatacoll.errors import ConfigError, StoreError
+from pydatacoll.errors import ConfigError, StoreError, StoreUnavailable
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.manager.processes import ManagerProcesses
 from pydatacoll.model.change import PLURAL
+from pydatacoll.model.registry import ModelView
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_until_stopped, runtime, tune_gc
@@ -38,6 +39,7 @@ from pydatacoll.store.audit import Audit
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
+from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,25 @@ def check_host(settings: Settings) -> None:
             f"server.host: {host} is not a loopback address, and without access tokens anybody who reaches it "
             "could operate the plant; keep 127.0.0.1 and put a reverse proxy with authentication before it"
         )
+
+
+class _Model:
+    """The repository as requests see it: a model that was never read is no empty model."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.transact = repository.transact
+        self._read = False
+
+    @property
+    def registry(self) -> ModelView:
+        """
+        :raises StoreUnavailable: when the store has not been reached since the start.
+        """
+        self._read = self._read or self._repository.ready
+        if not self._read:
+            raise StoreUnavailable("the model has not been read from the store yet")
+        return self._repository.registry
 
 
 class ApiServer:
@@ -110,7 +131,7 @@ class ApiServer:
             Services(
                 settings=self._settings,
                 schemas=made.schemas,
-                repository=made.repository,
+                repository=_Model(made.repository),
                 history=History(made.store),
                 status=status,
                 commands=commands,

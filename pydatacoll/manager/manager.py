@@ -21,7 +21,7 @@ from pydatacoll.model.change import Change
 from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
 from pydatacoll.settings import Settings
 from pydatacoll.store import keys
-from pydatacoll.store.client import Store
+from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.command_server import CommandServer
 from pydatacoll.store.history import History
@@ -82,6 +82,7 @@ class DeviceManager:
         self._model_changed = asyncio.Event()
         self._reconciling = asyncio.Lock()
         self._garbage: list[_Garbage] = []
+        self._leftovers: set[int] = set()
         self._garbage_waits = asyncio.Event()
         self._unsubscribe: Callable[[], None] = _nothing
 
@@ -134,25 +135,13 @@ class DeviceManager:
         self._ownership.lost(partition)
 
     async def _gain(self, partitions: set[int]) -> None:
-        await self._drop_leftovers(partitions)
         devices = [d for d in self._repository.registry.devices if self._partition(d) in partitions]
         await self._reconcile(devices)
+        self._leftovers |= partitions
+        self._garbage_waits.set()
 
     async def _loss(self, partitions: set[int]) -> None:
         await self._stop([d for d in self.runners if self._partition(d) in partitions])
-
-    async def _drop_leftovers(self, partitions: set[int]) -> None:
-        """Remove data of devices that were deleted while no manager was there to clean up after itself."""
-        if not self._repository.ready:
-            return
-        for partition in partitions:
-            known = self._repository.registry.devices
-            devices = await self._store.redis.smembers(keys.data_devices(partition))
-            for device_id in map(str, devices):
-                if device_id not in known:
-                    self._garbage.append(_Garbage(device_id, set(), whole=True))
-        if self._garbage:
-            self._garbage_waits.set()
 
     # Following the model
 
@@ -280,13 +269,32 @@ class DeviceManager:
 
     async def _clean_up(self) -> None:
         while True:
-            while not self._garbage:
+            while not self._garbage and not self._leftovers:
                 self._garbage_waits.clear()
                 await self._garbage_waits.wait()
-            await self._collect_garbage()
+            try:
+                await self._find_leftovers()
+                await self._collect_garbage()
+            except StoreError as error:
+                log.debug("deleted points not cleaned up yet: %s", error)
+                await asyncio.sleep(1.0)
+
+    async def _find_leftovers(self) -> None:
+        """Data of devices that were deleted while no manager was there to clean up after itself."""
+        await self._repository.loaded()
+        while self._leftovers:
+            partition = next(iter(self._leftovers))
+            with store_errors():
+                devices = await self._store.redis.smembers(keys.data_devices(partition))
+            known = self._repository.registry.devices
+            self._garbage += [_Garbage(str(one), set(), whole=True) for one in devices if str(one) not in known]
+            self._leftovers.discard(partition)
 
     async def _collect_garbage(self) -> None:
-        """Samples that were under way when a point was deleted have created its data anew: delete them."""
+        """Samples that were under way when a point was deleted have created its data anew: delete them.
+
+        :raises StoreError: when the store is away; nothing is forgotten then.
+        """
         garbage, self._garbage = self._garbage, []
         for one in garbage:
             if one.whole:
@@ -305,10 +313,9 @@ class DeviceManager:
                 points += [PointId(one.device_id, *field.split(":")) for field in gone]
             if points or devices:
                 await self._repository.drop_data(points, devices)
-        except StoreError as error:
-            log.debug("deleted points not cleaned up yet: %s", error)
+        except StoreError:
             self._garbage = garbage + self._garbage
-            await asyncio.sleep(1.0)
+            raise
 
     # Services
 

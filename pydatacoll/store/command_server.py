@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from redis.exceptions import RedisError
 
-from pydatacoll.errors import PyDataCollError
+from pydatacoll.errors import PyDataCollError, StoreUnavailable
 from pydatacoll.model import PointId, sample_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
@@ -35,6 +35,8 @@ Handler = Callable[[Kind, str, list[Part], float], Awaitable[list[CommandReply]]
 
 REMEMBER = 3600
 """Seconds a taken command and its result are remembered."""
+REPLY_LIMIT = 10.0
+"""Seconds for which a result is offered to a store that is away."""
 OUTSIDE_EXPIRY = 10.0
 """Seconds for a message that another program published without an id."""
 
@@ -133,6 +135,19 @@ class CommandServer:
             log.warning("%s %s: %s", kind, message.id, error)
 
     async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
+        """Hand the result over, again when the store was away: it may stand twice in the audit trail then."""
+        deadline = asyncio.get_running_loop().time() + REPLY_LIMIT
+        while True:
+            try:
+                await self._hand_over(kind, message, replies)
+            except StoreUnavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def _hand_over(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
         reply = encode(Reply(message.id, [Result.of(reply) for reply in replies]))
         channel = keys.ctrl_result_channel if kind == "ctrl" else keys.call_result_channel
         with store_errors():

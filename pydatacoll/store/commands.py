@@ -43,6 +43,8 @@ __all__ = ["CommandClient", "CommandReply", "CommandRequest", "Kind"]
 
 GRACE = 0.25
 """Seconds a reply may take on its way after the command's own time is over."""
+LOST = 3.0
+"""Seconds the reply channel may be interrupted before those who wait are told that nothing is known."""
 
 
 class CommandClient:
@@ -55,9 +57,16 @@ class CommandClient:
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._listening = asyncio.Event()
         self._idempotency = Idempotency(store)
+        self._lost: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Take replies until cancelled; subscribes again when the store was away."""
+        try:
+            await self._listen()
+        finally:
+            self._found()
+
+    async def _listen(self) -> None:
         while True:
             client = self._store.dedicated(binary=True)
             try:
@@ -69,15 +78,41 @@ class CommandClient:
                             continue
                         if message["type"] == "subscribe":
                             self._listening.set()
+                            self._found()
+                            await self._ask_again()
                         elif message["type"] == "message":
                             self._answer(message["data"])
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, StoreError) as error:
                 log.debug("the reply channel is interrupted: %s", error)
+                if self._lost is None:
+                    self._lost = asyncio.get_running_loop().call_later(LOST, self._give_up)
             finally:
                 self._listening.clear()
                 with contextlib.suppress(RedisError, OSError):
                     await self._store.release(client)
             await asyncio.sleep(0.1)
+
+    def _found(self) -> None:
+        if self._lost is not None:
+            self._lost.cancel()
+            self._lost = None
+
+    def _give_up(self) -> None:
+        """The store is away for long: whether the commands under way ran is not known."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(_unknown("the store was lost"))
+
+    async def _ask_again(self) -> None:
+        """Replies may have been published while nobody listened.
+
+        A command that was not taken is left to its time: it may have been opened just now.
+        """
+        for command_id in list(self._waiting):
+            with store_errors():
+                state = await self._store.redis.get(keys.command(command_id))
+            if state is not None and str(state).startswith("{"):
+                self._answer(str(state).encode())
 
     def _answer(self, data: bytes) -> None:
         try:
@@ -162,6 +197,8 @@ class CommandClient:
                 return await self._overdue(message.id)
         finally:
             self._waiting.pop(message.id, None)
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, even when the command could not be sent at all
 
     async def _open(self, kind: Kind, message: Message, expiry: float) -> None:
         partition = keys.partition_of(message.device_id, self._store.partitions)
@@ -197,14 +234,17 @@ class CommandClient:
     async def _overdue(self, command_id: str) -> Reply:
         """No reply in time: it was lost, or the command was not taken, or it still runs."""
         name = keys.command(command_id)
-        withdrawn = await self._store.fcall("command_withdraw", [name], [])
-        with store_errors():
-            state = await self._store.redis.get(name)
+        try:
+            withdrawn = await self._store.fcall("command_withdraw", [name], [])
+            with store_errors():
+                state = await self._store.redis.get(name)
+        except StoreUnavailable as error:
+            raise _unknown("the store was lost") from error
         if state is not None and str(state).startswith("{"):
             return decode_reply(state)
         if withdrawn or state is None:
             raise NoManager("no device manager took the command in time; it was not executed")
-        raise DeviceTimeout("no answer in time; whether the device acted is unknown")
+        raise _unknown("no answer in time")
 
     async def _audit_failure(self, message: Message, replies: Sequence[CommandReply]) -> None:
         """The manager writes the results it knows; this is for commands it never answered."""
@@ -218,3 +258,7 @@ class CommandClient:
         except StoreError as error:
             # the intention is in the trail since before the command went out
             log.warning("the result of command %s is not in the audit trail: %s", message.id, error)
+
+
+def _unknown(why: str) -> DeviceTimeout:
+    return DeviceTimeout(f"{why}; whether the device acted is unknown")

@@ -85,7 +85,7 @@ class Repository:
         self._jobs: deque[_Job] = deque()
         self._wake = asyncio.Event()
         self._loaded = asyncio.Event()
-        self._connected = False
+        self._connected = asyncio.Event()
         self._writer = secrets.token_hex(8)
         self._has_turn = False
         self._lock = asyncio.Lock()
@@ -96,11 +96,13 @@ class Repository:
     @property
     def ready(self) -> bool:
         """The model is loaded and the store answers."""
-        return self._loaded.is_set() and self._connected
+        return self._loaded.is_set() and self._connected.is_set()
 
     async def loaded(self) -> None:
-        """Wait until the model was loaded once."""
-        await self._loaded.wait()
+        """Wait until the model is ``ready``."""
+        while not self.ready:
+            await self._loaded.wait()
+            await self._connected.wait()
 
     async def start(self) -> None:
         """Load the model; when the store is away, go on trying in the background."""
@@ -187,7 +189,7 @@ class Repository:
                     async with self._lock:
                         await self._commit_group(group)
                 except StoreUnavailable as error:
-                    self._connected = False
+                    self._connected.clear()
                     _refuse(group, error)
                     self._refuse_all(error)  # those behind waited as long
                 except StoreError as error:
@@ -274,7 +276,7 @@ class Repository:
         for one in ran:
             apply(self.registry, one.changes)
         self.registry.version = int(version)
-        self._connected = True
+        self._connected.set()
         self._tell([change for one in ran for change in one.changes])
         return True
 
@@ -328,7 +330,7 @@ class Repository:
             self._tell(None)
         elif changes:
             self._tell(changes)
-        self._connected = True
+        self._connected.set()
 
     async def _follow_log(self) -> None:
         pause = BACKOFF[0]
@@ -341,12 +343,12 @@ class Repository:
                 while True:
                     await self._wait_for_news(client)
             except StoreError as error:
-                if self._connected or not self._loaded.is_set():
+                if self._connected.is_set() or not self._loaded.is_set():
                     log.warning("the model cannot be followed now: %s", error)
-                self._connected = False
+                self._connected.clear()
             except Exception:  # whatever it is, changes of others must go on being seen
                 log.exception("following the model failed")
-                self._connected = False
+                self._connected.clear()
             finally:
                 await self.store.release(client)
             await asyncio.sleep(pause)
@@ -358,7 +360,7 @@ class Repository:
             async with asyncio.timeout(BLOCK / 1000 + TIMEOUT):
                 news = await client.xread({keys.MODEL_LOG: f"{known}-0"}, block=BLOCK, count=1)
                 stored = 0 if news else int(await client.get(keys.VERSION) or 0)
-        self._connected = True
+        self._connected.set()
         if not news and stored == known:
             return
         async with self._lock:

@@ -358,7 +358,13 @@ class Rig:
 
     def children(self) -> dict[int, str]:
         """All processes that were started by this rig and by what it started: pid -> command line."""
-        return dict(_marked(f"{MARK}={self.mark}".encode()))
+        mark = f"{MARK}={self.mark}".encode()
+        return {
+            pid: command
+            for pid, command, marks, folder in _processes()
+            # a store server overwrites its environment, but works in its folder
+            if mark in marks or folder.startswith(f"{self.folder}/")
+        }
 
     def store_url(self) -> str:
         """Of the embedded server."""
@@ -369,15 +375,16 @@ class Rig:
         return redis.Redis.from_url(self.store_url(), decode_responses=True)
 
 
-def _marked(mark: bytes) -> Iterator[tuple[int, str]]:
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
+def _processes() -> Iterator[tuple[int, str, list[bytes], str]]:
+    """Processes that can be looked at: pid, command line, environment, working directory."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
             continue
         try:
-            if mark not in (folder / "environ").read_bytes().split(b"\0"):
-                continue
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            folder = str((entry / "cwd").readlink())
         except OSError:
             continue
         if command:  # a zombie has none
-            yield int(folder.name), command
+            yield int(entry.name), command, environment, folder
