@@ -210,6 +210,8 @@ async def trim(store: Store, partition: int, retention: float, now: float) -> di
             if int(group["pending"]):
                 pending = await store.redis.xpending(name, group["name"])
                 keep = min(keep, _id(str(pending["min"])))
+    if keep <= (0, 0):
+        return {}  # a group has read nothing yet
     dropped: dict[str, int] = {}
     while True:
         removed, report = await store.fcall(

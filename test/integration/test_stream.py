@@ -284,3 +284,11 @@ def test_a_batch_is_rows_and_columns():
         ("d:t:a", 1.0, 1, 0),
         ("d:t:b", 2.0, "x", 32),
     ]
+
+
+async def test_a_group_that_has_read_nothing_keeps_everything(engine_store, reader, put):
+    await reader()  # its stream is empty
+    assert await trim(engine_store, PARTITION, 0.0, 1e10) == {}
+    await put(1)
+    assert await trim(engine_store, PARTITION, 0.0, 1e10) == {}
+    assert await engine_store.redis.xlen(keys.stream(PARTITION)) == 1
