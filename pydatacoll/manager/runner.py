@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 STEADY = 5.0
 """A link that held this many seconds starts its back-off anew when it is lost."""
+TOLD = 5
+"""Most different things logged about a link until it was steady again."""
 COMM_LOST = int(Quality.COMM_LOST)
 
 
@@ -56,6 +59,8 @@ class DeviceRunner:
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
         self.link = Link(CONNECTING, time.time())
+        self._connected_at = math.inf
+        self._told: set[str] = set()
         self._take_points(points)
 
     # Configuration
@@ -86,6 +91,12 @@ class DeviceRunner:
             self.link = Link(state, since, error)
         self._status.link(self.device.id, self.link)
 
+    def _tell(self, level: int, text: str) -> None:
+        """Log what is new: a device that comes and goes every second says so once."""
+        if text not in self._told and len(self._told) < TOLD:
+            self._told.add(text)
+            log.log(level, "device %s: %s", self.device.id, text)
+
     async def run(self) -> None:
         """Keep the device connected until cancelled."""
         attempt = 0
@@ -93,12 +104,14 @@ class DeviceRunner:
         try:
             while True:
                 self._set_link(CONNECTING, self.link.last_error)
-                started = loop.time()
+                self._connected_at = math.inf
                 error = await self._connection()
-                attempt = 1 if loop.time() - started > STEADY else attempt + 1
+                if loop.time() - self._connected_at > STEADY:
+                    attempt = 0
+                    self._told.clear()
+                attempt += 1
                 self.sink.all_failed(self._points.values(), COMM_LOST)
-                if attempt == 1 or error != self.link.last_error:
-                    log.warning("device %s: %s", self.device.id, error)
+                self._tell(logging.WARNING, error)
                 self._set_link(BACKOFF, error)
                 settings = self._settings
                 await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
@@ -112,7 +125,8 @@ class DeviceRunner:
             await self._driver.connect()
             self.counters["connects"] += 1
             self._set_link(CONNECTED)
-            log.info("device %s: connected", self.device.id)
+            self._connected_at = asyncio.get_running_loop().time()
+            self._tell(logging.INFO, "connected")
             async with Tasks() as tasks:
                 self._session = tasks
                 tasks.start(self._driver.subscribe(), f"subscribe {self.device.id}")
