@@ -46,6 +46,16 @@ def request(url: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    """As ``make docs`` does."""
+    output = tmp_path / "html"
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", output]
+    run = subprocess.run([*command, "-d", tmp_path / "trees"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    settings = (output / "reference" / "settings.html").read_text(encoding="utf-8")
+    assert "manager.lease" in settings
+
+
 # The tutorial
 
 

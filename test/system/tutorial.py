@@ -43,7 +43,7 @@ class Step:
 
 
 def steps(text: str) -> Iterator[Step]:
-    """All commands of the tutorial, in order. A command ends where its quotes are closed."""
+    """All commands of the tutorial, in order. A backslash at the end continues a command."""
     for block in _BLOCK.findall(text):
         step: Step | None = None
         for line in textwrap.dedent(block).strip("\n").split("\n"):
@@ -53,7 +53,7 @@ def steps(text: str) -> Iterator[Step]:
                 step = Step(line[2:])
             elif step is None:
                 raise ValueError(f"output without a command: {line}")
-            elif step.command.count("'") % 2:
+            elif step.command.endswith("\\"):
                 step.command += f"\n{line}"
             else:
                 step.lines.append(line)

@@ -1,0 +1,286 @@
+"""The parts of the reference that are made from the code, as reStructuredText, and their directive.
+
+``.. generated:: NAME`` puts the text of one of :data:`PARTS` in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from msgspec import NODEFAULT, Struct, inspect
+from sphinx.application import Sphinx
+from sphinx.util.nodes import nested_parse_with_titles
+
+from pydatacoll import api_server, cli, device_manager, plugin_runner
+from pydatacoll.api.app import all_operations
+from pydatacoll.api.problems import KINDS
+from pydatacoll.config_text import expected, reference
+from pydatacoll.manager import metrics
+from pydatacoll.model import Device, Formula, Item, Term, TermItem
+from pydatacoll.model.registry import Registry
+from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
+from pydatacoll.store.ingest import IngestStats
+from pydatacoll.store.keys import DOCUMENTATION
+
+PERFORMANCE = Path(__file__).parent / "performance.json"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
+    """A ``list-table``."""
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {' '.join(map(str, widths))}", ""]
+    for row in (head, *rows):
+        lines += [f"   {'* -' if n == 0 else '  -'} {cell}".rstrip() for n, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def literal(text: str) -> str:
+    return f"``{text}``" if text else ""
+
+
+def escape(text: str) -> str:
+    """Plain text, unless its author has marked it up."""
+    return text if "``" in text else text.replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
+
+
+# Model objects
+
+
+MEANINGS = {
+    "id": "",
+    "name": "for people",
+    "ip": "IP address or host name",
+    "port": "TCP port; unset: the protocol's own",
+    "identify": "number or code by which the owner knows it",
+    "enabled": "``false``: not connected, not polled; calls and controls answer 409",
+    "description": "for people",
+    "device_id": "the device it belongs to",
+    "view_code": "free, for the user's own programs",
+    "func_type": "free, for the user's own programs",
+    "unit": "unit of the engineering value",
+    "term_id": "the term of the point",
+    "item_id": "the kind of quantity",
+    "base_val": "engineering value = raw value * ``coefficient`` + ``base_val``",
+    "coefficient": "see ``base_val``",
+    "writable": "whether it may be controlled",
+    "deadband": "a change of the engineering value up to this is not stored",
+    "down_limit": "lower limit, for alarms",
+    "up_limit": "upper limit, for alarms",
+    "hysteresis": "an alarm ends this far inside the limit",
+    "alarm_delay": "an alarm begins after this time beyond the limit, seconds",
+    "do_verify": "a check of the value, for the checker",
+    "warn_msg": "text of an alarm",
+    "db_save": "whether it is archived",
+    "db_save_sql": "own statement for archiving",
+    "db_warn_sql": "own statement for alarms",
+    "formula": "an expression of the parameters",
+    "params": "``p0``, ``p1``, ... on the wire, each ``device:term:item``",
+}
+"""Field -> what it is for."""
+GENERAL = {
+    "protocol": "informative: what the unit speaks behind the device",
+    "address": "address of the unit, as the device's protocol defines it",
+    "protocol_code": "address of the value, as the protocol defines it; unset: not read from a device",
+    "code_type": "type of the value, as the protocol defines it",
+}
+"""The same for fields that a protocol describes better, when it has something to say."""
+
+
+def _described(of: inspect.Type) -> tuple[str, str]:
+    """Type in words, and the description that its author gave."""
+    text = ""
+    while isinstance(of, inspect.Metadata):
+        text = str((of.extra_json_schema or {}).get("description", text))
+        of = of.type
+    if isinstance(of, inspect.UnionType):
+        for inner in of.types:
+            text = text or _described(inner)[1]
+    takes = expected(of).replace(" matching ^[A-Za-z0-9_.\\-]{1,64}\\Z", "")
+    return takes, text
+
+
+def fields(of: type[Struct], base: type[Struct] | None = None) -> str:
+    """Table of a type's fields; with ``base``, of those that are not the same there."""
+    info = inspect.type_info(of)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - by the signature
+    known = {} if base is None else {entry.name: entry.type for entry in inspect.type_info(base).fields}  # type: ignore[attr-defined]
+    rows = []
+    for entry in info.fields:
+        if known.get(entry.name) == entry.type:
+            continue
+        takes, text = _described(entry.type)
+        default = "required" if entry.required else ""
+        if entry.default is not NODEFAULT and entry.default is not None:
+            default = literal(json.dumps(entry.default))
+        meaning = MEANINGS.get(entry.name) or text or GENERAL.get(entry.name, "")
+        rows.append((literal(entry.name), escape(takes), default, escape(meaning)))
+    return table(("field", "takes", "default", "meaning"), rows, (18, 26, 16, 40))
+
+
+def settings() -> str:
+    """Every setting."""
+    rows = [
+        (literal(doc.name), escape(doc.type), literal(doc.default), escape(doc.meaning)) for doc in reference()
+    ]
+    return table(("setting", "takes", "default", "meaning"), rows, (22, 22, 16, 40))
+
+
+# REST
+
+
+def routes() -> str:
+    """One table per tag."""
+    parts = []
+    tags: dict[str, list[Any]] = {}
+    for operation in all_operations():
+        tags.setdefault(operation.tag, []).append(operation)
+    for tag, operations in tags.items():
+        rows = []
+        for operation in operations:
+            text = operation.summary
+            if operation.query:
+                text += ". Query: " + ", ".join(literal(query.name) for query in operation.query)
+            rows.append((operation.method, literal(operation.path), text))
+        parts.append(f".. rubric:: {tag.replace('_', ' ').capitalize()}\n\n")
+        parts.append(table(("method", "path", "what it does"), rows, (10, 48, 42)))
+    return "\n".join(parts)
+
+
+def problems() -> str:
+    """The kinds of problem."""
+    rows = [
+        (str(kind.status), literal(kind.uri), kind.title, escape(kind.meaning))
+        for kind in sorted(KINDS.values(), key=lambda kind: kind.status)
+        if kind.status
+    ]
+    return table(("status", "``type``", "``title``", "meaning"), rows, (8, 34, 22, 44))
+
+
+# Redis, metrics, command line, performance
+
+
+def redis_keys() -> str:
+    """Every key and channel."""
+    rows = [(literal(key), escape(text)) for key, text in DOCUMENTATION.items()]
+    return table(("key or channel", "meaning"), rows, (42, 58))
+
+
+class _NoStatus:
+    """Nothing is running while the documentation is made."""
+
+    async def all_devices(self) -> dict[str, Any]:
+        return {}
+
+    async def links(self, device_ids: Sequence[str]) -> list[Any]:
+        return []
+
+
+def metric_names() -> list[tuple[str, str, str]]:
+    """``(name, labels, meaning)`` of every family of ours, from the code that makes them."""
+
+    class NoRepository:
+        registry = Registry()
+
+    maker = metrics.Metrics(NoRepository(), _NoStatus(), ingest=IngestStats())  # type: ignore[arg-type]
+    families = [*metrics._devices({}, {}), *maker._model(), *maker._own()]
+    found = []
+    for family in families:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = ", ".join(getattr(family, "_labelnames", ()))
+        found.append((name, labels, family.documentation))
+    return [*found, ("pydatacoll_store_up", "", "1 when the store answers")]
+
+
+def metric_table() -> str:
+    """The metrics."""
+    rows = [(literal(name), labels, escape(text)) for name, labels, text in metric_names()]
+    return table(("metric", "labels", "meaning"), rows, (40, 18, 42))
+
+
+def command_line() -> str:
+    """Options of every command."""
+    commands: list[tuple[str, click.Command]] = [
+        ("python -m pydatacoll.api_server", api_server.main),
+        ("python -m pydatacoll.device_manager", device_manager.main),
+        ("python -m pydatacoll.plugin_runner", plugin_runner.main),
+        ("pydatacoll serve", cli.serve),
+        ("pydatacoll simulate modbus", cli.modbus),
+        ("pydatacoll version", cli.version),
+    ]
+    parts = []
+    for name, command in commands:
+        parts.append(f"``{name}``\n{'~' * (len(name) + 4)}\n\n{(command.help or '').splitlines()[0]}\n")
+        rows = []
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                default = f" (default ``{parameter.default}``)" if parameter.show_default else ""
+                rows.append((literal(parameter.opts[0]), escape(parameter.help or "") + default))
+            elif isinstance(parameter, click.Argument) and parameter.name != "arguments":
+                rows.append((literal(str(parameter.name).upper()), "name of the plugin"))
+        if rows:
+            parts.append(table(("option", "meaning"), rows, (25, 75)))
+    return "\n".join(parts)
+
+
+def performance() -> str:
+    """The measured figures, or where they come from when none are stored."""
+    if not PERFORMANCE.exists():
+        return "No figures are stored with this documentation; ``make bench`` measures them.\n"
+    stored = json.loads(PERFORMANCE.read_text(encoding="utf-8"))
+    rows = []
+    for row in stored["rows"]:
+        notes = ", ".join(f"{name} {value}" for name, value in row.get("notes", {}).items())
+        value = escape(row["value"]) + ("" if row["met"] else " (missed)")
+        rows.append(
+            (escape(row["figure"]), value, escape(row["must"]), escape(row.get("compare", "")), escape(notes))
+        )
+    head = ("figure", "measured", "must", "compared with", "CPU shares and notes")
+    return f"Machine: {escape(stored.get('machine', 'unknown'))}.\n\n" + table(head, rows, (28, 14, 12, 28, 18))
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "routes": routes,
+    "problems": problems,
+    "device": lambda: fields(Device),
+    "term": lambda: fields(Term),
+    "item": lambda: fields(Item),
+    "term_item": lambda: fields(TermItem),
+    "formula": lambda: fields(Formula),
+    "modbus_device": lambda: fields(ModbusDevice, Device),
+    "modbus_term": lambda: fields(ModbusTerm, Term),
+    "modbus_term_item": lambda: fields(ModbusTermItem, TermItem),
+    "redis_keys": redis_keys,
+    "metrics": metric_table,
+    "command_line": command_line,
+    "performance": performance,
+}
+
+
+class Generated(Directive):
+    """``.. generated:: NAME``."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {}
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        node = nodes.section()
+        node.document = self.state.document
+        lines = StringList(PARTS[name]().splitlines(), f"<generated {name}>")
+        nested_parse_with_titles(self.state, lines, node)
+        environment = self.state.document.settings.env
+        environment.note_reread()
+        return list(node.children)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.add_directive("generated", Generated)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,155 @@
+"""The reference is complete: what the code has, the documentation names."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+
+from pydatacoll.api.app import all_operations
+from pydatacoll.api.problems import KINDS
+from pydatacoll.config_text import reference
+from pydatacoll.discovery import load_file
+from pydatacoll.model import Device, Formula, Item, Term, TermItem
+from pydatacoll.model.quality import FLAG_NAMES
+from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
+from pydatacoll.protocols.modbus_tcp.frames import Kind
+from pydatacoll.store.keys import DOCUMENTATION
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [path for path in sorted(DOCS.rglob("*.rst")) if "_build" not in path.parts]
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def generated() -> ModuleType:
+    """The module that makes parts of the reference."""
+    spec = importlib.util.spec_from_file_location("docs_generated", DOCS / "generated.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_generated_part_is_shown_once(generated: ModuleType) -> None:
+    shown = [name for path in PAGES for name in re.findall(r"^\.\. generated:: (\S+)$", path.read_text(), re.M)]
+    assert sorted(shown) == sorted(generated.PARTS)
+
+
+def test_every_setting_is_in_the_reference(generated: ModuleType) -> None:
+    text = generated.PARTS["settings"]()
+    for setting in reference():
+        assert f"``{setting.name}``" in text
+        assert setting.meaning, setting.name
+
+
+def test_every_route_is_in_the_reference(generated: ModuleType) -> None:
+    text = generated.PARTS["routes"]()
+    for operation in all_operations():
+        row = f"   * - {operation.method}\n     - ``{operation.path}``\n     - {operation.summary}"
+        assert row in text, operation.id
+        for query in operation.query:
+            assert f"``{query.name}``" in text
+
+
+def test_every_problem_is_in_the_reference(generated: ModuleType) -> None:
+    text = generated.PARTS["problems"]()
+    assert all(kind.uri in text for kind in KINDS.values() if kind.status)
+
+
+def test_every_key_and_channel_is_in_the_reference(generated: ModuleType) -> None:
+    text = generated.PARTS["redis_keys"]()
+    for key in DOCUMENTATION:
+        assert f"``{key}``" in text
+
+
+@pytest.mark.parametrize(
+    ("part", "of", "base"),
+    [
+        ("device", Device, None),
+        ("term", Term, None),
+        ("item", Item, None),
+        ("term_item", TermItem, None),
+        ("formula", Formula, None),
+        ("modbus_device", ModbusDevice, Device),
+        ("modbus_term", ModbusTerm, Term),
+        ("modbus_term_item", ModbusTermItem, TermItem),
+    ],
+)
+def test_every_field_of_the_model_has_a_meaning(
+    generated: ModuleType, part: str, of: type[msgspec.Struct], base: type[msgspec.Struct] | None
+) -> None:
+    text = generated.PARTS[part]()
+    inherited = set() if base is None else set(base.__struct_fields__)
+    for name in of.__struct_fields__:
+        if name not in inherited:
+            assert f"``{name}``" in text
+    rows = re.findall(r"   \* - .*\n     - .*\n     -.*\n     -(.*)\n", text)
+    assert rows
+    assert all(meaning.strip() for meaning in rows)
+
+
+def test_every_metric_has_a_meaning(generated: ModuleType) -> None:
+    names = {name for name, _, _ in generated.metric_names()}
+    assert {"pydatacoll_samples_dropped_total", "pydatacoll_device_up", "pydatacoll_store_up"} <= names
+    assert all(meaning for _, _, meaning in generated.metric_names())
+    assert all(f"``{name}``" in generated.PARTS["metrics"]() for name in names)
+
+
+def test_every_quality_flag_is_explained_with_its_bit() -> None:
+    rows = dict(re.findall(r"^``(\w+)``\s+(\d+)\s", page("reference/rest.rst"), re.M))
+    assert rows == {name: str(bit) for name, bit in FLAG_NAMES.items()}
+
+
+def test_every_counter_of_bad_replies_is_explained() -> None:
+    text = page("howto/modbus.rst")
+    assert all(f"``{kind}``" in text for kind in Kind.__args__)
+
+
+def test_every_option_of_a_command_is_in_the_reference(generated: ModuleType) -> None:
+    text = generated.PARTS["command_line"]()
+    for command in (generated.api_server.main, generated.device_manager.main, generated.cli.modbus):
+        for option in command.params:
+            assert getattr(option, "hidden", False) or f"``{option.opts[0]}``" in text
+
+
+def test_the_table_of_figures_is_made_from_the_stored_results(
+    generated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = {
+        "machine": "a_machine",
+        "rows": [
+            {"figure": "values/s", "value": "400,000", "must": ">= 300,000", "met": True, "compare": "x 15,000"},
+            {"figure": "p99", "value": "20 ms", "must": "<= 15 ms", "met": False, "notes": {"others": "3%"}},
+        ],
+    }
+    monkeypatch.setattr(generated, "PERFORMANCE", tmp_path / "performance.json")
+    assert "make bench" in generated.performance()
+    (tmp_path / "performance.json").write_text(json.dumps(stored))
+    text = generated.performance()
+    assert "400,000\n     - >= 300,000\n     - x 15,000" in text
+    assert "20 ms (missed)\n     - <= 15 ms" in text
+    assert "others 3%" in text
+
+
+def test_the_examples_can_be_loaded() -> None:
+    driver = load_file(DOCS / "examples" / "line_driver.py").LineDriver
+    assert (driver.name, driver.device_type.__struct_fields__[-2:]) == ("line", ("timeout", "poll_interval"))
+    plugin = load_file(DOCS / "examples" / "csv_writer.py").CsvWriter
+    assert (plugin.name, plugin.config_type().items) == ("csv_writer", [])
+
+
+def test_pages_name_no_place_of_the_authors_machine() -> None:
+    for path in [*PAGES, ROOT / "README.rst", ROOT / "CHANGELOG.rst"]:
+        found = re.search(r"(?<![\w.])/(work|root|home|Users|tmp)/\S*", path.read_text(encoding="utf-8"))
+        assert found is None, f"{path.name}: {found}"
