@@ -1,19 +1,19 @@
 """One error tree. A class says who is at fault and whether trying again can help.
 
-=====================  =======  =========  ======================================
-class                  at fault transient  HTTP status
-=====================  =======  =========  ======================================
-``ConfigError``        user     no         (stops the start)
-``NotFound``           user     no         404
-``Conflict``           user     no         409
-``Invalid``            user     no         422
-``DeviceRefused``      device   no         502
-``DeviceOffline``      device   yes        503
-``DeviceTimeout``      device   yes        504
-``NoManager``          us       yes        503
-``StoreUnavailable``   us       yes        503
-``StoreRefused``       us       no         503
-=====================  =======  =========  ======================================
+=====================  ========  =========  ======================================
+class                  at fault  transient  HTTP status
+=====================  ========  =========  ======================================
+``ConfigError``        user      no         (stops the start)
+``NotFound``           user      no         404
+``Conflict``           user      no         409
+``Invalid``            user      no         422
+``DeviceRefused``      device    no         502
+``DeviceOffline``      device    yes        503
+``DeviceTimeout``      device    yes        504
+``NoManager``          us        yes        503
+``StoreUnavailable``   us        yes        503
+``StoreRefused``       us        no         503
+=====================  ========  =========  ======================================
 
 Nothing outside this tree leaves the package on purpose; what does is a bug and is logged once, with its
 traceback, by the supervisor that owns the task.
