@@ -16,7 +16,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -176,6 +176,8 @@ class DriverContext:
     :ivar sink: where polled and spontaneous values go.
     :ivar counters: per device, shown in its status and in ``/metrics``; a driver adds its own names.
     :ivar wall: returns epoch seconds; replaced in tests.
+    :ivar room: set while a lane is polled without pause: a driver awaits it between the parts of a long poll, so
+        that it reads no faster than the store takes and no value grows old in a queue.
     """
 
     sink: Sink
@@ -184,6 +186,7 @@ class DriverContext:
         default_factory=lambda: logging.getLogger("pydatacoll.driver")
     )
     wall: Callable[[], float] = time.time
+    room: Callable[[], Awaitable[None]] | None = None
 
 
 class DeviceDriver(ABC):
@@ -216,7 +219,10 @@ class DeviceDriver(ABC):
 
     @classmethod
     def address(cls, device: Device, term: Term, item: TermItem) -> Hashable | None:
-        """What must be unique among the points of one device; ``None`` for a point without an address."""
+        """What must be unique among the points of one device; ``None`` for a point without an address.
+
+        Its ``str()`` is what a user is shown when it is taken.
+        """
         return item.protocol_code
 
     @classmethod

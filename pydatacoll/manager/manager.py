@@ -64,7 +64,7 @@ class DeviceManager:
             on_lost=self._lease_lost,
         )
         self._status = StatusWriter(store)
-        self._commands = CommandServer(store, self._owns, self._execute)
+        self._commands = CommandServer(store, self._owns, self._execute, self.writer.hold)
         self._leases = Leases(store, self.id, settings.manager.lease)
         self._ownership = Ownership(
             self._leases,

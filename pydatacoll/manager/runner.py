@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +30,8 @@ STEADY = 5.0
 """A link that held this many seconds starts its back-off anew when it is lost."""
 TOLD = 5
 """Most different things logged about a link until it was steady again."""
+STORED = 1.0
+"""Seconds that an answer waits for its sample to be stored; longer when the store is away makes no sense."""
 COMM_LOST = int(Quality.COMM_LOST)
 
 
@@ -52,9 +55,8 @@ class DeviceRunner:
         self._writer = writer
         self._status = status
         self._settings = settings
-        self._driver = driver_type(
-            device, DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
-        )
+        self._context = DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
+        self._driver = driver_type(device, self._context)
         self._points: dict[str, Point] = {}
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
@@ -153,6 +155,7 @@ class DeviceRunner:
             interval = self._driver.interval(self.device, point.term, point.item)
             if interval is not None:
                 intervals.setdefault(interval, []).append(point)
+        self._context.room = self._room if 0 in intervals else None
         number = 0
         for interval, points in intervals.items():
             for lane in self._driver.lanes(points):
@@ -178,15 +181,21 @@ class DeviceRunner:
             await self._poll(plan, points)
             due += interval
 
+    async def _room(self) -> None:
+        await self._writer.room(self.sink.account)
+
     async def _poll_without_pause(self, plan: Any, points: Sequence[Point]) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._writer.room(self.sink.account)
-            started = loop.time()
-            await self._poll(plan, points)
-            if loop.time() == started:
-                # nothing was sent, as when a silent unit waits for its next try: let others run
-                await asyncio.sleep(0.002)
+        self._writer.eager += 1
+        try:
+            while True:
+                await self._room()
+                before = self.sink.account.read
+                await self._poll(plan, points)
+                if self.sink.account.read == before:
+                    # nothing was read, as when a silent unit waits for its next try: let others run
+                    await asyncio.sleep(0.002)
+        finally:
+            self._writer.eager -= 1
 
     async def _poll(self, plan: Any, points: Sequence[Point]) -> None:
         self.counters["polls"] += 1
@@ -220,6 +229,11 @@ class DeviceRunner:
                 self._answer(ready, results, replies)
             else:
                 await self._write(ready, parts, left, replies)
+        if kind == "call" or any(part.verify for part in parts):
+            # who reads the latest value after this answer shall find what it said
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, STORED)):
+                    await self._writer.barrier()
         return [reply for reply in replies if reply is not None]
 
     async def _write(

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from redis.exceptions import RedisError
@@ -54,10 +55,20 @@ _decode_flat = msgspec.json.Decoder(_Flat, strict=False).decode
 
 
 class CommandServer:
-    """Hears all commands, executes those for which ``owns(device_id)`` is true."""
+    """Hears all commands, executes those for which ``owns(device_id)`` is true.
 
-    def __init__(self, store: Store, owns: Callable[[str], bool], handler: Handler) -> None:
+    ``hold()`` is entered while a command is under way.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        owns: Callable[[str], bool],
+        handler: Handler,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._store = store
+        self._hold = hold
         self._owns = owns
         self._handler = handler
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +124,10 @@ class CommandServer:
             task.add_done_callback(self._tasks.discard)
 
     async def _run(self, kind: Kind, message: Message, outside: bool) -> None:
+        with self._hold():
+            await self._claim_and_run(kind, message, outside)
+
+    async def _claim_and_run(self, kind: Kind, message: Message, outside: bool) -> None:
         try:
             left = OUTSIDE_EXPIRY
             if not outside:
@@ -150,18 +165,18 @@ class CommandServer:
     async def _hand_over(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
         reply = encode(Reply(message.id, [Result.of(reply) for reply in replies]))
         channel = keys.ctrl_result_channel if kind == "ctrl" else keys.call_result_channel
-        with store_errors():
-            pipeline = self._store.redis.pipeline(transaction=False)
-            pipeline.set(keys.command(message.id), reply, ex=REMEMBER)
-            if message.reply_to:
-                pipeline.publish(message.reply_to, reply)
-            for index, (part, one) in enumerate(zip(message.parts, replies, strict=True)):
-                if kind == "ctrl":
-                    entry = audit_entry({**message.audit(index), "result": audit_result(one)})
-                    pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
-                point = PointId(message.device_id, part.term_id, part.item_id)
-                pipeline.publish(channel(str(point)), _result_json(point, one, message.id))
-            await pipeline.execute()
+        entries: list[bytes] = []
+        publications: list[str | bytes] = []
+        for index, (part, one) in enumerate(zip(message.parts, replies, strict=True)):
+            if kind == "ctrl":
+                entries.append(audit_entry({**message.audit(index), "result": audit_result(one)}))
+            point = PointId(message.device_id, part.term_id, part.item_id)
+            publications += [channel(str(point)), _result_json(point, one, message.id)]
+        await self._store.fcall(
+            "command_reply",
+            [keys.command(message.id), keys.AUDIT],
+            [reply, REMEMBER, message.reply_to, MAX_ENTRIES, len(entries), *entries, *publications],
+        )
 
 
 def _result_json(point: PointId, reply: CommandReply, message_id: str) -> bytes:

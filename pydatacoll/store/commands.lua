@@ -33,6 +33,25 @@ local function claim(names, argv)
   return left
 end
 
+-- Answer a command: keep the result, tell who asked, write the audit trail, tell who listens.
+-- KEYS[1] COMMAND:{id}, KEYS[2] STREAM:AUDIT
+-- ARGV[1] result, ARGV[2] seconds to remember it, ARGV[3] reply channel or "", ARGV[4] most audit entries,
+-- ARGV[5] number of audit entries, the entries, then channel, message, ...
+local function reply(names, argv)
+  redis.call('SET', names[1], argv[1], 'EX', argv[2])
+  if argv[3] ~= '' then
+    redis.call('PUBLISH', argv[3], argv[1])
+  end
+  local last = 5 + tonumber(argv[5])
+  for i = 6, last do
+    redis.call('XADD', names[2], 'MAXLEN', '~', argv[4], '*', 'entry', argv[i])
+  end
+  for i = last + 1, #argv, 2 do
+    redis.call('PUBLISH', argv[i], argv[i + 1])
+  end
+  return 1
+end
+
 -- Withdraw a command nobody has taken. Reply: 1 withdrawn (it will never run), 0 too late
 local function withdraw(names)
   if redis.call('GET', names[1]) == 'open' then
@@ -44,4 +63,5 @@ end
 
 redis.register_function('command_open', open)
 redis.register_function('command_claim', claim)
+redis.register_function('command_reply', reply)
 redis.register_function('command_withdraw', withdraw)

@@ -1,10 +1,11 @@
 """The write path: samples of all devices of a manager, in few big function calls, none lost unseen.
 
 Samples wait in a bounded queue per partition. A sender takes from one partition after the other and makes one
-call of ``ingest.lua`` each time; at most two calls are under way, so that the store is never idle and others need
-not wait long for their turn. Meanwhile more samples gather: the batch size follows the load, and an idle system
-has no delay. A call carries a growing sequence number: after a broken connection the calls
-without an answer are sent again, and what the store already has is ignored there.
+call of ``ingest.lua`` each time. Several small calls or a single big one are under way at once, and the next one
+is made ready meanwhile: so the store is hardly ever idle, and nobody else waits long for it. Samples gather in the
+meantime: the batch size follows the load, and an idle system has no delay. A call carries a growing sequence
+number: after a broken connection the calls without an answer are sent again, and what the store already has is
+ignored there.
 
 For every device ``read = stored + unchanged + rejected + dropped + pending`` holds at any moment.
 """
@@ -12,10 +13,10 @@ For every device ``read = stored + unchanged + rejected + dropped + pending`` ho
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,10 +34,10 @@ from pydatacoll.supervise import Tasks
 log = logging.getLogger(__name__)
 
 _pack = msgspec.msgpack.encode
-READ_AHEAD = 250
-"""Samples of one device that may be on their way when its next poll without pause begins."""
-WINDOW = 2
-"""Calls under way at once: one that runs and one that waits behind it."""
+HOLD = 0.02
+"""Seconds for which a command may hold up writing."""
+READ_AHEAD = 150
+"""Samples of one device that may be on their way when more are read without pause, per device that does so."""
 
 
 @dataclass(slots=True)
@@ -80,13 +81,18 @@ class Writer:
         self._sequence = 0
         self._flight: deque[Call] = deque()
         self._wake = asyncio.Event()
+        self._holders = 0
+        self._free = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled_once = asyncio.Event()
-        self._slots = asyncio.Semaphore(WINDOW)
+        self._flying = 0
+        self._landed = asyncio.Event()
         self._sent: asyncio.Queue[Call] = asyncio.Queue()
         self.stats = IngestStats()
         self.error: str | None = None
+        self.eager = 0
+        """Lanes that are polled without pause."""
 
     # The hot side: called by sinks.
 
@@ -129,11 +135,27 @@ class Writer:
     async def room(self, account: Account) -> None:
         """Wait until nearly all samples of a device are stored: back-pressure for polling without pause.
 
-        What waits in a queue grows old there; so no more is read than the store takes.
+        What waits in a queue grows old there; so no more is read than the store takes. Many devices may read
+        further ahead than one, for their samples to make calls of a good size.
         """
-        while account.pending > READ_AHEAD:
+        while account.pending > min(MAX_CALL, READ_AHEAD * self.eager):
             self._settled_once.clear()
             await self._settled_once.wait()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let a command have the store to itself: no call begins meanwhile, for :data:`HOLD` seconds at most.
+
+        A call may take the store 3 ms, and a command asks it several times.
+        """
+        self._holders += 1
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._free.set()
 
     async def flush(self) -> None:
         """Wait until everything put so far is stored, or has been dropped."""
@@ -142,6 +164,7 @@ class Writer:
     async def barrier(self) -> None:
         """Wait until everything put before now is stored or dropped; later samples are not waited for."""
         last = self._number
+        self._free.set()
         while self._oldest() <= last:
             self._settled_once.clear()
             await self._settled_once.wait()
@@ -192,13 +215,13 @@ class Writer:
                 self.error = str(error)
                 self.stats.reconnects += 1
             finally:
-                with contextlib.suppress(RedisError, OSError):
+                with suppress(RedisError, OSError):
                     await connection.disconnect()
             await asyncio.sleep(pause)
             pause = 0.05 if self.error is None else min(pause * 2, 1.0)
 
     async def _session(self, connection: Connection) -> None:
-        self._slots = asyncio.Semaphore(WINDOW)
+        self._flying = 0
         self._sent = asyncio.Queue()
         if self._flight:
             # a refused call has got a new number: in the order of numbers nothing is taken for a repetition
@@ -211,13 +234,20 @@ class Writer:
 
     async def _sender(self, connection: Connection) -> None:
         while True:
-            await self._slots.acquire()
             while not self._turns:
                 self._wake.clear()
                 await self._wake.wait()
             call = self._take()
             self._flight.append(call)
+            while self._flying and self._flying + call.samples > self._batch:
+                self._landed.clear()
+                await self._landed.wait()
+            if self._holders:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(HOLD):
+                        await self._free.wait()
             await connection.send_packed_command(self._command(connection, call), check_health=False)
+            self._flying += call.samples
             self._sent.put_nowait(call)
 
     async def _receiver(self, connection: Connection) -> None:
@@ -225,7 +255,8 @@ class Writer:
             call = await self._sent.get()
             async with asyncio.timeout(2 * TIMEOUT):
                 await self._receive(connection, [call])
-            self._slots.release()
+            self._flying -= call.samples
+            self._landed.set()
 
     async def _send_again(self, connection: Connection, calls: list[Call]) -> None:
         """Repeat calls whose answer was lost, and take their answers, before anything new."""

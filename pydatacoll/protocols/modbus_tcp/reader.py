@@ -38,6 +38,9 @@ INVALID = int(Quality.INVALID)
 COMM_LOST = int(Quality.COMM_LOST)
 NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 
+PACED_STEP = 1
+"""Blocks sent at once, per request in flight, when the data path limits the pace."""
+
 Emit = Callable[[ReadBlock, Outcome], None]
 
 
@@ -66,12 +69,18 @@ class Run:
         self._left = 0
         self.failed: list[tuple[ReadBlock, DeviceError | None]] = []
         """Blocks without data; ``None`` for those that were not sent after one stayed without answer."""
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.finished: asyncio.Future[None]
+
+    @property
+    def stalled(self) -> bool:
+        """A block stayed without answer: no more should be sent now."""
+        return any(isinstance(error, (DeviceTimeout, DeviceOffline)) for _, error in self.failed)
 
     async def send(self, blocks: Sequence[ReadBlock]) -> None:
         done = self._done
         self._jobs = jobs = [Job(block.request, done, block) for block in blocks]
         self._left = len(jobs)
+        self.finished = asyncio.get_running_loop().create_future()
         self._link.submit(jobs)
         try:
             await self.finished
@@ -190,7 +199,7 @@ class Reader:
                 blocks = blocks or plan.blocks
         if blocks:
             run = Run(link, self.emit_to_sink, plan.health)
-            await run.send(blocks)
+            await self._send(run, blocks)
             if knowledge.silent:
                 failed = {block.key for block, _ in run.failed}
                 for block in blocks:
@@ -202,6 +211,18 @@ class Reader:
         if not blocks and not sent:
             # Nothing may be asked now: do not let a poll without pause spin.
             await asyncio.sleep(min(1.0, max(self.device.poll_interval, 0.1)))
+
+    async def _send(self, run: Run, blocks: Sequence[ReadBlock]) -> None:
+        """All blocks at once, or in steps when the data path limits the pace."""
+        room = self.context.room
+        step = len(blocks) if room is None else PACED_STEP * self.device.max_in_flight
+        for start in range(0, len(blocks), step):
+            if room is not None:
+                await room()
+            await run.send(blocks[start : start + step])
+            if run.stalled:
+                run.failed += [(block, None) for block in blocks[start + step :]]
+                return
 
     async def fetch(self, link: Link, members: Sequence[Member], emit: Emit, *, probe: bool) -> None:
         """Read members of one table in one block, urgently; members are emitted in one block or
