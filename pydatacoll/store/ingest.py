@@ -150,12 +150,22 @@ class Writer:
         """
         self._holders += 1
         self._free.clear()
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._holders -= 1
+                if not self._holders:
+                    self._free.set()
+
+        limit = asyncio.get_running_loop().call_later(HOLD, release)  # a slow device must not slow the others
         try:
             yield
         finally:
-            self._holders -= 1
-            if not self._holders:
-                self._free.set()
+            limit.cancel()
+            release()
 
     async def flush(self) -> None:
         """Wait until everything put so far is stored, or has been dropped."""
@@ -243,9 +253,7 @@ class Writer:
                 self._landed.clear()
                 await self._landed.wait()
             if self._holders:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(HOLD):
-                        await self._free.wait()
+                await self._free.wait()
             await connection.send_packed_command(self._command(connection, call), check_health=False)
             self._flying += call.samples
             self._sent.put_nowait(call)

@@ -240,3 +240,21 @@ async def test_many_devices_in_many_partitions_keep_their_order(store, running):
         assert account == Account(read=50, stored=50)
         samples = await history.recent(PointId(device, "t", "i0"))
         assert [sample.value for sample in samples] == list(range(50))
+
+
+async def test_a_command_holds_up_writing_only_for_a_moment(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    with writer.hold():  # it goes on for as long as its device takes
+        writer.put(packet(account, [1]))
+        await writer.flush()
+    assert account == Account(read=1, stored=1)
+
+
+async def test_who_waits_for_a_sample_ends_the_hold(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    with writer.hold():
+        writer.put(packet(account, [1]))
+        await writer.barrier()
+    assert account == Account(read=1, stored=1)
