@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,28 @@ def test_the_tutorial_can_be_followed(tmp_path: Path) -> None:
                 assert not wrong or again, f"{step.command}\n{wrong}"
     finally:
         runner.processes.stop()
+
+
+def test_the_commands_of_the_readme_work(processes: Processes) -> None:
+    taste = (ROOT / "README.rst").read_text(encoding="utf-8").partition("A taste\n")[2].partition("Every route")[0]
+    commands = re.findall(r"^    (curl (?:.|\n)+?)(?=\n\n|\n    #|\n    curl)", taste, re.MULTILINE)
+    assert len(commands) == 4
+    started = processes.start("-m", "pydatacoll.api_server", "--port", "0", "--demo")
+    processes.addresses["http://127.0.0.1:8080"] = started.rpartition(" ")[2]
+    for command in commands:
+        script = processes.here(command).replace("curl", "curl --fail --silent --show-error", 1)
+        if " -d " in command:
+            done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+        else:
+            # the devices of the demo plant and their first values come a moment after the start
+            until(lambda script=script: json.loads(answer) if (answer := output_of(script)) else None)
+
+
+def output_of(script: str) -> str:
+    """What a script prints; nothing when it fails."""
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def test_a_difference_is_found() -> None:

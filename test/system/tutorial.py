@@ -39,7 +39,8 @@ class Step:
     @property
     def reads(self) -> bool:
         """Whether the command changes nothing, so that it may be repeated."""
-        return self.command.startswith("curl") and " -d " not in self.command and " -X " not in self.command
+        asks = "/device_call" in self.command or not (" -d " in self.command or " -X " in self.command)
+        return self.command.startswith("curl") and asks
 
 
 def steps(text: str) -> Iterator[Step]:
