@@ -68,6 +68,7 @@ class _Model:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self.transact = repository.transact
+        self.transact_steps = repository.transact_steps
         self._read = False
 
     @property

@@ -11,6 +11,7 @@ from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.change import apply
 from pydatacoll.model.registry import Registry
+from pydatacoll.model.steps import Steps, finish
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import Settings
@@ -37,6 +38,10 @@ class FakeRepository:
         if not dry_run:
             apply(self.registry, transaction.changes)
         return result
+
+    async def transact_steps(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
+        """See :class:`pydatacoll.api.services.Repository`."""
+        return await self.transact(lambda tx: finish(fn(tx)), dry_run=dry_run)
 
 
 @dataclass

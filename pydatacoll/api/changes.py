@@ -10,6 +10,7 @@ from pydatacoll.api.operation import Call
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import ModelObject
 from pydatacoll.model.change import Key, key_of
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Kind, to_wire
 
@@ -48,16 +49,16 @@ async def create(call: Call, kind: Kind, payload: dict[str, Any], parent: str | 
 
 
 async def change(
-    call: Call, action: str, kind: Kind, key: Key, work: Callable[[Transaction], ModelObject]
+    call: Call, action: str, kind: Kind, key: Key, work: Callable[[Transaction], Steps[ModelObject]]
 ) -> ModelObject:
     """Replace or merge one object; the audit entry shows it as it was when the transaction began."""
     before: list[ModelObject | None] = []
 
-    def remember_and_work(tx: Transaction) -> ModelObject:
+    def remember_and_work(tx: Transaction) -> Steps[ModelObject]:
         before[:] = [tx.overlay.get(kind, key)]
-        return work(tx)
+        return (yield from work(tx))
 
-    made = await call.services.repository.transact(remember_and_work)
+    made = await call.services.repository.transact_steps(remember_and_work)
     await audit(call, f"{kind}.{action}", key_text(key), before=_wire(before), after=to_wire(made))
     return made
 
@@ -67,12 +68,12 @@ async def delete(call: Call, kind: Kind, key: Key) -> dict[str, int]:
     dry_run: bool = call.query["dry_run"]
     before: list[ModelObject | None] = []
 
-    def work(tx: Transaction) -> dict[str, int]:
+    def work(tx: Transaction) -> Steps[dict[str, int]]:
         before[:] = [tx.overlay.get(kind, key)]
-        tx.delete(kind, key)
+        yield from tx.delete_steps(kind, key)
         return tx.counts
 
-    counts = await call.services.repository.transact(work, dry_run=dry_run)
+    counts = await call.services.repository.transact_steps(work, dry_run=dry_run)
     if not dry_run:
         await audit(call, f"{kind}.delete", key_text(key), before=_wire(before), result=counts)
     return counts

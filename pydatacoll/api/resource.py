@@ -95,13 +95,15 @@ class Resource:
     async def replace(self, call: Call) -> web.StreamResponse:
         key, payload = self.key(call), call.body
         made = await changes.change(
-            call, "replace", self.kind, key, lambda tx: tx.replace(self.kind, key, payload)
+            call, "replace", self.kind, key, lambda tx: tx.replace_steps(self.kind, key, payload)
         )
         return await self.respond(call, made)
 
     async def merge(self, call: Call) -> web.StreamResponse:
         key, patch = self.key(call), call.body
-        made = await changes.change(call, "merge", self.kind, key, lambda tx: tx.merge(self.kind, key, patch))
+        made = await changes.change(
+            call, "merge", self.kind, key, lambda tx: tx.merge_steps(self.kind, key, patch)
+        )
         return await self.respond(call, made)
 
     async def delete(self, call: Call) -> web.StreamResponse:

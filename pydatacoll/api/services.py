@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.registry import ModelView
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import Settings
@@ -26,6 +27,9 @@ class Repository(Protocol):
 
     async def transact(self, fn: Callable[[Transaction], T], *, dry_run: bool = False) -> T:
         """Run ``fn`` on a transaction and commit it, all or nothing; ``fn`` may run more than once."""
+
+    async def transact_steps(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
+        """The same for what may take long: others are answered between the steps."""
 
 
 class History(Protocol):

@@ -12,13 +12,14 @@ from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, T
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import TermItemKey, device_moves_addresses, term_moves_addresses
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import Kind, Schemas, to_wire
 
 Mark = tuple[int, int, int]
 
 
 class Cascade:
-    """Writes valid objects into an overlay, with all consequences.
+    """Writes valid objects into an overlay, with all consequences; what may take long goes in steps.
 
     :ivar data: what happens to the data of points, in order.
     :ivar deleted: kinds of the objects deleted, one entry each.
@@ -45,10 +46,11 @@ class Cascade:
         """Forget which addresses are still to be checked, because the operation failed."""
         self._unsettled.clear()
 
-    def settle(self) -> list[FieldError]:
+    def settle(self) -> Steps[list[FieldError]]:
         """Give every point written since the last call its address; returns those whose address is taken."""
         taken = []
         for key, index in self._unsettled.items():
+            yield
             item = self.overlay.term_item(key)
             term = self.overlay.term(key[0])
             device = self.overlay.device(term.device_id) if term is not None else None
@@ -61,15 +63,14 @@ class Cascade:
             if owner is None:
                 self.overlay.own_address(device.id, address, key)
             elif owner != key:
-                unit = f" unit {term.address}" if term.address is not None else ""
-                message = f"address {item.protocol_code}{unit} is already used by term item {owner[0]}:{owner[1]}"
+                message = f"address {address} is already used by term item {owner[0]}:{owner[1]}"
                 taken.append(FieldError(index, "protocol_code", message))
         self._unsettled.clear()
         return taken
 
     # Writing
 
-    def write(self, kind: Kind, old: ModelObject | None, new: ModelObject, index: int = 0) -> None:
+    def write(self, kind: Kind, old: ModelObject | None, new: ModelObject, index: int = 0) -> Steps[None]:
         """Create an object, or put another in the place of ``old``, under the same key or a new one.
 
         :raises Invalid: when a child is not acceptable under the new parent.
@@ -83,15 +84,15 @@ class Cascade:
         if old is None:
             return
         if isinstance(new, Device):
-            self._device_changed(cast("Device", old), new, index)
+            yield from self._device_changed(cast("Device", old), new, index)
         elif isinstance(new, Term):
-            self._term_changed(cast("Term", old), new, index)
+            yield from self._term_changed(cast("Term", old), new, index)
         elif isinstance(new, Item):
-            self._item_changed(cast("Item", old), new, index)
+            yield from self._item_changed(cast("Item", old), new, index)
         elif isinstance(new, TermItem):
             self._term_item_changed(cast("TermItem", old), new)
 
-    def _device_changed(self, old: Device, new: Device, index: int) -> None:
+    def _device_changed(self, old: Device, new: Device, index: int) -> Steps[None]:
         renamed = old.id != new.id
         if not renamed and not device_moves_addresses(old, new):
             return
@@ -105,6 +106,7 @@ class Cascade:
             if moved is not term:
                 self.overlay.put("term", term_id, moved)
             for item in list(self.overlay.items_under(term_id)):
+                yield
                 self._item_under(new, moved, item, index, errors, retype=retype)
                 if renamed:
                     self._follow(PointId(old.id, term_id, item.item_id), PointId(new.id, term_id, item.item_id))
@@ -113,7 +115,7 @@ class Cascade:
         if renamed:
             self.data.append(DeviceMove(old.id, new.id))
 
-    def _term_changed(self, old: Term, new: Term, index: int) -> None:
+    def _term_changed(self, old: Term, new: Term, index: int) -> Steps[None]:
         renamed = old.id != new.id
         if not renamed and not term_moves_addresses(old, new):
             return
@@ -121,6 +123,7 @@ class Cascade:
         before = cast("Device", self.overlay.device(old.device_id))
         errors: list[FieldError] = []
         for item in list(self.overlay.items_under(old.id)):
+            yield
             moved = item
             if renamed:
                 self.overlay.remove("term_item", (old.id, item.item_id))
@@ -135,10 +138,11 @@ class Cascade:
         if errors:
             raise Invalid.of(errors)
 
-    def _item_changed(self, old: Item, new: Item, index: int) -> None:
+    def _item_changed(self, old: Item, new: Item, index: int) -> Steps[None]:
         if old.id == new.id:
             return
         for term_id in list(self.overlay.terms_with(old.id)):
+            yield
             item = cast("TermItem", self.overlay.term_item((term_id, old.id)))
             moved = replace(item, item_id=new.id)
             self.overlay.remove("term_item", (term_id, old.id))
@@ -200,17 +204,18 @@ class Cascade:
 
     # Deleting
 
-    def delete(self, made: ModelObject, kind: Kind) -> None:
+    def delete(self, made: ModelObject, kind: Kind) -> Steps[None]:
         """Delete an object and what cannot exist without it."""
         if isinstance(made, Device):
             for term_id in list(self.overlay.terms_of(made.id)):
-                self._delete_term(cast("Term", self.overlay.term(term_id)))
+                yield from self._delete_term(cast("Term", self.overlay.term(term_id)))
             self.data.append(DeviceDrop(made.id))
             self._gone(kind, made.id)
         elif isinstance(made, Term):
-            self._delete_term(made)
+            yield from self._delete_term(made)
         elif isinstance(made, Item):
             for term_id in list(self.overlay.terms_with(made.id)):
+                yield
                 term = cast("Term", self.overlay.term(term_id))
                 self._delete_point(PointId(term.device_id, term_id, made.id))
             self._gone(kind, made.id)
@@ -220,8 +225,9 @@ class Cascade:
         else:
             self._gone(kind, key_of(made))
 
-    def _delete_term(self, term: Term) -> None:
+    def _delete_term(self, term: Term) -> Steps[None]:
         for item_id in list(self.overlay.items_of(term.id)):
+            yield
             self._delete_point(PointId(term.device_id, term.id, item_id))
         self._gone("term", term.id)
 

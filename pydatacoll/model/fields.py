@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from pydatacoll.errors import FieldError
-from pydatacoll.model.objects import ID_PATTERN, PointRef
+from pydatacoll.model.objects import ID_PATTERN, Id, PointRef
 
 PARAM = re.compile(r"^p[0-9]{1,3}\Z")
 """Names of a formula's parameters on the wire."""
@@ -42,9 +42,10 @@ class Field:
 
     :ivar shape: how its value looks as text.
     :ivar optional: whether it has a default, so that null means "unset".
+    :ivar is_id: whether it is the id of an object.
     """
 
-    __slots__ = ("floating", "name", "optional", "shape", "type")
+    __slots__ = ("floating", "is_id", "name", "optional", "shape", "type")
 
     def __init__(self, info: FieldInfo) -> None:
         self.name = info.name
@@ -52,6 +53,7 @@ class Field:
         self.optional = not info.required
         kinds = _kinds(info.type)
         self.floating = float in kinds
+        self.is_id = info.type == Id
         if kinds == {str}:
             self.shape = Shape.TEXT
         elif kinds <= {int, float, bool}:
@@ -93,20 +95,39 @@ def text_problem(text: str) -> str | None:
     return f"contains the control character U+{code:04X}"
 
 
+def id_from_json(value: object) -> str | None:
+    """An id as it comes in JSON, a string or a whole number, as text; ``None`` for anything else.
+
+    Whether the text is an id in form is another question: its field's type answers it.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LONGEST_NUMBER:
+        return str(value)
+    return None
+
+
 def normalize(field: Field, value: Any) -> tuple[Any, str | None]:
     """Bring a JSON value near to the field's type; returns the value and what is wrong with it, if anything."""
     kind = type(value)
+    problem: str | None = None
     if kind is str:
-        return value, text_problem(value)
-    if field.shape is Shape.TEXT and kind in (int, float):
-        if not -_LONGEST_NUMBER < value < _LONGEST_NUMBER:
-            return value, "is too long a number"
-        return json.dumps(value), None
-    if kind is float and not isfinite(value):
-        return value, "must be finite, not NaN or infinity"
-    if kind in (list, dict):
-        return value, _nested_problem(value)
-    return value, None
+        problem = text_problem(value)
+    elif field.is_id:
+        text = id_from_json(value)
+        if text is None:
+            problem = "must be a string or a whole number"
+        value = text
+    elif field.shape is Shape.TEXT and kind in (int, float):
+        if -_LONGEST_NUMBER < value < _LONGEST_NUMBER:
+            value = json.dumps(value)
+        else:
+            problem = "is too long a number"
+    elif kind is float and not isfinite(value):
+        problem = "must be finite, not NaN or infinity"
+    elif kind in (list, dict):
+        problem = _nested_problem(value)
+    return value, problem
 
 
 def _nested_problem(value: Any) -> str | None:

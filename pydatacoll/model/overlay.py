@@ -9,6 +9,7 @@ from pydatacoll.model.change import Change, Key
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, TermItem
 from pydatacoll.model.registry import Registry, TermItemKey, formula_points
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import KINDS, Kind, Schemas
 
 _ABSENT: Any = object()
@@ -58,15 +59,17 @@ class Overlay:
             else:
                 table[key] = before
 
-    def changes_since(self, mark: int) -> list[Change]:
+    def changes_since(self, mark: int) -> Steps[list[Change]]:
         """What differs from the state at ``mark``; an object that is equal again is no change."""
         first: dict[tuple[Kind, Key], ModelObject | None] = {}
         for at in range(mark, len(self._log)):
+            yield
             _, key, before, kind = self._log[at]
             if kind is not None and (kind, key) not in first:
                 first[kind, key] = self._base[kind].get(key) if before is _ABSENT else before
         changes = []
         for (kind, key), old in first.items():
+            yield
             new = self._objects[kind][key]
             if old != new:
                 changes.append(Change(kind, key, old, new))

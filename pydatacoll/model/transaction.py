@@ -11,10 +11,12 @@ from typing import Any, Literal, cast
 from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound
 from pydatacoll.model.cascade import Cascade
 from pydatacoll.model.change import PLURAL, Change, DataOp, Key, key_of, missing
+from pydatacoll.model.fields import id_from_json
 from pydatacoll.model.objects import ID_PATTERN, Formula, ModelObject, Term, TermItem
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps, finish
 from pydatacoll.model.validation import KINDS, Kind, Schemas, to_wire
 
 Outcome = Literal["created", "updated", "unchanged"]
@@ -36,6 +38,9 @@ class Transaction:
     Several transactions may stand one after another on the same overlay: each sees what those before it did,
     and its own ``changes``, ``data`` and ``counts`` only.
 
+    What may take long can be done in steps, by the ``_steps`` method of the same name. Nothing else may be done to
+    the transaction, nor to its overlay and registry, before the last step.
+
     :ivar data: what happens to the recent data of points, in order.
     """
 
@@ -56,10 +61,14 @@ class Transaction:
     @property
     def changes(self) -> list[Change]:
         """The net change of each object; empty when nothing changed."""
+        return finish(self.changes_steps())
+
+    def changes_steps(self) -> Steps[list[Change]]:
+        """``changes``, in steps."""
         origin: dict[tuple[Kind, Key], Key] = {}
         for kind, old, new in self._cascade.renames:
             origin[kind, new] = origin.pop((kind, old), old)
-        changes = self.overlay.changes_since(self._start)
+        changes = yield from self.overlay.changes_since(self._start)
         if not origin:
             return changes
         return [change._replace(renamed_from=origin.get((change.kind, change.key))) for change in changes]
@@ -92,7 +101,8 @@ class Transaction:
             made = self._build(kind, payload)
             if self.overlay.get(kind, key_of(made)) is not None:
                 raise _exists(made, kind)
-            self._cascade.write(kind, None, made)
+            finish(self._cascade.write(kind, None, made))
+            finish(self._settle())
             return made
 
     def replace(self, kind: Kind, key: Key, payload: object) -> ModelObject:
@@ -102,32 +112,49 @@ class Transaction:
         :raises Conflict: when the new id exists, or an address is taken.
         :raises Invalid: when its content, or one of its children after the change, is not acceptable.
         """
+        return finish(self.replace_steps(kind, key, payload))
+
+    def replace_steps(self, kind: Kind, key: Key, payload: object) -> Steps[ModelObject]:
+        """``replace``, in steps."""
         with self._operation():
             old = self._require(kind, key)
             if isinstance(payload, Mapping):
                 names = ("term_id", "item_id") if kind == "term_item" else ("id",)
                 own = key if isinstance(key, tuple) else (key,)
                 payload = dict(zip(names, own, strict=True)) | dict(payload)
-            return self._replace(kind, old, self._build(kind, payload, old=old))
+            made = yield from self._replace(kind, old, self._build(kind, payload, old=old))
+            yield from self._settle()
+            return made
 
     def merge(self, kind: Kind, key: Key, patch: object) -> ModelObject:
         """Change the named fields (RFC 7396); ``null`` sets a field back to its default. Raises as ``replace``."""
+        return finish(self.merge_steps(kind, key, patch))
+
+    def merge_steps(self, kind: Kind, key: Key, patch: object) -> Steps[ModelObject]:
+        """``merge``, in steps."""
         if not isinstance(patch, Mapping):
             raise Invalid.of([FieldError(0, kind, "a merge patch must be an object")])
-        return self.replace(kind, key, merge_patch(to_wire(self._require(kind, key)), patch))
+        whole = merge_patch(to_wire(self._require(kind, key)), patch)
+        return (yield from self.replace_steps(kind, key, whole))
 
     def upsert(self, kind: Kind, payload: object, index: int = 0) -> Outcome:
         """Create the object, or replace the one with its id. Raises as ``create``, without the conflict."""
-        with self._operation(index):
-            return self._upsert(kind, payload, index, {})
+        with self._operation():
+            outcome = finish(self._upsert(kind, payload, index, {}))
+            finish(self._settle())
+            return outcome
 
     def delete(self, kind: Kind, key: Key) -> None:
         """Delete an object and everything that cannot exist without it; see ``counts``.
 
         :raises NotFound: when it does not exist.
         """
+        finish(self.delete_steps(kind, key))
+
+    def delete_steps(self, kind: Kind, key: Key) -> Steps[None]:
+        """``delete``, in steps."""
         with self._operation():
-            self._cascade.delete(self._require(kind, key), kind)
+            yield from self._cascade.delete(self._require(kind, key), kind)
         self._asked.add(kind)
 
     def batch_upsert(self, kind: Kind, payloads: Sequence[object]) -> dict[str, int]:
@@ -136,13 +163,19 @@ class Transaction:
         :returns: how many were ``created``, ``updated``, ``unchanged``.
         :raises Invalid: with what is wrong with each, by index; then nothing happened.
         """
+        return finish(self.batch_upsert_steps(kind, payloads))
+
+    def batch_upsert_steps(self, kind: Kind, payloads: Sequence[object]) -> Steps[dict[str, int]]:
+        """``batch_upsert``, in steps."""
         counts: dict[str, int] = {"created": 0, "updated": 0, "unchanged": 0}
         seen: dict[Key, int] = {}
         errors: list[FieldError] = []
-        with self._operation(errors=errors):
+        with self._operation():
             for index, payload in enumerate(payloads):
+                yield
                 with self._collect(index, kind, errors):
-                    counts[self._upsert(kind, payload, index, seen)] += 1
+                    counts[(yield from self._upsert(kind, payload, index, seen))] += 1
+            yield from self._settle(errors)
         return counts
 
     def batch_delete(self, kind: Kind, keys: Sequence[object]) -> dict[str, int]:
@@ -151,31 +184,44 @@ class Transaction:
         :returns: ``counts``.
         :raises Invalid: with what is wrong with each, by index; then nothing happened.
         """
+        return finish(self.batch_delete_steps(kind, keys))
+
+    def batch_delete_steps(self, kind: Kind, keys: Sequence[object]) -> Steps[dict[str, int]]:
+        """``batch_delete``, in steps."""
         seen: dict[Key, int] = {}
         errors: list[FieldError] = []
-        with self._operation(errors=errors):
+        with self._operation():
             for index, raw in enumerate(keys):
+                yield
                 with self._collect(index, kind, errors):
                     key = _key_from_json(kind, raw, index)
                     _once(seen, kind, key, index)
-                    self._cascade.delete(self._require(kind, key), kind)
+                    yield from self._cascade.delete(self._require(kind, key), kind)
+            yield from self._settle(errors)
         self._asked.add(kind)
         return self.counts
 
     # Parts
 
     @contextmanager
-    def _operation(self, index: int = 0, errors: list[FieldError] | None = None) -> Iterator[None]:
-        """All or nothing, and addresses are checked at the end."""
+    def _operation(self) -> Iterator[None]:
+        """All or nothing."""
         before = self.overlay.mark, self._cascade.mark
         try:
             yield
-            _refuse(self._cascade.settle(), errors)
         except BaseException:
             self.overlay.rollback(before[0])
             self._cascade.rollback(before[1])
             self._cascade.abandon()
             raise
+
+    def _settle(self, errors: list[FieldError] | None = None) -> Steps[None]:
+        """Check the addresses. Taken ones are a conflict of a single operation, and more errors of a batch."""
+        taken = yield from self._cascade.settle()
+        if taken and errors is None:
+            raise Conflict(taken[0].message)
+        if errors is not None and errors + taken:
+            raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))
 
     @contextmanager
     def _collect(self, index: int, kind: Kind, errors: list[FieldError]) -> Iterator[None]:
@@ -203,16 +249,16 @@ class Transaction:
                 raise missing("item", key[1])
         raise missing(kind, key)
 
-    def _upsert(self, kind: Kind, payload: object, index: int, seen: dict[Key, int]) -> Outcome:
+    def _upsert(self, kind: Kind, payload: object, index: int, seen: dict[Key, int]) -> Steps[Outcome]:
         stored = self._stored(kind, payload)
         made = self._build(kind, payload, old=stored, index=index)
         _once(seen, kind, key_of(made), index)
         if stored is None:
-            self._cascade.write(kind, None, made, index)
+            yield from self._cascade.write(kind, None, made, index)
             return "created"
         if stored == made:
             return "unchanged"
-        self._cascade.write(kind, stored, made, index)
+        yield from self._cascade.write(kind, stored, made, index)
         return "updated"
 
     def _stored(self, kind: Kind, payload: object) -> ModelObject | None:
@@ -222,12 +268,12 @@ class Transaction:
             return self.overlay.get(kind, (_text(payload.get("term_id")), _text(payload.get("item_id"))))
         return self.overlay.get(kind, _text(payload.get("id")))
 
-    def _replace(self, kind: Kind, old: ModelObject, made: ModelObject) -> ModelObject:
+    def _replace(self, kind: Kind, old: ModelObject, made: ModelObject) -> Steps[ModelObject]:
         if made == old:
             return old
         if key_of(made) != key_of(old) and self.overlay.get(kind, key_of(made)) is not None:
             raise _exists(made, kind)
-        self._cascade.write(kind, old, made)
+        yield from self._cascade.write(kind, old, made)
         return made
 
     def _build(
@@ -242,19 +288,16 @@ class Transaction:
             made = self.schemas.parse(kind, payload, index=index)
             return self._formula(cast("Formula", made))
         term: Term | None = None
-        if kind == "term_item":
-            term_id = _text(payload.get("term_id"))
-            term = self.overlay.term(term_id)
-            if term is None and _may_be_id(term_id):
-                raise MissingReference("term_id", missing("term", term_id))
+        parent: Kind = "term" if kind == "term_item" else "device"
+        parent_id = device_id = _text(payload.get(f"{parent}_id"))
+        if parent == "term":
+            term = self.overlay.term(parent_id)
             device_id = term.device_id if term is not None else ""
-        else:
-            device_id = _text(payload.get("device_id"))
         device = self.overlay.device(device_id)
         if device is None:
-            if _may_be_id(device_id):
-                raise MissingReference("device_id", missing("device", device_id))
-            return self.schemas.parse(kind, payload, index=index, unsure=True)
+            if not _ID.match(parent_id):  # then parsing says what is wrong with it, and with the rest
+                self.schemas.parse(kind, payload, index=index, unsure=True)
+            raise MissingReference(f"{parent}_id", missing(parent, parent_id))
         made = self.schemas.parse(kind, payload, device.protocol, index=index)
         if isinstance(made, TermItem) and term is not None:
             if self.overlay.item(made.item_id) is None:
@@ -294,28 +337,14 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
     return result
 
 
-def _refuse(taken: list[FieldError], errors: list[FieldError] | None) -> None:
-    """Taken addresses are a conflict of a single operation, and one error more in a batch."""
-    if taken and errors is None:
-        raise Conflict(taken[0].message)
-    if errors is not None and errors + taken:
-        raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))
-
-
 def _exists(made: ModelObject, kind: Kind) -> Conflict:
     key = key_of(made)
     return Conflict(f"{kind} already exists! {':'.join(key) if isinstance(key, tuple) else key}")
 
 
 def _text(value: object) -> str:
-    """An id as it comes in JSON: a string or a number; "" for anything else."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
-
-
-def _may_be_id(text: str) -> bool:
-    return bool(_ID.match(text))
+    """An id as it comes in JSON; "" for what cannot be one."""
+    return id_from_json(value) or ""
 
 
 def _with_parent(kind: Kind, payload: Mapping[str, Any], parent: str) -> dict[str, Any]:

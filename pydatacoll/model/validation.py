@@ -91,7 +91,7 @@ class Schemas:
             raise Invalid.of([FieldError(index, kind, f"expected an object, got {_json_name(payload)}")])
         errors: list[FieldError] = []
         if kind == "device":
-            name = payload.get("protocol")
+            name, _ = normalize(fields_of(Device)["protocol"], payload.get("protocol"))
             protocol = name if isinstance(name, str) else None
             if protocol is not None and protocol not in self.protocols and protocol != keep:
                 known = ", ".join(sorted(self.protocols)) or "none"

@@ -12,6 +12,22 @@ local function run(op)
   end
 end
 
+-- { 'HASHES', n, field 1, ..., field n, name, value 1, ..., value n, name, ... }
+local function store_hashes(op)
+  local count = op[2]
+  local command = { 'HSET', '' }
+  for f = 1, count do
+    command[2 * f + 1] = op[2 + f]
+  end
+  for row = 3 + count, #op, count + 1 do
+    command[2] = op[row]
+    for f = 1, count do
+      command[2 * f + 2] = op[row + f]
+    end
+    run(command)
+  end
+end
+
 -- A version is never used twice, not even after the data was flushed or restored from a copy: it follows the
 -- clock. That is how a reader that was away notices that history went another way.
 local function next_version(current)
@@ -45,7 +61,9 @@ local function commit(names, args)
 
   local remembered = {}
   for _, op in ipairs(ops) do
-    if op[1] == 'READ' then
+    if op[1] == 'HASHES' then
+      store_hashes(op)
+    elseif op[1] == 'READ' then
       local fields = redis.pcall('HGETALL', op[2])
       remembered[op[2]] = fields.err and {} or fields
     elseif op[1] == 'EXTRA' then

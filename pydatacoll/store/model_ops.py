@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from struct import Struct
 from typing import cast
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from pydatacoll.model import Device, Formula, Item, ModelObject, Term, TermItem
 from pydatacoll.model.change import Change, Key
 from pydatacoll.model.overlay import Overlay
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import Kind
 from pydatacoll.store import keys
 from pydatacoll.store.model_codec import encode, hash_key, unset_fields
@@ -23,56 +25,77 @@ CHUNK = 1000
 class Commit:
     """Collects the changes of one or more transactions, in order.
 
-    ``ops`` are Redis commands, besides ``READ src`` (remember a hash) and ``EXTRA src dst`` (give ``dst`` what was
-    remembered): a renamed object of a driver that is not installed keeps the fields that only that driver knows.
+    The operations are Redis commands, besides ``READ src`` (remember a hash) and ``EXTRA src dst`` (give ``dst``
+    what was remembered): a renamed object of a driver that is not installed keeps the fields that only that driver
+    knows; and ``HASHES n field1 ... fieldn name value1 ... valuen name ...``: hashes with the same fields.
     """
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
-        self._ops: list[Sequence[str]] = []
+        self._ops: list[bytes] = []
         self._sets: defaultdict[str, dict[str, bool]] = defaultdict(dict)
         self._touched: dict[str, None] = {}
         self._events: defaultdict[str, list[str]] = defaultdict(list)
 
-    def add(self, changes: Sequence[Change]) -> None:
-        """Take the changes of a transaction that has just run on the overlay."""
+    def add(self, changes: Sequence[Change]) -> Steps[None]:
+        """Take the changes of a transaction that has just run on the overlay, in steps."""
         gone = [change for change in changes if change.new is None]
-        unlinked = [hash_key(change.kind, change.key) for change in gone]
         emptied = {_CHILDREN[change.kind](cast("str", change.key)) for change in gone if change.kind in _CHILDREN}
-        unlinked += emptied
+        self._touched.update(dict.fromkeys(hash_key(change.kind, change.key) for change in changes))
+        yield
+        yield from self._store(changes, [*(hash_key(change.kind, change.key) for change in gone), *emptied])
+        yield from self._link(changes, emptied)
+        yield from self._announce(changes)
+
+    def _store(self, changes: Sequence[Change], unlinked: list[str]) -> Steps[None]:
+        """Remember what is needed of the old hashes, remove what goes, write what stays."""
+        rows: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        extra: list[tuple[str, str, str]] = []
+        unset: list[tuple[str, ...]] = []
+        for change in changes:
+            yield
+            if change.new is None:
+                continue
+            name = hash_key(change.kind, change.key)
+            stored = encode(change.new)
+            rows[tuple(stored)] += (name, *stored.values())
+            source = self._foreign_source(change)
+            if source is not None:
+                self._op("READ", source)
+                extra.append(("EXTRA", source, name))
+            if change.old is None or change.kind == "formula":
+                unlinked.append(name)
+            absent = _absent(change.old, stored) if source is None else unset_fields(change.new, stored)
+            if absent:
+                unset.append(("HDEL", name, *absent))
+        for start in range(0, len(unlinked), CHUNK):
+            self._op("UNLINK", *unlinked[start : start + CHUNK])
+        for op in (*extra, *unset):
+            yield
+            self._op(*op)
+        for fields, row in rows.items():
+            size = (len(fields) + 1) * CHUNK
+            for start in range(0, len(row), size):
+                yield
+                self._op("HASHES", len(fields), *fields, *row[start : start + size])
+
+    def _link(self, changes: Sequence[Change], emptied: Collection[str]) -> Steps[None]:
         for name in emptied:
             self._sets.pop(name, None)
-        sources = {
-            change.key: source for change in changes if (source := self._foreign_source(change)) is not None
-        }
-        self._ops += [("READ", source) for source in sources.values()]
-        for start in range(0, len(unlinked), CHUNK):
-            self._ops.append(("UNLINK", *unlinked[start : start + CHUNK]))
         for change in changes:
-            self._touched[hash_key(change.kind, change.key)] = None
-            if change.new is not None:
-                self._store(change, change.new, sources.get(change.key))
+            yield
             if change.old is not None:
                 for name, member in _memberships(change.old):
                     if name not in emptied:
                         self._sets[name][member] = False
         for change in changes:  # after all removals: what moved from one place to another stays in the common sets
+            yield
             if change.new is not None:
                 for name, member in _memberships(change.new):
                     self._sets[name][member] = True
-        self._announce(changes)
 
-    def _store(self, change: Change, new: ModelObject, source: str | None) -> None:
-        name = hash_key(change.kind, change.key)
-        stored = encode(new)
-        if change.old is None or change.kind == "formula":
-            self._ops.append(("UNLINK", name))
-            if source is not None:
-                self._ops.append(("EXTRA", source, name))
-        unset = unset_fields(new, stored)
-        if unset and (change.old is not None or source is not None):
-            self._ops.append(("HDEL", name, *unset))
-        self._ops.append(("HSET", name, *(part for pair in stored.items() for part in pair)))
+    def _op(self, *op: str | int) -> None:
+        self._ops.append(_ENCODER.encode(op))
 
     def _foreign_source(self, change: Change) -> str | None:
         """Name of the hash whose unknown fields a renamed object takes along."""
@@ -83,10 +106,11 @@ class Commit:
             return None
         return hash_key(change.kind, change.renamed_from)
 
-    def _announce(self, changes: Sequence[Change]) -> None:
+    def _announce(self, changes: Sequence[Change]) -> Steps[None]:
         """One event per change, except for what went, came or moved together with its parent's path."""
         gone = {(change.kind, change.key) for change in changes if change.new is None}
         for change in changes:
+            yield
             made = change.new if change.new is not None else cast("ModelObject", change.old)
             if change.new is None and any(parent in gone for parent in _parents(made)):
                 continue
@@ -108,17 +132,25 @@ class Commit:
             return {"formula_id": made.id, **target}
         return {f"{kind}_id": cast("str", key)}
 
-    def arguments(self) -> list[bytes]:
-        """The commands, the log entry and the events, encoded for ``model_commit``."""
-        ops = list(self._ops)
+    def arguments(self) -> Steps[list[bytes]]:
+        """The commands, the log entry and the events, encoded for ``model_commit``, in steps."""
         for name, members in self._sets.items():
             for command, wanted in (("SADD", True), ("SREM", False)):
                 chosen = iter([member for member, present in members.items() if present is wanted])
                 while part := list(islice(chosen, CHUNK)):
-                    ops.append((command, name, *part))
+                    yield
+                    self._op(command, name, *part)
+        yield
         touched = msgspec.json.encode(list(self._touched))
-        return [msgspec.msgpack.encode(ops), touched, msgspec.msgpack.encode(self._events)]
+        yield
+        events = _ENCODER.encode(self._events)
+        yield
+        return [_ARRAY.pack(0xDD, len(self._ops)) + b"".join(self._ops), touched, events]
 
+
+_ENCODER = msgspec.msgpack.Encoder()
+_ARRAY = Struct(">BI")
+"""Head of a msgpack array: 0xDD and the number of its elements, 32 bits."""
 
 _CHILDREN = {"device": keys.set_device_term, "term": keys.set_term_item}
 """The set that goes with its owner, as a whole."""
@@ -128,6 +160,11 @@ _EVENTS = {
     ("term_item", "FRESH"): "ADD",
 }
 """Channels that do not exist -> the one that stands for them."""
+
+
+def _absent(old: ModelObject | None, stored: Mapping[str, str]) -> list[str]:
+    """Fields that the hash of the old object has, and that of the new one must not have."""
+    return [field for field in encode(old) if field not in stored] if old is not None else []
 
 
 def _device_of(made: ModelObject, overlay: Overlay) -> Device | None:

@@ -11,10 +11,12 @@ import msgspec
 from pydatacoll.model import Device, ModelObject, PointId, Term
 from pydatacoll.model.change import PLURAL, RANK, Change, Key, apply
 from pydatacoll.model.registry import Registry, formula_points
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import Kind, Schemas
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.model_codec import CorruptHash, decode, hash_key, parse_hash_key
+from pydatacoll.store.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class ModelReader:
 
     async def load(self) -> Registry:
         """Read everything. Changes made meanwhile are caught up with before it returns."""
+        pace = Pace()
         registry = Registry()
         registry.version = await self.version()
         roots = await self._read(
@@ -58,7 +61,7 @@ class ModelReader:
         for start in range(0, len(wanted), CHUNK * 8):
             part = wanted[start : start + CHUNK * 8]
             rows = await self._read("model_hashes", [hash_key(kind, key) for kind, key in part])
-            found = self._objects(dict(zip(part, rows, strict=True)), registry)
+            found = await pace.run(self._objects(dict(zip(part, rows, strict=True)), registry))
             apply(registry, [Change(*entry, None, made) for entry, made in found.items() if made is not None])
         if await self.catch_up(registry) is None:
             log.warning("the model changed a lot while it was loaded; loading it again")
@@ -84,7 +87,8 @@ class ModelReader:
             rows.update(zip(map(parse_hash_key, names), found, strict=True))
             known = version
         changes = []
-        for (kind, key), made in self._objects(rows, registry).items():
+        objects = await Pace().run(self._objects(rows, registry))
+        for (kind, key), made in objects.items():
             old = cast("dict[Key, ModelObject]", getattr(registry, PLURAL[kind])).get(key)
             if old != made:
                 changes.append(Change(kind, key, old, made))
@@ -102,11 +106,12 @@ class ModelReader:
         version, changed, found = (*reply, None, None)[:3]
         return int(version), changed, found
 
-    def _objects(self, rows: Mapping[tuple[Kind, Key], list[str]], registry: Registry) -> _Found:
-        """Decode, parents first; ``None`` for what is not there or cannot be read."""
+    def _objects(self, rows: Mapping[tuple[Kind, Key], list[str]], registry: Registry) -> Steps[_Found]:
+        """Decode in steps, parents first; ``None`` for what is not there or cannot be read."""
         found: _Found = {}
         protocol_of = _protocol_finder(registry, found)
         for kind, key in sorted(rows, key=lambda entry: RANK[entry[0]]):
+            yield
             fields = rows[kind, key]
             found[kind, key] = self._decode(kind, key, fields, protocol_of) if fields else None
         return found

@@ -20,12 +20,14 @@ from pydatacoll.model import PointId
 from pydatacoll.model.change import Change, DataOp, apply
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import Registry
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.store import keys, point_data
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
 from pydatacoll.store.model_ops import Commit
 from pydatacoll.store.model_reader import ModelReader
+from pydatacoll.store.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,6 @@ Callback = Callable[[Sequence[Change] | None], None]
 GROUP_JOBS = 256
 GROUP_CHANGES = 5_000
 """A group takes no further transaction beyond this many changes."""
-LARGE = 1_000
-BREATH = 0.005
-"""Beyond so many changes of one transaction, other tasks get so many seconds between the steps of a commit."""
 ATTEMPTS = 10
 """How often a commit is computed anew because another process was faster."""
 BLOCK = 1_000
@@ -54,7 +53,10 @@ BACKOFF = (0.05, 2.0)
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    """``steps``: ``fn`` returns its computation instead of its result."""
+
     fn: Callable[[Transaction], Any]
+    steps: bool
     dry_run: bool
     done: asyncio.Future[Any]
 
@@ -156,6 +158,16 @@ class Repository:
             has happened is then unknown.
         :raises StoreRefused: the store will not take it.
         """
+        return cast("T", await self._enqueue(fn, dry_run, steps=False))
+
+    async def transact_steps(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
+        """``transact`` for what may take long: others are answered between the steps.
+
+        Readers see the model as it was until all is committed.
+        """
+        return cast("T", await self._enqueue(fn, dry_run, steps=True))
+
+    async def _enqueue(self, fn: Callable[[Transaction], Any], dry_run: bool, *, steps: bool) -> Any:
         if not self._loaded.is_set():
             try:
                 await asyncio.wait_for(self._loaded.wait(), TIMEOUT)
@@ -163,10 +175,10 @@ class Repository:
                 raise StoreUnavailable("the model could not be loaded: the store is away") from error
         if not self._tasks:
             raise StoreUnavailable("the repository is not running")
-        job = _Job(fn, dry_run, asyncio.get_running_loop().create_future())
+        job = _Job(fn, steps, dry_run, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._wake.set()
-        return cast("T", await job.done)
+        return await job.done
 
     async def drop_data(self, points: Iterable[PointId], devices: Iterable[str] = ()) -> None:
         """Remove recent data of points, and what is kept per device, that a late write brought back.
@@ -236,23 +248,24 @@ class Repository:
         """Compute transactions one on top of the other. Nothing else changes the registry: the lock is held."""
         ran: list[_Ran] = []
         changed = 0
+        pace = Pace()
         while pending and changed < GROUP_CHANGES:
             job = pending.popleft()
             transaction = Transaction(self.registry, self.schemas, overlay)
             one = _Ran(job, None, None, [], [])
             try:
-                one.value = job.fn(transaction)
+                outcome = job.fn(transaction)
+                one.value = await pace.run(outcome) if job.steps else outcome
             except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 one.error = error
             if one.error is not None or job.dry_run:
                 transaction.rollback()
             else:
-                one.changes, one.data = transaction.changes, list(transaction.data)
+                one.changes, one.data = await pace.run(transaction.changes_steps()), list(transaction.data)
                 changed += len(one.changes)
-                if len(one.changes) > LARGE:
-                    await asyncio.sleep(BREATH)
-                commit.add(one.changes)
+                await pace.run(commit.add(one.changes))
             ran.append(one)
+            await pace.rest()
         return ran
 
     async def _send(self, commit: Commit, ran: list[_Ran]) -> bool:
@@ -263,7 +276,8 @@ class Repository:
                 await self._give_up_turn()
             return current
         names = [keys.VERSION, keys.MODEL_LOG, keys.MODEL_TURN]
-        arguments: list[str | bytes] = [str(self.registry.version), *commit.arguments(), self._writer]
+        encoded = await Pace().run(commit.arguments())
+        arguments: list[str | bytes] = [str(self.registry.version), *encoded, self._writer]
         while True:
             reply = await self.store.fcall("model_commit", names, arguments)
             if reply[0] != _NOT_OUR_TURN:
@@ -273,7 +287,7 @@ class Repository:
         if self._has_turn:
             return False
         version = reply[1]
-        for one in ran:
+        for one in ran:  # at one moment: nobody is to read half a change
             apply(self.registry, one.changes)
         self.registry.version = int(version)
         self._connected.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -20,6 +20,14 @@ class WireDevice(Device, frozen=True, kw_only=True):
 class WireItem(TermItem, frozen=True, kw_only=True):
     bit: Annotated[int, Meta(ge=0, le=15)] | None = None
     codes: tuple[int, ...] = ()
+
+
+class WireAddress(NamedTuple):
+    unit: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.code} of unit {self.unit}"
 
 
 class Plain(DeviceDriver):
@@ -49,7 +57,7 @@ class Wire(Plain):
 
     @classmethod
     def address(cls, device: Device, term: Term, item: TermItem) -> Hashable | None:
-        return (term.address or 1, item.protocol_code) if item.protocol_code is not None else None
+        return WireAddress(term.address or 1, item.protocol_code) if item.protocol_code is not None else None
 
 
 def schemas() -> Schemas:

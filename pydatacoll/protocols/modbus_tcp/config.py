@@ -159,6 +159,17 @@ def _typed(device: Device, term: Term, item: TermItem) -> tuple[ModbusDevice, Mo
     raise TypeError("the objects are not of the Modbus driver's own types")
 
 
+def address_of(device: Device, term: Term, item: TermItem) -> Address:
+    """Where a point is. Asked for every point of every change of the model: it must cost little.
+
+    :raises ValueError: when it has no valid address.
+    """
+    _, term, item = _typed(device, term, item)
+    if item.protocol_code is None:
+        raise ValueError("the point has no protocol_code")
+    return Address(term.address, *parse_code(item.protocol_code), item.bit)
+
+
 def resolve(device: Device, term: Term, item: TermItem) -> Target:
     """Where a point is and how it is coded.
 

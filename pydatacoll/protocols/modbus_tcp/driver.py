@@ -63,9 +63,7 @@ class ModbusTcpDriver(DeviceDriver):
 
     @classmethod
     def address(cls, device: Device, term: Term, item: TermItem) -> Hashable | None:
-        if item.protocol_code is None:
-            return None
-        return config.resolve(device, term, item).address
+        return config.address_of(device, term, item) if item.protocol_code is not None else None
 
     @classmethod
     def check_value(cls, device: Device, term: Term, item: TermItem, value: Value) -> Value:

@@ -12,6 +12,7 @@ from pydatacoll.model import PointId
 from pydatacoll.model.change import DataDrop, DataMove, DeviceDrop, DeviceMove, apply, find
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.transaction import MissingReference, Transaction, merge_patch
+from pydatacoll.model.validation import Kind
 from pydatacoll.testing.model import WireItem, device, formula, item, schemas, term, term_item
 
 SCHEMAS = schemas()
@@ -67,7 +68,7 @@ def registry() -> Registry:
         (
             lambda tx: tx.merge("term_item", ("t", "i"), {"protocol_code": "2"}),
             Conflict,
-            "address 2 is already used by term item t:j",
+            "address 2 of unit 1 is already used by term item t:j",
         ),
         (
             lambda tx: tx.create("term_item", term_item("u"), parent="t"),
@@ -94,6 +95,68 @@ def test_a_missing_reference_names_its_field(registry: Registry) -> None:
     with pytest.raises(MissingReference) as caught:
         begin(registry).create("formula", formula("g", p3="d:t:x"))
     assert caught.value.field == "p3"
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0, True, [], {}, "a b", 10**64, -1.5e300])
+@pytest.mark.parametrize(
+    ("kind", "payload", "field"),
+    [
+        ("term", term("t"), "device_id"),
+        ("term_item", term_item("t", "i"), "term_id"),
+        ("term_item", term_item("t", "i"), "item_id"),
+        ("formula", formula("f", p1="d:t:i"), "device_id"),
+    ],
+)
+def test_a_reference_that_is_no_id_never_dangles(
+    registry: Registry, kind: Kind, payload: dict[str, Any], field: str, value: object
+) -> None:
+    key: Any = ("t", "i") if kind == "term_item" else payload["id"]
+    bad = payload | {field: value}
+    attempts: list[Callable[[Transaction], object]] = [
+        lambda tx: tx.create(kind, bad),
+        lambda tx: tx.upsert(kind, bad),
+        lambda tx: tx.replace(kind, key, bad),
+        lambda tx: tx.merge(kind, key, {field: value}),
+        lambda tx: tx.batch_upsert(kind, [bad]),
+    ]
+    for attempt in attempts:
+        transaction = begin(registry)
+        with pytest.raises(Invalid) as caught:
+            attempt(transaction)
+        assert [error.field for error in caught.value.errors] == [field]
+        assert transaction.changes == []
+
+
+def test_a_whole_number_is_an_id(registry: Registry) -> None:
+    transaction = begin(registry)
+    transaction.create("device", device(7))  # type: ignore[arg-type]
+    transaction.create("term", term("n") | {"device_id": 7})
+    assert transaction.upsert("device", device(7)) == "unchanged"  # type: ignore[arg-type]
+    apply(registry, transaction.changes)
+    assert registry.terms["n"].device_id == "7"
+    assert transaction.batch_delete("device", [7]) == {"devices": 1, "terms": 1}
+
+
+def test_a_computation_that_is_abandoned_leaves_nothing(registry: Registry) -> None:
+    """Others may run between the steps of a long one; it is cancelled in the middle."""
+    transaction = begin(registry)
+    before = dict(registry.term_items)
+    longest = 0
+    for stop_after in range(1, 40):
+        steps = transaction.batch_upsert_steps("device", [device("d", byte_order="little"), device("n")])
+        taken = 0
+        for _ in steps:
+            taken += 1
+            if taken == stop_after:
+                break
+        steps.close()
+        longest = max(longest, taken)
+        if taken < stop_after:
+            break
+        assert transaction.changes == []
+        assert registry.term_items == before
+    assert longest > 4  # several for one device: its points are looked at one by one
+    assert {change.key for change in transaction.changes} == {"d", "n"}
 
 
 def test_merge_changes_the_named_fields_only(registry: Registry) -> None:
@@ -180,7 +243,7 @@ def test_moving_a_term_to_another_protocol_gives_its_points_their_new_type(regis
     bad = begin(registry)
     bad.merge("term_item", ("t", "i"), {"protocol_code": "4"})
     bad.merge("term", "p", {"address": 7})
-    with pytest.raises(Conflict, match="address 9 unit 7 is already used by term item p:i"):
+    with pytest.raises(Conflict, match="address 9 of unit 7 is already used by term item p:i"):
         (
             bad.batch_upsert("term", [term("q", "d", address=7)]),
             bad.create("term_item", term_item("q", "i", protocol_code=9)),

@@ -34,6 +34,17 @@ def test_numbers_may_come_where_text_is_meant() -> None:
     assert (made.term_id, made.item_id, made.protocol_code, made.code_type) == ("1", "2", "100", "36")
 
 
+@pytest.mark.parametrize("value", [0.5, 1.0, True, [1], {"a": 1}, 10**64])
+@pytest.mark.parametrize("field", ["term_id", "item_id"])
+def test_an_id_is_a_text_or_a_whole_number(field: str, value: object) -> None:
+    assert errors_of("term_item", term_item() | {field: value}) == {field: "must be a string or a whole number"}
+
+
+@pytest.mark.parametrize("protocol", [5, 5.0, True, []])
+def test_a_protocol_that_is_no_text_is_unknown(protocol: object) -> None:
+    assert list(errors_of("device", device(protocol=protocol))) == ["protocol"]
+
+
 @pytest.mark.parametrize("value", [True, [], {}])
 def test_other_types_are_no_text(value: object) -> None:
     assert list(errors_of("item", item(unit=value))) == ["unit"]
