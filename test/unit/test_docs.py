@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -13,12 +14,14 @@ import pytest
 
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
+from pydatacoll.config import load_settings
 from pydatacoll.config_text import reference
 from pydatacoll.discovery import load_file
 from pydatacoll.model import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.quality import FLAG_NAMES
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
 from pydatacoll.protocols.modbus_tcp.frames import Kind
+from pydatacoll.settings import Settings
 from pydatacoll.store.keys import DOCUMENTATION
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +150,31 @@ def test_the_examples_can_be_loaded() -> None:
     assert (driver.name, driver.device_type.__struct_fields__[-2:]) == ("line", ("timeout", "poll_interval"))
     plugin = load_file(DOCS / "examples" / "csv_writer.py").CsvWriter
     assert (plugin.name, plugin.config_type().items) == ("csv_writer", [])
+
+
+def blocks(language: str) -> list[str]:
+    """All code blocks of a language."""
+    pattern = re.compile(rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)", re.MULTILINE)
+    return [
+        textwrap.dedent(found) for path in PAGES for found in pattern.findall(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_settings_files_shown_are_valid(tmp_path: Path) -> None:
+    shown = [block for block in blocks("toml") if "[project" not in block]
+    assert len(shown) >= 4
+    for block in shown:
+        file = tmp_path / "shown.toml"
+        file.write_text(block)
+        assert load_settings(file, {}, {}) != Settings()
+
+
+def test_objects_shown_are_valid() -> None:
+    shown = [json.loads(block) for block in blocks("json")]
+    devices = [one for one in shown if "protocol" in one]
+    assert devices
+    for device in devices:
+        msgspec.convert(device, ModbusDevice)
 
 
 def test_pages_name_no_place_of_the_authors_machine() -> None:
