@@ -132,11 +132,13 @@ class CommandServer:
             left = OUTSIDE_EXPIRY
             if not outside:
                 name = keys.command(message.id)
+                asked = asyncio.get_running_loop().time()
                 milliseconds = await self._store.fcall("command_claim", [name], [REMEMBER])
                 if milliseconds < 0:
                     log.info("%s %s is not executed: expired or taken", kind, message.id)
                     return
-                left = milliseconds / 1000
+                # the answer may have been long on its way
+                left = max(0.0, milliseconds / 1000 - (asyncio.get_running_loop().time() - asked))
             elif kind == "ctrl":
                 with store_errors():
                     for index in range(len(message.parts)):

@@ -3,14 +3,19 @@
 -- Send a command out: in this order check that somebody owns the device, open the command, write the audit
 -- trail, publish. When nobody hears it, it is closed again.
 -- KEYS[1] COMMAND:{id}, KEYS[2] LEASE:{pN}, KEYS[3] STREAM:AUDIT
--- ARGV[1] milliseconds to its expiry, ARGV[2] channel, ARGV[3] message, ARGV[4] most audit entries,
+-- ARGV[1] its expiry by the clock of this server, milliseconds since 1970, ARGV[2] channel, ARGV[3] message, ARGV[4] most audit entries,
 -- ARGV[5...] audit entries
--- Reply: managers that heard it, 0 none, -1 no lease
+-- Reply: managers that heard it, 0 none, -1 no lease, -2 it came too late: a request may wait long in a socket
 local function open(names, argv)
+  local time = redis.call('TIME')
+  local left = tonumber(argv[1]) - time[1] * 1000 - math.floor(time[2] / 1000)
+  if left < 1 then
+    return -2
+  end
   if redis.call('EXISTS', names[2]) == 0 then
     return -1
   end
-  redis.call('SET', names[1], 'open', 'PX', argv[1])
+  redis.call('SET', names[1], 'open', 'PX', left)
   for i = 5, #argv do
     redis.call('XADD', names[3], 'MAXLEN', '~', argv[4], '*', 'entry', argv[i])
   end

@@ -23,6 +23,7 @@ from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreEr
 from pydatacoll.store import keys
 from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
 from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import (
     CommandReply,
     CommandRequest,
@@ -41,8 +42,13 @@ log = logging.getLogger(__name__)
 
 __all__ = ["CommandClient", "CommandReply", "CommandRequest", "Kind"]
 
+TOO_LATE = -2
+"""Answer of ``command_open``."""
+
 GRACE = 0.25
 """Seconds a reply may take on its way after the command's own time is over."""
+AUDIT_LIMIT = 1.0
+"""Seconds an answer waits for the audit entry of a command that failed."""
 LOST = 3.0
 """Seconds the reply channel may be interrupted before those who wait are told that nothing is known."""
 
@@ -57,6 +63,7 @@ class CommandClient:
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._listening = asyncio.Event()
         self._idempotency = Idempotency(store)
+        self._clock = StoreClock(store)
         self._lost: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -201,16 +208,33 @@ class CommandClient:
                 future.exception()  # seen, even when the command could not be sent at all
 
     async def _open(self, kind: Kind, message: Message, expiry: float) -> None:
+        """
+        :raises NoManager: nobody is there to run it.
+        :raises DeviceTimeout: it was sent, and whether it arrived is unknown.
+        :raises StoreUnavailable: it could not be sent, or came too late to be opened.
+        """
+        try:
+            async with asyncio.timeout(min(expiry, self._timeout) + GRACE):
+                heard = await self._publish(kind, message, expiry)
+        except TimeoutError:
+            raise _unknown("the store does not answer") from None
+        if heard == TOO_LATE:
+            raise StoreUnavailable("the command reached the store too late; it was not executed")
+        if heard <= 0:
+            raise NoManager(f"no device manager is running for device {message.device_id}")
+
+    async def _publish(self, kind: Kind, message: Message, expiry: float) -> int:
         partition = keys.partition_of(message.device_id, self._store.partitions)
+        expires = await self._clock.now() + expiry
         entries = []
         if kind == "ctrl":
             entries = [audit_entry(message.audit(i)) for i in range(len(message.parts))]
         try:
-            heard = await self._store.fcall(
+            heard: int = await self._store.fcall(
                 "command_open",
                 [keys.command(message.id), keys.lease(partition), keys.AUDIT],
                 [
-                    max(1, int(expiry * 1000)),
+                    int(expires * 1000) + 1,
                     keys.CTRL if kind == "ctrl" else keys.CALL,
                     encode(message),
                     MAX_ENTRIES,
@@ -223,8 +247,9 @@ class CommandClient:
                     f"the store was lost while the command was sent; whether it ran is unknown ({error})"
                 ) from error
             raise
-        if heard <= 0:
-            raise NoManager(f"no device manager is running for device {message.device_id}")
+        if heard == TOO_LATE:
+            self._clock.forget()  # perhaps the clock was set
+        return heard
 
     @staticmethod
     def _reached(error: StoreUnavailable) -> bool:
@@ -249,15 +274,19 @@ class CommandClient:
     async def _audit_failure(self, message: Message, replies: Sequence[CommandReply]) -> None:
         """The manager writes the results it knows; this is for commands it never answered."""
         try:
-            with store_errors():
-                pipeline = self._store.redis.pipeline(transaction=False)
-                for i, reply in enumerate(replies):
-                    entry = audit_entry({**message.audit(i), "result": audit_result(reply)})
-                    pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
-                await pipeline.execute()
-        except StoreError as error:
+            async with asyncio.timeout(AUDIT_LIMIT):
+                await self._audit_results(message, replies)
+        except (StoreError, TimeoutError) as error:
             # the intention is in the trail since before the command went out
             log.warning("the result of command %s is not in the audit trail: %s", message.id, error)
+
+    async def _audit_results(self, message: Message, replies: Sequence[CommandReply]) -> None:
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            for i, reply in enumerate(replies):
+                entry = audit_entry({**message.audit(i), "result": audit_result(reply)})
+                pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
+            await pipeline.execute()
 
 
 def _unknown(why: str) -> DeviceTimeout:

@@ -268,6 +268,15 @@ class Redis:
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url, decode_responses=True)
 
+    def pause(self) -> None:
+        """It takes connections and requests, and answers nothing."""
+        assert self._popen is not None
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._popen is not None
+        self._popen.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """``kill -9``."""
         if self._popen is not None:

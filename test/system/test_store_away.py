@@ -174,3 +174,21 @@ async def test_a_killed_api_server_leaves_nothing_and_finds_everything_again(rig
     assert recent[-1]["value"] in {3, 4}
     await again.client.shows(4)
     await again.client.ready()
+
+
+async def test_a_command_stuck_in_a_hung_store_is_not_executed_late(rig, plc):
+    redis = rig.redis()
+    await redis.start()
+    api = await rig.api("--redis", redis.url, manager__lease=60)
+    await api.client.add(port=plc.port)
+    await api.client.shows(0)
+    redis.pause()
+    try:
+        answer = await api.client.ctrl(1, expires_in=0.5)
+    finally:
+        redis.resume()
+    assert answer.status == 504
+    assert "unknown" in answer.body["detail"]
+    await api.client.ready()
+    assert (await api.client.ctrl(2)).status == 200
+    assert writes(plc) == [2]
