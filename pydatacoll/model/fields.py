@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from math import isfinite
+from sys import intern
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -27,6 +28,7 @@ PARAM = re.compile(r"^p[0-9]{1,3}\Z")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _AT = re.compile(r" - at `.*`\Z")
 _LONGEST_NUMBER = 10**64
+_REPEATED = {"code_type", "protocol"}
 
 
 class Shape(Enum):
@@ -43,9 +45,10 @@ class Field:
     :ivar shape: how its value looks as text.
     :ivar optional: whether it has a default, so that null means "unset".
     :ivar is_id: whether it is the id of an object.
+    :ivar repeated: whether many objects have the same text here, so that it is worth keeping only once.
     """
 
-    __slots__ = ("floating", "is_id", "name", "optional", "shape", "type")
+    __slots__ = ("floating", "is_id", "name", "optional", "repeated", "shape", "type")
 
     def __init__(self, info: FieldInfo) -> None:
         self.name = info.name
@@ -60,6 +63,12 @@ class Field:
             self.shape = Shape.NUMBER
         else:
             self.shape = Shape.JSON
+        self.repeated = self.shape is Shape.TEXT and (self.is_id or self.name in _REPEATED or _chosen(info.type))
+
+
+def _chosen(annotation: Any) -> bool:
+    """Whether the values are chosen from a list."""
+    return get_origin(annotation) is Literal or any(_chosen(arg) for arg in get_args(annotation))
 
 
 def _kinds(annotation: Any) -> set[Any]:
@@ -127,6 +136,8 @@ def normalize(field: Field, value: Any) -> tuple[Any, str | None]:
         problem = "must be finite, not NaN or infinity"
     elif kind in (list, dict):
         problem = _nested_problem(value)
+    if field.repeated and problem is None and type(value) is str:
+        value = intern(value)
     return value, problem
 
 

@@ -30,8 +30,8 @@ PointRef = Annotated[
 ]
 
 
-class ModelObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all model objects."""
+class ModelObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of all model objects. Made from JSON and immutable, none can be part of a cycle: hence no gc."""
 
 
 class Device(ModelObject, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ local function next_version(current)
 end
 
 -- KEYS: version, log, turn. ARGV: expected version, commands (msgpack), hashes (JSON), events (msgpack: channel ->
--- texts), writer. Returns { 1, new version }; { 0, present version } when another writer was faster: then the next
+-- lines), writer. Returns { 1, new version }; { 0, present version } when another writer was faster: then the next
 -- turn is this writer's, so that nobody loses for ever; { 2 } when the turn is another writer's.
 local function commit(names, args)
   local turn = redis.call('GET', names[3])
@@ -46,7 +46,7 @@ local function commit(names, args)
   end
   local current = redis.call('GET', names[1]) or '0'
   if current ~= args[1] then
-    redis.call('SET', names[3], args[5], 'PX', 1000)
+    redis.call('SET', names[3], args[5], 'PX', 3000)
     return { 0, current }
   end
   if turn then
@@ -55,7 +55,8 @@ local function commit(names, args)
   local ops = cmsgpack.unpack(args[2])
   local events = cmsgpack.unpack(args[4])
   local version = next_version(current)
-  local entry = { 'XADD', names[2], 'MAXLEN', '~', '1000', version .. '-0', 'prev', current, 'hashes', args[3] }
+  local kept = #args[3] > 65536 and '20' or '1000'  -- large entries are to take no more than some megabytes
+  local entry = { 'XADD', names[2], 'MAXLEN', '~', kept, version .. '-0', 'prev', current, 'hashes', args[3] }
   run(entry)
   redis.call('SET', names[1], version)
 
@@ -79,7 +80,7 @@ local function commit(names, args)
   local patterns = redis.call('PUBSUB', 'NUMPAT') > 0
   for channel, texts in pairs(events) do
     if patterns or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
-      for _, text in ipairs(texts) do
+      for text in string.gmatch(texts, '[^\n]+') do
         redis.call('PUBLISH', channel, text .. version .. '}')
       end
     end

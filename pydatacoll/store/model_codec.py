@@ -8,13 +8,15 @@ not installed keeps what only that driver understands.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from sys import intern
 from typing import Any, cast
 
 import msgspec
 
 from pydatacoll.model import Formula, ModelObject
 from pydatacoll.model.change import Key
-from pydatacoll.model.fields import PARAM, Shape, fields_of
+from pydatacoll.model.fields import PARAM, Field, Shape, fields_of
 from pydatacoll.model.validation import Kind, Schemas
 from pydatacoll.store import keys
 
@@ -28,17 +30,30 @@ def encode(made: ModelObject) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, field in fields_of(type(made)).items():
         value = getattr(made, name)
-        if value is None:
-            continue
-        if field.shape is Shape.TEXT:
-            fields[name] = value
-        elif field.shape is Shape.NUMBER:
-            fields[name] = _NUMBER[value] if type(value) is bool else repr(value)
-        else:
-            fields[name] = msgspec.json.encode(value).decode()
+        if value is not None:
+            fields[name] = value if field.shape is Shape.TEXT else _text(field, value)
     if isinstance(made, Formula):
         fields.update(made.params)
     return fields
+
+
+def _text(field: Field, value: Any) -> str:
+    if field.shape is Shape.TEXT:
+        return cast("str", value)
+    if field.shape is Shape.NUMBER:
+        return _NUMBER[value] if type(value) is bool else repr(value)
+    return msgspec.json.encode(value).decode()
+
+
+@cache
+def _defaults(object_type: type[ModelObject]) -> Mapping[str, str]:
+    """Fields with a default -> its text: need not be read, and then all objects share the value."""
+    infos = {info.name: info.default for info in msgspec.structs.fields(object_type)}
+    return {
+        name: _text(field, infos[name])
+        for name, field in fields_of(object_type).items()
+        if infos[name] is not None and infos[name] is not msgspec.NODEFAULT
+    }
 
 
 _NUMBER = {True: "true", False: "false"}
@@ -61,16 +76,21 @@ def decode(
         protocol = fields.get("protocol")
     object_type = schemas.types_for(kind, protocol)
     known = fields_of(object_type)
+    defaults = _defaults(object_type)
     values: dict[str, Any] = {}
     try:
         for name, text in fields.items():
             field = known.get(name)
-            if field is not None:
-                values[name] = msgspec.json.decode(text) if field.shape is Shape.JSON else text
+            if field is None or text == defaults.get(name):
+                continue
+            if field.shape is Shape.JSON:
+                values[name] = msgspec.json.decode(text)
+            else:
+                values[name] = intern(text) if field.repeated else text
         if isinstance(key, tuple):
-            values["term_id"], values["item_id"] = key
+            values["term_id"], values["item_id"] = map(intern, key)
         else:
-            values["id"] = key
+            values["id"] = intern(key)
         if kind == "formula":
             values["params"] = {name: text for name, text in fields.items() if PARAM.match(name)}
         return msgspec.convert(values, object_type, strict=False)

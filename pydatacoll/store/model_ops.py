@@ -143,9 +143,9 @@ class Commit:
         yield
         touched = msgspec.json.encode(list(self._touched))
         yield
-        events = _ENCODER.encode(self._events)
+        events = {channel: "\n".join(texts) for channel, texts in self._events.items()}
         yield
-        return [_ARRAY.pack(0xDD, len(self._ops)) + b"".join(self._ops), touched, events]
+        return [_ARRAY.pack(0xDD, len(self._ops)) + b"".join(self._ops), touched, _ENCODER.encode(events)]
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -42,7 +42,7 @@ ATTEMPTS = 10
 BLOCK = 1_000
 """Milliseconds the log is waited for; then the version is compared, which finds a flushed store."""
 TURN_PAUSE = 0.002
-"""Seconds between two attempts while another process has the turn; it has it for a second at most."""
+"""Seconds between two attempts while another process has the turn; it has it for three seconds at most."""
 _LOST, _NOT_OUR_TURN = 0, 2
 """Answers of ``model_commit``, besides 1."""
 NEWS_PAUSE = 0.02
