@@ -27,6 +27,8 @@ CLAIM_PERIOD = 3.0
 """Seconds between two looks for such entries."""
 COUNT = 16
 """Entries per partition and read."""
+STOP = 3.0
+"""Seconds a plugin may take to flush and close at the end."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,17 @@ class PluginHost:
             self.stats.state = "stopped"
             await self._reader.close()
             if started:
+                await self._stop()
+
+    async def _stop(self) -> None:
+        """What a plugin does here must not keep the process from ending."""
+        try:
+            async with asyncio.timeout(STOP):
                 await self.plugin.stop()
+        except TimeoutError:
+            log.warning("plugin %s did not stop within %g s", self.plugin.name, STOP)
+        except Exception:
+            log.exception("plugin %s failed to stop", self.plugin.name)
 
     def _failed(self, state: str, error: Exception) -> None:
         self.stats.state = state

@@ -163,3 +163,33 @@ async def test_a_runner_outlives_an_outage_of_the_store(rig, plc, folder):
     await api.client.send("PATCH", "/api/v1/devices/d", {"enabled": False})
     await eventually(lambda: not plc.connections, "collection ends")
     await everything_seen(rig, redis.url, within=25)
+
+
+STUBBORN = """
+import asyncio
+from pydatacoll.sdk import DataBatch, Plugin
+
+class Stubborn(Plugin):
+    name = "stubborn"
+
+    async def handle(self, batch: DataBatch) -> None:
+        self.context.log.info("hanging")
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()
+"""
+
+
+async def test_a_plugin_that_hangs_disturbs_nobody_and_does_not_keep_the_server_from_stopping(rig, plc, folder):
+    (rig.folder / "dropin" / "stubborn.py").write_text(STUBBORN)
+    api = await rig.api("--plugins", "stubborn,recorder", **folder)
+    await api.client.ready()
+    await api.client.add(port=plc.port)
+    await api.logged("hanging")
+    plc.holding()[0] = 5
+    await api.client.shows(5)
+    await eventually(lambda: any(value == "5" for _, _, value in seen(rig)), "the other plugin goes on")
+    assert (await api.client.ctrl(6)).status == 200
+    await api.stop()
+    assert "plugin stubborn did not stop within 3 s" in api.log

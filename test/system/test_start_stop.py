@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import tomllib
@@ -93,6 +94,26 @@ async def test_a_stop_in_the_middle_of_writes_loses_no_acknowledged_write(rig):
     assert await api.ended() == 0
     again = await rig.api()
     assert set(await again.client.get("/api/v1/items")) >= set(acknowledged)
+
+
+async def test_it_can_be_stopped_while_it_starts(rig):
+    process = rig.launch("api_server", "--port", "0", "--data-dir", str(rig.data_dir))
+    await eventually((rig.data_dir / "lock").exists, "it has begun to start the store")
+    await process.stop()
+    assert not rig.children()
+
+
+async def test_ctrl_c_reaches_the_managers_at_the_same_time(rig, plc):
+    api = await rig.api("--managers", "2")
+    await api.client.ready()
+    await api.client.add(port=plc.port)
+    await api.client.shows(0)
+    managers = [pid for pid, command in rig.children().items() if "device_manager" in command]
+    assert len(managers) == 2
+    for pid in [*managers, api.pid]:  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    assert await api.ended() == 0
+    assert not rig.children()
 
 
 async def test_a_client_that_stays_connected_does_not_delay_the_stop(rig):
