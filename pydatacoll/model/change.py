@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
 from pydatacoll.errors import NotFound
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, TermItem
@@ -105,27 +105,29 @@ def missing(kind: Kind, key: Key) -> NotFound:
 
 
 def apply(registry: Registry, changes: Iterable[Change]) -> None:
-    """Bring a registry up to date."""
-    for kind, key, _, new, _ in sorted(changes, key=lambda change: RANK[change.kind]):
-        if isinstance(new, TermItem):
-            registry.put_term_item(new)
-        elif isinstance(new, Device):
-            registry.put_device(new)
-        elif isinstance(new, Term):
-            registry.put_term(new)
-        elif isinstance(new, Item):
-            registry.put_item(new)
-        elif isinstance(new, Formula):
-            registry.put_formula(new)
-        elif kind == "term_item":
-            registry.remove_term_item(cast("TermItemKey", key))
+    """Bring a registry up to date, at one moment: what it costs holds up everything else."""
+    for kind, key, _, new, _ in sorted(changes, key=_rank):
+        if new is not None:
+            _PUT[kind](registry, new)
         else:
-            _REMOVE[kind](registry, cast("str", key))
+            _REMOVE[kind](registry, key)
 
 
-_REMOVE = {
+def _rank(change: Change) -> int:
+    return RANK[change.kind]
+
+
+_PUT: dict[Kind, Callable[[Registry, Any], None]] = {
+    "device": Registry.put_device,
+    "term": Registry.put_term,
+    "item": Registry.put_item,
+    "term_item": Registry.put_term_item,
+    "formula": Registry.put_formula,
+}
+_REMOVE: dict[Kind, Callable[[Registry, Any], None]] = {
     "device": Registry.remove_device,
     "term": Registry.remove_term,
     "item": Registry.remove_item,
+    "term_item": Registry.remove_term_item,
     "formula": Registry.remove_formula,
 }

@@ -164,14 +164,16 @@ class Registry:
     def put_term_item(self, item: TermItem) -> None:
         key = (item.term_id, item.item_id)
         old = self.term_items.get(key)
-        if old is not None:
-            self._forget_address(key, old)
-        else:
+        if old is None:
             self._items_of.add(item.term_id, item.item_id)
             self._terms_with.add(item.item_id, item.term_id)
         self.term_items[key] = item
         known, address = self._address(item)
-        if known is not None and address is not None:
+        if known is None or (address is not None and known.get(address) == key):
+            return
+        if old is not None:
+            self._forget_address(key, old)
+        if address is not None:
             known[address] = key
 
     def remove_term_item(self, key: TermItemKey) -> None:

@@ -61,14 +61,19 @@ async def drop_devices(store: Store, devices: Iterable[str]) -> None:
     """Delete what is kept per device."""
     rest = list(devices)
     for start in range(0, len(rest), CHUNK):
+        latest = []
+        members: dict[int, list[str]] = {}
+        for device_id in rest[start : start + CHUNK]:
+            partition = keys.partition_of(device_id, store.partitions)
+            latest.append(keys.latest(partition, device_id))
+            members.setdefault(partition, []).append(device_id)
         with store_errors():
             async with store.redis.pipeline(transaction=False) as pipe:
-                for device_id in rest[start : start + CHUNK]:
-                    partition = keys.partition_of(device_id, store.partitions)
-                    pipe.unlink(keys.latest(partition, device_id))
-                    pipe.srem(keys.data_devices(partition), device_id)
-                    pipe.hdel(keys.link(partition), device_id)
-                    pipe.hdel(keys.status(partition), device_id)
+                pipe.unlink(*latest)
+                for partition, ids in members.items():
+                    pipe.srem(keys.data_devices(partition), *ids)
+                    pipe.hdel(keys.link(partition), *ids)
+                    pipe.hdel(keys.status(partition), *ids)
                 await pipe.execute()
 
 

@@ -287,11 +287,14 @@ class Repository:
         if self._has_turn:
             return False
         version = reply[1]
+        pace = Pace()
         for one in ran:  # at one moment: nobody is to read half a change
             apply(self.registry, one.changes)
         self.registry.version = int(version)
         self._connected.set()
+        await pace.rest()
         self._tell([change for one in ran for change in one.changes])
+        await pace.rest()
         return True
 
     def _answer(self, ran: list[_Ran]) -> None:
