@@ -142,6 +142,11 @@ class ApiServer:
                 plugins_enabled=frozenset(self._settings.plugins),
             )
         )
+
+        async def finish_commands(_: web.Application) -> None:
+            commands.finish()
+
+        app.on_shutdown.append(finish_commands)
         runner = make_runner(app, shutdown_timeout=2.0, keepalive_timeout=75.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

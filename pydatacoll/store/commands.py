@@ -45,6 +45,8 @@ __all__ = ["CommandClient", "CommandReply", "CommandRequest", "Kind"]
 TOO_LATE = -2
 """Answer of ``command_open``."""
 
+LAST_MOMENT = 1.0
+"""Seconds for which replies are waited for when the server stops."""
 GRACE = 0.25
 """Seconds a reply may take on its way after the command's own time is over."""
 AUDIT_LIMIT = 1.0
@@ -92,7 +94,8 @@ class CommandClient:
             except (RedisError, OSError, StoreError) as error:
                 log.debug("the reply channel is interrupted: %s", error)
                 if self._lost is None:
-                    self._lost = asyncio.get_running_loop().call_later(LOST, self._give_up)
+                    later = asyncio.get_running_loop().call_later
+                    self._lost = later(LOST, self._give_up, "the store was lost")
             finally:
                 self._listening.clear()
                 with contextlib.suppress(RedisError, OSError):
@@ -104,11 +107,15 @@ class CommandClient:
             self._lost.cancel()
             self._lost = None
 
-    def _give_up(self) -> None:
-        """The store is away for long: whether the commands under way ran is not known."""
+    def _give_up(self, why: str) -> None:
+        """Wait no longer: whether the commands under way ran is not known."""
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(_unknown("the store was lost"))
+                future.set_exception(_unknown(why))
+
+    def finish(self) -> None:
+        """The server is about to stop: replies have a moment left, then those who wait are told."""
+        asyncio.get_running_loop().call_later(LAST_MOMENT, self._give_up, "the server is stopping")
 
     async def _ask_again(self) -> None:
         """Replies may have been published while nobody listened.

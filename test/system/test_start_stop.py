@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import tomllib
 import aiohttp
 import pytest
 
+from pydatacoll.testing.modbus_server import Fault
 from test.system.rig import eventually
 
 PLANT = {
@@ -92,6 +94,41 @@ async def test_a_stop_in_the_middle_of_writes_loses_no_acknowledged_write(rig):
     with pytest.raises(aiohttp.ClientError):
         await write_until_it_is_gone()
     assert await api.ended() == 0
+    again = await rig.api()
+    assert set(await again.client.get("/api/v1/items")) >= set(acknowledged)
+
+
+async def test_a_control_under_way_when_the_server_stops_is_answered(rig, plc):
+    api = await rig.api()
+    await api.client.add(port=plc.port, timeout=30)
+    await api.client.shows(0)
+    plc.faults.add(Fault("silence"))
+    control = asyncio.create_task(api.client.ctrl(1))
+    await eventually(lambda: any(request.function == 6 for request in plc.received), "it has reached the device")
+    await api.stop()
+    answer = await control
+    assert answer.status == 504
+    assert "unknown" in answer.body["detail"]
+
+
+async def test_nothing_acknowledged_is_lost_when_everything_is_killed(rig):
+    api = await rig.api()
+    acknowledged = []
+
+    async def write_until_it_is_gone():
+        while True:
+            name = f"i{len(acknowledged)}"
+            answer = await api.client.request("POST", "/api/v1/items", {"id": name, "name": name})
+            if answer.status == 201:
+                acknowledged.append(name)
+
+    writing = asyncio.create_task(write_until_it_is_gone())
+    await eventually(lambda: len(acknowledged) > 100, "some are written")
+    for pid in sorted(rig.children(), reverse=True):  # the store first
+        os.kill(pid, signal.SIGKILL)
+    api.killed = True
+    with pytest.raises(aiohttp.ClientError):
+        await writing
     again = await rig.api()
     assert set(await again.client.get("/api/v1/items")) >= set(acknowledged)
 
