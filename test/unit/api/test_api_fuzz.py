@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from pydatacoll.model.registry import formula_points
 from test.api_client import Api
+from test.fakes_api import FakeBackend
 
 ROUTES = [
     ("POST", "/api/v1/devices"),
@@ -73,7 +75,7 @@ def _document(rng: random.Random, path: str) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_random_documents(plant: Api, seed: int) -> None:
+async def test_random_documents(plant: Api, backend: FakeBackend, seed: int) -> None:
     rng = random.Random(seed)
     seen = set()
     for _ in range(300):
@@ -91,3 +93,10 @@ async def test_random_documents(plant: Api, seed: int) -> None:
     assert {200, 422} <= seen
     for kind in ("devices", "terms", "items", "formulas"):
         await plant.get(f"/api/v1/{kind}?expand=true")
+    registry = backend.repository.registry
+    assert {term.device_id for term in registry.terms.values()} <= set(registry.devices)
+    assert all(term in registry.terms and item in registry.items for term, item in registry.term_items)
+    for formula in registry.formulas.values():
+        for device_id, term_id, item_id in formula_points(formula):
+            assert registry.terms[term_id].device_id == device_id
+            assert (term_id, item_id) in registry.term_items
