@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 STEADY = 5.0
 """A link that held this many seconds starts its back-off anew when it is lost."""
+CLOSE = 2.0
+"""Seconds a driver has to close its link."""
 TOLD = 5
 """Most different things logged about a link until it was steady again."""
 STORED = 1.0
@@ -61,6 +63,7 @@ class DeviceRunner:
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
         self.link = Link(CONNECTING, time.time())
+        self._open = False
         self._connected_at = math.inf
         self._told: set[str] = set()
         self._take_points(points)
@@ -118,11 +121,25 @@ class DeviceRunner:
                 settings = self._settings
                 await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
         finally:
-            await self._driver.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """A driver that fails here must keep neither others nor the process from stopping."""
+        if not self._open:
+            return
+        try:
+            async with asyncio.timeout(CLOSE):
+                await self._driver.close()
+        except TimeoutError:
+            log.error("device %s: the driver did not close within %g s", self.device.id, CLOSE)  # noqa: TRY400
+        except Exception:
+            log.exception("device %s: the driver failed to close", self.device.id)
+        self._open = False  # not when this was cancelled: it is closed once more at the end then
 
     async def _connection(self) -> str:
         """One connection from beginning to end; returns why it ended."""
         reason = "the driver ended its connection"
+        self._open = True
         try:
             await self._driver.connect()
             self.counters["connects"] += 1
@@ -144,7 +161,7 @@ class DeviceRunner:
         finally:
             self._session = None
             self._lanes.clear()
-            await self._driver.close()
+            await self._close()
         return reason
 
     # Polling

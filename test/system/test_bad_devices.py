@@ -138,3 +138,41 @@ async def test_the_last_value_is_marked_when_a_manager_starts_and_the_device_is_
     await plc.stop()
     again = await rig.api()
     await again.client.shows(5, quality=["comm_lost"])
+
+
+STUBBORN = """
+import asyncio
+from pydatacoll.sdk import DeviceDriver
+
+class Stubborn(DeviceDriver):
+    name = "stubborn"
+
+    async def connect(self):
+        pass
+
+    async def close(self):
+        await asyncio.Event().wait()
+
+    async def read(self, points):
+        return []
+
+    async def write(self, requests):
+        return []
+"""
+
+
+async def test_a_driver_that_does_not_close_keeps_nobody_from_stopping(rig, plc):
+    folder = rig.folder / "dropin"
+    folder.mkdir(mode=0o700)
+    (folder / "stubborn.py").write_text(STUBBORN)
+    api = await rig.api(plugin_dirs=folder)
+    await api.client.add(port=plc.port)
+    for name in ("s1", "s2"):
+        await api.client.send("POST", "/api/v1/devices", {"id": name, "name": "s", "protocol": "stubborn"})
+        await api.logged(f"device {name}: connected")
+    await api.client.send("DELETE", "/api/v1/devices/s1")
+    await api.logged("device s1: the driver did not close")
+    plc.holding()[0] = 5
+    await api.client.shows(5)
+    await api.stop()
+    assert "device s2: the driver did not close" in api.log
