@@ -182,8 +182,8 @@ class ApiServer:
         """Manager, plugins and demo plant, once the store is there; until cancelled."""
         await made.store_settled.wait()
         async with AsyncExitStack() as stack:
-            for name, host in self._hosts.items():
-                stack.push_async_callback(_cancel, supervise.start(f"plugin {name}", host.run))
+            plugins = [supervise.start(f"plugin {name}", host.run) for name, host in self._hosts.items()]
+            stack.push_async_callback(_cancel, *plugins)
             if self._with_manager and self._settings.manager.processes:
                 await stack.enter_async_context(self._manager_processes(url))
             elif self._with_manager:
@@ -231,9 +231,10 @@ class ApiServer:
         log.info("%s", await made.repository.transact(load))
 
 
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @click.command(help="Run PyDataColl: REST API, device manager, plugins and, by default, its own store.")
