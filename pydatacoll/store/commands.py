@@ -144,29 +144,30 @@ class CommandClient:
         Commands for one device go out as one message, so that neighbouring writes can be combined.
         """
         replies: list[CommandReply | None] = [None] * len(requests)
-        groups: dict[tuple[str, float], list[int]] = {}
-        keyed: list[int] = []
+        groups: dict[tuple[str, float, str | None], list[int]] = {}
+        keyed: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
             if kind == "ctrl" and request.idempotency_key:
-                keyed.append(i)
+                keyed.setdefault(request.point.device_id, []).append(i)
             else:
                 expiry = self._timeout if request.expires_in is None else request.expires_in
-                groups.setdefault((request.point.device_id, expiry), []).append(i)
+                groups.setdefault((request.point.device_id, expiry, request.reason), []).append(i)
 
         async def run_group(indexes: list[int]) -> None:
             answers = await self._send(kind, [requests[i] for i in indexes])
             for i, answer in zip(indexes, answers, strict=True):
                 replies[i] = answer
 
-        async def run_keyed(i: int) -> None:
-            key = requests[i].idempotency_key or ""
+        async def run_keyed(indexes: list[int]) -> None:
+            for i in indexes:  # one after the other: the order of writes to one device is kept
+                request = requests[i]
 
-            async def send(command_id: str) -> CommandReply:
-                return (await self._send(kind, [requests[i]], command_id))[0]
+                async def send(command_id: str, request: CommandRequest = request) -> CommandReply:
+                    return (await self._send(kind, [request], command_id))[0]
 
-            replies[i] = await self._idempotency.run(key, requests[i], send)
+                replies[i] = await self._idempotency.run(request.idempotency_key or "", request, send)
 
-        await asyncio.gather(*(run_group(indexes) for indexes in groups.values()), *map(run_keyed, keyed))
+        await asyncio.gather(*map(run_group, groups.values()), *map(run_keyed, keyed.values()))
         return [reply for reply in replies if reply is not None]
 
     async def _send(

@@ -175,6 +175,14 @@ async def test_two_requests_with_one_key_at_the_same_time_execute_once(system):
     assert system.plant.written == [1]
 
 
+async def test_commands_with_keys_keep_their_order(system):
+    await system.server()
+    requests = [write(value, idempotency_key=f"k{value}") for value in range(10)]
+    replies = await system.client().execute("ctrl", requests)
+    assert [reply.sample.value for reply in replies] == list(range(10))
+    assert system.plant.written == list(range(10))
+
+
 async def test_a_key_cannot_be_used_for_another_command(system):
     await system.server()
     client = system.client()
