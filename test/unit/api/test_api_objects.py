@@ -234,7 +234,7 @@ async def test_a_body_that_contradicts_the_path_is_refused(plant: Api) -> None:
 async def test_two_points_on_one_address_are_a_conflict_that_names_the_other(plant: Api) -> None:
     await plant.post("/api/v1/items", {"id": "ub", "name": "B"})
     problem = await plant.post("/api/v1/terms/main/items", {"item_id": "ub", "protocol_code": "4x101"}, 409)
-    assert "main:ua" in problem["detail"]
+    assert problem["detail"] == "address hr:100 of unit 1 is already used by term item main:ua"
 
 
 async def test_every_change_leaves_an_audit_entry(plant: Api, backend: FakeBackend) -> None:
