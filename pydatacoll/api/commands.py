@@ -31,6 +31,8 @@ def _parse(kind: CommandKind, payload: Any, index: int) -> _Request:
     :raises Invalid: naming every bad field.
     """
     wanted = _TYPES[kind]
+    if (plain := _plain(wanted, payload)) is not None:
+        return plain
     if not isinstance(payload, dict):
         raise Invalid.of([FieldError(index, "body", "must be an object")])
     fields = fields_of(wanted)
@@ -54,6 +56,21 @@ def _parse(kind: CommandKind, payload: Any, index: int) -> _Request:
     if kind == "call":
         return msgspec.convert(given, wanted, strict=False)
     return msgspec.structs.replace(msgspec.convert({**given, "value": 0}, wanted, strict=False), value=value)
+
+
+def _plain(wanted: type[_Request], payload: Any) -> _Request | None:
+    """A request that is right at first sight, without text to look into; anything else is looked at closely."""
+    try:
+        asked = msgspec.convert(payload, wanted)
+    except msgspec.ValidationError:
+        return None
+    if isinstance(asked, CtrlRequest):
+        value = asked.value
+        if value is None or isinstance(value, str) or asked.mode is not None or asked.reason is not None:
+            return None
+        if not -(2**63) <= value < 2**64:
+            return None
+    return asked
 
 
 def _value_errors(value: object, index: int) -> list[FieldError]:

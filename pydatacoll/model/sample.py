@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydatacoll.model.quality import quality_to_wire
@@ -34,9 +35,15 @@ class PointId(NamedTuple):
         return ":".join(self)
 
 
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
+
+
 def time_to_wire(time: float) -> str:
     """Epoch seconds -> ISO 8601 with microseconds and ``Z``."""
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, micros = divmod(round(time * 1e6), 1_000_000)
+    return f"{_second(second)}.{micros:06d}Z"
 
 
 def time_from_wire(text: str) -> float:

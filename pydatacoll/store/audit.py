@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,7 +18,14 @@ MAX_ENTRIES = 100_000
 
 def audit_entry(entry: dict[str, Any]) -> bytes:
     """The JSON of an entry: ``time`` and whatever is given."""
-    return msgspec.json.encode({"time": time_to_wire(time.time()), **entry})
+    return audit_entries([entry])[0]
+
+
+def audit_entries(entries: Iterable[dict[str, Any]]) -> list[bytes]:
+    """The JSON of entries of one moment."""
+    now = time_to_wire(time.time())
+    encode = msgspec.json.encode
+    return [encode({"time": now, **entry}) for entry in entries]
 
 
 class Audit:

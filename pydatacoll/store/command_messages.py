@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from pydatacoll.errors import PyDataCollError
-from pydatacoll.model import PointId, Sample, Value, quality_from_wire, sample_to_wire, time_from_wire
+from pydatacoll.model import PointId, Sample, Value
 
 Kind = Literal["call", "ctrl"]
 
@@ -84,12 +84,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Of one part: a sample on the wire, or why there is none."""
+    """Of one part: a sample (epoch seconds, quality as bit set), or why there is none."""
 
     status: int
-    time: str = ""
+    time: float = 0.0
     value: Value = None
-    quality: str | list[str] = "good"
+    quality: int = 0
     title: str = ""
     detail: str = ""
 
@@ -97,14 +97,12 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, reply: CommandReply) -> Result:
         if reply.sample is None:
             return cls(reply.status, title=reply.title, detail=reply.detail)
-        wire: dict[str, Any] = sample_to_wire(PointId("", "", ""), reply.sample)
-        return cls(reply.status, wire["time"], wire["value"], wire["quality"])
+        return cls(reply.status, *reply.sample)
 
     def reply(self, command_id: str) -> CommandReply:
         if self.status != 200:
             return CommandReply(self.status, None, command_id, self.title, self.detail)
-        sample = Sample(time_from_wire(self.time), self.value, quality_from_wire(self.quality))
-        return CommandReply(200, sample, command_id)
+        return CommandReply(200, Sample(self.time, self.value, self.quality), command_id)
 
 
 def audit_result(reply: CommandReply) -> int | str:

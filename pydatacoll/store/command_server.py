@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from pydatacoll.errors import PyDataCollError, StoreUnavailable
 from pydatacoll.model import PointId, sample_to_wire
 from pydatacoll.store import keys
-from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
+from pydatacoll.store.audit import MAX_ENTRIES, audit_entries, audit_entry
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.command_messages import (
     CommandReply,
@@ -130,10 +130,12 @@ class CommandServer:
     async def _claim_and_run(self, kind: Kind, message: Message, outside: bool) -> None:
         try:
             left = OUTSIDE_EXPIRY
+            listeners = 1
             if not outside:
                 name = keys.command(message.id)
+                pattern = _result_channel(kind, f"{message.device_id}:*")
                 asked = asyncio.get_running_loop().time()
-                milliseconds = await self._store.fcall("command_claim", [name], [REMEMBER])
+                milliseconds, listeners = await self._store.fcall("command_claim", [name], [REMEMBER, pattern])
                 if milliseconds < 0:
                     log.info("%s %s is not executed: expired or taken", kind, message.id)
                     return
@@ -147,16 +149,16 @@ class CommandServer:
                             keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True
                         )
             replies = await self._handler(kind, message.device_id, message.parts, left)
-            await self._reply(kind, message, replies)
+            await self._reply(kind, message, replies, publish=listeners > 0)
         except PyDataCollError as error:
             log.warning("%s %s: %s", kind, message.id, error)
 
-    async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
+    async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply], *, publish: bool) -> None:
         """Hand the result over, again when the store was away: it may stand twice in the audit trail then."""
         deadline = asyncio.get_running_loop().time() + REPLY_LIMIT
         while True:
             try:
-                await self._hand_over(kind, message, replies)
+                await self._hand_over(kind, message, replies, publish=publish)
             except StoreUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
@@ -164,21 +166,29 @@ class CommandServer:
             else:
                 return
 
-    async def _hand_over(self, kind: Kind, message: Message, replies: list[CommandReply]) -> None:
+    async def _hand_over(
+        self, kind: Kind, message: Message, replies: list[CommandReply], *, publish: bool
+    ) -> None:
         reply = encode(Reply(message.id, [Result.of(reply) for reply in replies]))
-        channel = keys.ctrl_result_channel if kind == "ctrl" else keys.call_result_channel
         entries: list[bytes] = []
+        if kind == "ctrl":
+            entries = audit_entries(
+                {**message.audit(i), "result": audit_result(one)} for i, one in enumerate(replies)
+            )
         publications: list[str | bytes] = []
-        for index, (part, one) in enumerate(zip(message.parts, replies, strict=True)):
-            if kind == "ctrl":
-                entries.append(audit_entry({**message.audit(index), "result": audit_result(one)}))
-            point = PointId(message.device_id, part.term_id, part.item_id)
-            publications += [channel(str(point)), _result_json(point, one, message.id)]
+        if publish:
+            for part, one in zip(message.parts, replies, strict=True):
+                point = PointId(message.device_id, part.term_id, part.item_id)
+                publications += [_result_channel(kind, str(point)), _result_json(point, one, message.id)]
         await self._store.fcall(
             "command_reply",
             [keys.command(message.id), keys.AUDIT],
             [reply, REMEMBER, message.reply_to, MAX_ENTRIES, len(entries), *entries, *publications],
         )
+
+
+def _result_channel(kind: Kind, point: str) -> str:
+    return keys.ctrl_result_channel(point) if kind == "ctrl" else keys.call_result_channel(point)
 
 
 def _result_json(point: PointId, reply: CommandReply, message_id: str) -> bytes:

@@ -3,8 +3,8 @@
 -- Send a command out: in this order check that somebody owns the device, open the command, write the audit
 -- trail, publish. When nobody hears it, it is closed again.
 -- KEYS[1] COMMAND:{id}, KEYS[2] LEASE:{pN}, KEYS[3] STREAM:AUDIT
--- ARGV[1] its expiry by the clock of this server, milliseconds since 1970, ARGV[2] channel, ARGV[3] message, ARGV[4] most audit entries,
--- ARGV[5...] audit entries
+-- ARGV[1] its expiry by the clock of this server, milliseconds since 1970, ARGV[2] channel, ARGV[3] message,
+-- ARGV[4] most audit entries, ARGV[5...] audit entries
 -- Reply: managers that heard it, 0 none, -1 no lease, -2 it came too late: a request may wait long in a socket
 local function open(names, argv)
   local time = redis.call('TIME')
@@ -27,15 +27,15 @@ local function open(names, argv)
 end
 
 -- Take a command for execution: once, and only before it expired. Redis' own clock decides.
--- KEYS[1] COMMAND:{id}; ARGV[1] seconds to remember that it was taken
--- Reply: milliseconds left, or -1 when it was taken already, expired, or never existed
+-- KEYS[1] COMMAND:{id}; ARGV[1] seconds to remember that it was taken, ARGV[2] pattern of the result channels
+-- Reply: { milliseconds left, or -1 when it was taken already, expired, or never existed; listeners to results }
 local function claim(names, argv)
   if redis.call('GET', names[1]) ~= 'open' then
-    return -1
+    return { -1, 0 }
   end
   local left = redis.call('PTTL', names[1])
   redis.call('SET', names[1], 'taken', 'EX', argv[1])
-  return left
+  return { left, redis.call('PUBSUB', 'NUMPAT') + #redis.call('PUBSUB', 'CHANNELS', argv[2]) }
 end
 
 -- Answer a command: keep the result, tell who asked, write the audit trail, tell who listens.

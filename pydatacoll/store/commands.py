@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.store import keys
-from pydatacoll.store.audit import MAX_ENTRIES, audit_entry
+from pydatacoll.store.audit import MAX_ENTRIES, audit_entries, audit_entry
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import (
@@ -234,9 +234,9 @@ class CommandClient:
     async def _publish(self, kind: Kind, message: Message, expiry: float) -> int:
         partition = keys.partition_of(message.device_id, self._store.partitions)
         expires = await self._clock.now() + expiry
-        entries = []
+        entries: list[bytes] = []
         if kind == "ctrl":
-            entries = [audit_entry(message.audit(i)) for i in range(len(message.parts))]
+            entries = audit_entries(map(message.audit, range(len(message.parts))))
         try:
             heard: int = await self._store.fcall(
                 "command_open",
