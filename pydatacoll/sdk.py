@@ -205,6 +205,8 @@ class DeviceDriver(ABC):
     term_item_type: ClassVar[type[TermItem]] = TermItem
     virtual: ClassVar[bool] = False
     """A virtual device has no link; the manager does not run it."""
+    command_modes: ClassVar[frozenset[str]] = frozenset({"direct"})
+    """What ``mode`` of a command may be; anything else is refused, for it must not be carried out otherwise."""
 
     def __init__(self, device: Device, context: DriverContext) -> None:
         self.device = device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +12,11 @@ from aiohttp import web
 
 from pydatacoll.api import problems, responses
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, one_or_many, ref
-from pydatacoll.api.points import Found, find_point
+from pydatacoll.api.points import find_point
 from pydatacoll.api.services import CommandKind, Services
 from pydatacoll.api.views import CallRequest, CtrlRequest
 from pydatacoll.errors import Conflict, FieldError, Invalid, PyDataCollError
-from pydatacoll.model import PointId, sample_to_wire
+from pydatacoll.model import PointId, Value, sample_to_wire
 from pydatacoll.model.fields import convert_each, fields_of, text_problem
 from pydatacoll.store.commands import CommandReply, CommandRequest
 
@@ -84,8 +85,21 @@ def _value_errors(value: object, index: int) -> list[FieldError]:
     return [FieldError(index, "value", problem)] if problem else []
 
 
-def _check(services: Services, kind: CommandKind, asked: _Request, index: int) -> Found:
-    """
+def _typed(value: Value, raw: Value) -> Value:
+    """A value given as text, or as 0 or 1 for a bit, in the type of its point: the answer repeats it."""
+    if isinstance(raw, (bool, str)):
+        return raw
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return number if -(2**63) <= (number := int(value)) < 2**64 else float(value)
+        with suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _check(services: Services, asked: _Request, index: int) -> _Request:
+    """The command, its value in the type of the point.
+
     :raises NotFound: unknown device, term or item.
     :raises Conflict: nothing can be read from, or written to, the point now.
     :raises Invalid: the point cannot take the value.
@@ -104,12 +118,18 @@ def _check(services: Services, kind: CommandKind, asked: _Request, index: int) -
     if isinstance(asked, CtrlRequest):
         if not item.writable:
             raise Conflict(f"term item {found.id} is not writable")
+        if asked.mode is not None and asked.mode not in driver.command_modes:
+            known = ", ".join(sorted(driver.command_modes))
+            raise Invalid.of([FieldError(index, "mode", f"{device.protocol} does not know it; it takes {known}")])
         try:
-            driver.check_value(device, found.term, item, asked.value)
+            raw = driver.check_value(device, found.term, item, asked.value)
         except Invalid as error:
             fields = [FieldError(index, e.field, e.message) for e in error.errors]
             raise Invalid.of(fields or [FieldError(index, "value", str(error))]) from None
-    return found
+        value = _typed(asked.value, raw)
+        if value is not asked.value:
+            return msgspec.structs.replace(asked, value=value)
+    return asked
 
 
 def _idempotency_key(call: Call) -> str | None:
@@ -155,8 +175,7 @@ def _answer(kind: CommandKind, request: CommandRequest, reply: CommandReply) -> 
 
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
     key = _idempotency_key(call) if kind == "ctrl" else None
-    asked = _parse(kind, call.body, 0)
-    _check(call.services, kind, asked, 0)
+    asked = _check(call.services, _parse(kind, call.body, 0), 0)
     request = _request(call, asked, key)
     (reply,) = await call.services.commands.execute(kind, (request,))
     body = _answer(kind, request, reply)
@@ -188,8 +207,7 @@ async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
         if index % responses.SLICE == responses.SLICE - 1:
             await asyncio.sleep(0)
         try:
-            asked = _parse(kind, payload, index)
-            _check(call.services, kind, asked, index)
+            asked = _check(call.services, _parse(kind, payload, index), index)
         except PyDataCollError as error:
             answers.append({**problems.document_of(error), **_named(payload)})
         else:

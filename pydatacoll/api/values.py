@@ -16,7 +16,8 @@ from pydatacoll.model import PointId, Sample, sample_to_wire, time_to_wire
 from pydatacoll.model.quality import FLAG_NAMES
 from pydatacoll.model.registry import ModelView
 
-_INDEX = re.compile(r"-?[0-9]{1,9}\Z")
+_INDEX = re.compile(r"-?[0-9]{1,40}\Z")
+_PLACES = 10**9
 _DATAS = "/devices/{device_id}/terms/{term_id}/items/{item_id}/datas"
 _SPAN = (
     query.integer("limit", "answer at most so many, the newest"),
@@ -58,7 +59,8 @@ async def data_at(call: Call) -> web.StreamResponse:
     index = path["index"]
     if not _INDEX.match(index):
         raise Invalid.of([FieldError(0, "index", "must be a whole number: 0 is the oldest, -1 the newest")])
-    sample = await call.services.history.at(point, int(index))
+    place = int(index)
+    sample = await call.services.history.at(point, place) if abs(place) < _PLACES else None
     if sample is None:
         raise NotFound(f"index not found! {index}: {point} does not have so many recent samples")
     return responses.of({time_to_wire(sample.time): sample.value})

@@ -214,7 +214,7 @@ def check(device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]: 
     if kind != "string" and item.length is not None:
         wrong.append(("length", f"only a string has a length, not {kind or 'a number'}"))
     if item.writable and table in ("di", "ir"):
-        wrong.append(("writable", f"a {TABLE_NAMES[table]} cannot be written"))
+        wrong.append(("writable", f"{TABLE_NAMES[table]}s cannot be written"))
     scaled = (item.coefficient, item.base_val) != (1.0, 0.0)
     if not (isfinite(item.coefficient) and isfinite(item.base_val)):
         wrong.append(("coefficient", "coefficient and base_val must be finite"))

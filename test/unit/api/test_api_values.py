@@ -135,6 +135,43 @@ async def test_a_control_writes_the_point(plant: Api, backend: FakeBackend) -> N
     assert (request.reason, request.mode, request.idempotency_key) == ("test", "direct", "k1")
 
 
+@pytest.mark.parametrize(
+    ("point", "given", "value"),
+    [
+        ({"coefficient": 0.1}, "3", 3),
+        ({"coefficient": 0.1}, "2.5", 2.5),
+        ({"code_type": "float64"}, "1" * 25, float("1" * 25)),
+        ({"code_type": "uint64"}, str(2**64 - 1), 2**64 - 1),
+        ({"bit": 3}, "true", True),
+        ({"protocol_code": "co:5"}, 0, False),
+        ({"code_type": "string", "length": 4}, "3", "3"),
+    ],
+)
+async def test_a_control_answers_the_value_in_the_type_of_the_point(
+    plant: Api, backend: FakeBackend, point: dict[str, Any], given: Any, value: Any
+) -> None:
+    await plant("PATCH", "/api/v1/terms/main/items/ua", point, status=200)
+    await plant.post("/api/v1/device_ctrl", {**KEYS, "value": given}, 200)
+    await plant.post("/api/v2/device_ctrl", [{**KEYS, "value": given}], 200)
+    taken = [request.value for _, request in backend.commands.taken]
+    assert taken == [value, value]
+    assert {type(one) for one in taken} == {type(value)}
+
+
+async def test_a_mode_that_the_protocol_does_not_have_is_not_carried_out_otherwise(
+    plant: Api, backend: FakeBackend
+) -> None:
+    answer = await plant.post("/api/v1/device_ctrl", {**KEYS, "value": 7, "mode": "select"}, 422)
+    assert answer["detail"] == "mode: modbus_tcp does not know it; it takes direct"
+    assert backend.commands.taken == []
+
+
+@pytest.mark.parametrize("index", ["9999999999", "-9999999999", "9" * 23])
+async def test_an_index_far_out_of_range_is_not_found(plant: Api, index: str) -> None:
+    path = f"/api/v1/devices/feeder1/terms/main/items/ua/datas/{index}"
+    assert (await plant("GET", path, status=404)).json["detail"].startswith(f"index not found! {index}")
+
+
 async def test_ids_of_a_command_may_be_numbers(plant: Api, backend: FakeBackend) -> None:
     await plant("PUT", "/api/v1/devices/feeder1", {"id": 7, "name": "x", "protocol": "modbus_tcp"}, status=200)
     await plant.post("/api/v1/device_call", {**KEYS, "device_id": 7}, 200)
