@@ -73,7 +73,7 @@ class ManagerSettings(_Table, frozen=True, kw_only=True):
     )
     batch: Annotated[
         int, Meta(ge=1, le=1000, description="most samples in one write; others wait for the store meanwhile")
-    ] = 500
+    ] = 1000
     backoff_min: Annotated[Seconds, Meta(description="first pause before reconnecting to a device, seconds")] = 0.5
     backoff_max: Annotated[Seconds, Meta(description="longest pause, seconds")] = 30.0
     processes: Annotated[Count, Meta(description="0: inside the API server; N: that many own processes")] = 0

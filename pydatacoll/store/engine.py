@@ -145,6 +145,7 @@ def configuration(
         "appendonly yes",
         f"appendfsync {settings.appendfsync}",
         "aof-use-rdb-preamble yes",
+        "auto-aof-rewrite-min-size 256mb",  # at full speed smaller files are rewritten all the time
         "aof-load-truncated yes",
         f"maxmemory {settings.maxmemory}",
         "maxmemory-policy noeviction",

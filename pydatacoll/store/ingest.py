@@ -1,8 +1,8 @@
 """The write path: samples of all devices of a manager, in few big function calls, none lost unseen.
 
 Samples wait in a bounded queue per partition. A sender takes from one partition after the other and makes one
-call of ``ingest.lua`` each time. Several small calls or a single big one are under way at once, and the next one
-is made ready meanwhile: so the store is hardly ever idle, and nobody else waits long for it. Samples gather in the
+call of ``ingest.lua`` each time. Several small calls or two full ones are under way at once, and the next one is
+made ready meanwhile: so the store is hardly ever idle, and nobody else waits long for it. Samples gather in the
 meantime: the batch size follows the load, and an idle system has no delay. A call carries a growing sequence
 number: after a broken connection the calls without an answer are sent again, and what the store already has is
 ignored there.
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 _pack = msgspec.msgpack.encode
 HOLD = 0.02
 """Seconds for which a command may hold up writing."""
+POLITE = 5.0
+"""Seconds after a command in which writing leaves room for the next one."""
+POLITE_BATCH = 250
+"""Samples under way meanwhile."""
 READ_AHEAD = 150
 """Samples of one device that may be on their way when more are read without pause, per device that does so."""
 
@@ -63,7 +67,7 @@ class Writer:
         *,
         owner: str = "",
         buffer: int = 200_000,
-        batch: int = 500,
+        batch: int = MAX_CALL,
         stream_bytes: int = 33_554_432,
         on_lost: Callable[[int], None] | None = None,
     ) -> None:
@@ -82,6 +86,7 @@ class Writer:
         self._flight: deque[Call] = deque()
         self._wake = asyncio.Event()
         self._holders = 0
+        self._polite_until = 0.0
         self._free = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -150,6 +155,7 @@ class Writer:
         """
         self._holders += 1
         self._free.clear()
+        self._polite_until = asyncio.get_running_loop().time() + POLITE
         held = True
 
         def release() -> None:
@@ -249,7 +255,10 @@ class Writer:
                 await self._wake.wait()
             call = self._take()
             self._flight.append(call)
-            while self._flying and self._flying + call.samples > self._batch:
+            while self._flying:
+                window = POLITE_BATCH if self._polite() else 2 * self._batch
+                if self._flying + call.samples <= window:
+                    break
                 self._landed.clear()
                 await self._landed.wait()
             if self._holders:
@@ -257,6 +266,10 @@ class Writer:
             await connection.send_packed_command(self._command(connection, call), check_health=False)
             self._flying += call.samples
             self._sent.put_nowait(call)
+
+    def _polite(self) -> bool:
+        """Whether commands come that would have to wait: calls are smaller then, and go one by one."""
+        return asyncio.get_running_loop().time() < self._polite_until
 
     async def _receiver(self, connection: Connection) -> None:
         while True:
@@ -299,7 +312,8 @@ class Writer:
         queue = self._queues[partition]
         packets: list[Packet] = []
         samples = 0
-        while queue and (not packets or samples + len(queue[0].fields) <= self._batch):
+        most = min(self._batch, POLITE_BATCH) if self._polite() else self._batch
+        while queue and (not packets or samples + len(queue[0].fields) <= most):
             packet = queue.popleft()
             packets.append(packet)
             samples += len(packet.fields)
