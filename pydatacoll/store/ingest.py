@@ -25,10 +25,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
-from pydatacoll.model import DeviceBatch, PointId, Sample, sample_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
 from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet
+from pydatacoll.store.publish import publish
 from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
@@ -364,7 +364,7 @@ class Writer:
             self.stats.repeated += status == 0
             self._settled(call, "stored")
             if listeners:
-                await self._publish(call)
+                self.stats.published += await publish(self._store, call.packets)
         if not refused:
             if self.error is not None:
                 log.info("writing goes on")
@@ -393,23 +393,3 @@ class Writer:
         self.stats.bytes += len(call.payload) + len(call.control)
         self._settled_once.set()
         self._settle()
-
-    async def _publish(self, call: Call) -> None:
-        """Tell outside listeners. Lost when the connection breaks, as pub/sub is."""
-        pipeline = self._store.redis.pipeline(transaction=False)
-        for packet in call.packets:
-            batch = DeviceBatch(packet.device_id, packet.fields, packet.times, packet.values, packet.qualities)
-            for point, sample in batch.samples():
-                pipeline.publish(keys.data_channel(str(point)), wire_json(point, sample))
-        try:
-            with store_errors():
-                await pipeline.execute()
-        except (StoreUnavailable, StoreRefused) as error:
-            log.debug("not published: %s", error)
-            return
-        self.stats.published += call.samples
-
-
-def wire_json(point: PointId, sample: Sample) -> bytes:
-    """The JSON of a sample as channels carry it."""
-    return msgspec.json.encode(sample_to_wire(point, sample))
