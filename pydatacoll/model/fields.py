@@ -27,6 +27,8 @@ PARAM = re.compile(r"^p[0-9]{1,3}\Z")
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _AT = re.compile(r" - at `.*`\Z")
+_EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `\w+`| ([<>o].*))\Z")
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
 _LONGEST_NUMBER = 10**64
 _REPEATED = {"code_type", "protocol"}
 
@@ -161,8 +163,17 @@ def _nested_problem(value: Any) -> str | None:
 
 
 def message_of(error: Exception, annotation: Any = None) -> str:
-    """A msgspec message without its path; patterns are explained in words."""
+    """A msgspec message without its path; types, choices and patterns are explained in words."""
     text = _AT.sub("", str(error))
+    expected = _EXPECTED.match(text)
+    if expected:
+        kinds = [kind for kind in expected[1].split(" | ") if kind != "null"]
+        if all(kind in _WORDS for kind in kinds):
+            limit = f" {expected[2]}" if expected[2] else ""
+            return f"must be {' or '.join(_WORDS[kind] for kind in kinds)}{limit}"
+    choices = _choices(annotation) if text.startswith("Invalid enum value") else []
+    if choices:
+        return f"must be one of {', '.join(choices)}"
     if "matching regex" not in text:
         return text
     if repr(ID_PATTERN) in text:
@@ -170,6 +181,13 @@ def message_of(error: Exception, annotation: Any = None) -> str:
     if annotation is PointRef:
         return "must be 'device:term:item'"
     return text
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The texts that a field takes, when they are enumerated."""
+    if get_origin(annotation) is Literal:
+        return [choice for choice in get_args(annotation) if isinstance(choice, str)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
 
 
 def convert_each(object_type: type[msgspec.Struct], payload: Mapping[str, Any], index: int) -> list[FieldError]:

@@ -277,3 +277,21 @@ async def test_an_idempotency_key_that_is_not_acceptable(plant: Api, key: str) -
     for path in ("/api/v1/device_ctrl", "/api/v2/device_ctrl"):
         answer = await plant("POST", path, body, headers={"Idempotency-Key": key}, status=422)
         assert answer.fields == [(0, "Idempotency-Key")]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value", "message"),
+    [
+        ("/api/v1/devices/feeder1", "port", "abc", "must be a whole number"),
+        ("/api/v1/devices/feeder1", "port", 70000, "must be a whole number <= 65535"),
+        ("/api/v1/devices/feeder1", "timeout", "0,5", "must be a number"),
+        ("/api/v1/devices/feeder1", "timeout", -1, "must be a number > 0.0"),
+        ("/api/v1/devices/feeder1", "enabled", "maybe", "must be true or false"),
+        ("/api/v1/devices/feeder1", "word_order", "middle", "must be one of big, little"),
+    ],
+)
+async def test_a_field_of_a_wrong_type_is_told_what_it_may_be(
+    plant: Api, path: str, field: str, value: object, message: str
+) -> None:
+    answer = (await plant("PATCH", path, {field: value}, status=422)).json
+    assert answer["detail"] == f"{field}: {message}"
