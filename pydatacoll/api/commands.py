@@ -80,7 +80,7 @@ def _value_errors(value: object, index: int) -> list[FieldError]:
     if not isinstance(value, (bool, int, float, str)):
         return [FieldError(index, "value", "must be a number, a boolean or a string")]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return [FieldError(index, "value", "is out of range")]
+        return [FieldError(index, "value", f"is outside the range of every type, {-(2**63)} to {2**64 - 1}")]
     problem = text_problem(value) if isinstance(value, str) else None
     return [FieldError(index, "value", problem)] if problem else []
 

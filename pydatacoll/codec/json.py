@@ -36,7 +36,10 @@ def decode(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedJson(f"invalid UTF-8 ({error.reason})") from None
     except msgspec.MsgspecError as error:
-        raise MalformedJson(str(error).removeprefix("JSON is malformed: ")) from None
+        reason = str(error).removeprefix("JSON is malformed: ")
+        if reason.startswith("Number out of range"):  # its path names no place that a user could find
+            reason = "it holds a number that is out of range"
+        raise MalformedJson(reason) from None
     except RecursionError:
         raise MalformedJson(_TOO_DEEP) from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:

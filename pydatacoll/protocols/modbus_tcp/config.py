@@ -246,7 +246,7 @@ def to_raw(layout: Layout, coefficient: float, base: float, value: Value) -> Val
         return _to_bool(value)
     if kind == "string":
         if not isinstance(value, str):
-            raise Invalid(f"{value!r}: a text is expected")
+            raise Invalid(f"{_shown(value)}: a text is expected")
         try:
             encode(layout, value)
         except ValueError as exc:
@@ -269,12 +269,17 @@ def to_raw(layout: Layout, coefficient: float, base: float, value: Value) -> Val
     return raw
 
 
+def _shown(value: Value) -> str:
+    """A value as the user wrote it in JSON, apart from the quotes."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def _to_bool(value: Value) -> bool:
     if isinstance(value, str) and value in ("true", "false", "0", "1"):
         return value in ("true", "1")
     if isinstance(value, (bool, int, float)) and value in (0, 1):
         return bool(value)
-    raise Invalid(f"{value!r}: true or false (1 or 0) is expected")
+    raise Invalid(f"{_shown(value)}: true or false (1 or 0) is expected")
 
 
 def _to_number(value: Value) -> int | float:
@@ -287,7 +292,7 @@ def _to_number(value: Value) -> int | float:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         number = value
     if number is None:
-        raise Invalid(f"{value!r}: a number is expected")
+        raise Invalid(f"{_shown(value)}: a number is expected")
     if isinstance(number, float) and not isfinite(number):
         raise Invalid(f"{value!r}: a finite number is expected")
     return number

@@ -158,6 +158,11 @@ async def test_a_control_answers_the_value_in_the_type_of_the_point(
     assert {type(one) for one in taken} == {type(value)}
 
 
+async def test_a_boolean_for_a_number_is_shown_as_it_was_given(plant: Api) -> None:
+    answer = await plant.post("/api/v1/device_ctrl", {**KEYS, "value": True}, 422)
+    assert answer["detail"] == "value: true: a number is expected"
+
+
 async def test_a_mode_that_the_protocol_does_not_have_is_not_carried_out_otherwise(
     plant: Api, backend: FakeBackend
 ) -> None:

@@ -66,3 +66,9 @@ def test_of_a_repeated_key_the_last_one_counts() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_json_cannot_hold_is_written_as_null(value: float) -> None:
     assert json.decode(json.encode({"value": [value, 1.5]})) == {"value": [None, 1.5]}
+
+
+@pytest.mark.parametrize("document", [b"1e400", b'{"a":[1e999]}'])
+def test_a_number_that_no_double_holds_is_named_as_such(document: bytes) -> None:
+    with pytest.raises(json.MalformedJson, match=r"^it holds a number that is out of range$"):
+        json.decode(document)
