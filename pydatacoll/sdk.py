@@ -92,18 +92,19 @@ class PointGroup:
 
     A driver makes a group when it plans, not when it reads: a group costs far more than a reading.
 
-    :ivar fields: ``term_id:item_id`` of each point.
+    :ivar fields: ``term_id:item_id`` of each point; ``distinct`` when no point stands twice.
     :ivar scaling: ``(index, multiplier, divisor, base)`` of the points that are scaled.
     :ivar deadbands: one per point, or ``None`` when no point has one.
     :ivar history: history length per point, or ``None`` when all take the default.
     :ivar last: engineering values last passed on, and ``last_quality`` their quality; kept by the data path.
     """
 
-    __slots__ = ("deadbands", "fields", "history", "last", "last_quality", "points", "scaling")
+    __slots__ = ("deadbands", "distinct", "fields", "history", "last", "last_quality", "points", "scaling")
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = tuple(points)
         self.fields = [point.field for point in points]
+        self.distinct = len(set(self.fields)) == len(self.fields)
         self.scaling = [
             (i, point.multiplier, point.divisor, point.base)
             for i, point in enumerate(self.points)

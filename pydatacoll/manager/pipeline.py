@@ -90,7 +90,7 @@ class DeviceSink:
             return
         group.last = values
         group.last_quality = quality
-        self._put(group.fields, values, readings.time, quality, group.history)
+        self._put(group.fields, values, readings.time, quality, group.history, mergeable=group.distinct)
 
     def _put(
         self,
@@ -99,14 +99,16 @@ class DeviceSink:
         times: float | list[float],
         quality: int | list[int],
         history: list[int | None] | None,
+        *,
+        mergeable: bool = False,
     ) -> None:
         default = self._history_length
         lengths: int | list[int] = (
             default if history is None else [default if length is None else length for length in history]
         )
-        self._writer.put(
-            Packet(self._partition, self.device_id, self.account, fields, values, times, quality, lengths)
-        )
+        packet = Packet(self._partition, self.device_id, self.account, fields, values, times, quality, lengths)
+        packet.mergeable = mergeable
+        self._writer.put(packet)
 
     def _by_exception(self, readings: Readings, values: list[Value], quality: int | list[int]) -> None:
         """Pass on only what moved by more than its deadband, or whose quality changed."""

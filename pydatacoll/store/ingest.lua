@@ -58,7 +58,8 @@ end
 -- ARGV[5] most entries the stream may hold; what is removed for that is counted in HS:DROPPED
 -- ARGV[6] number of samples
 -- ARGV[7] the stream's payload, opaque here
--- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths } }, ... }
+-- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths }, { older texts } }, ... };
+--   "older texts" are columns like the texts, oldest first, of the same fields: one RPUSH takes all of a field
 -- Reply: { status, listeners }; status 1 stored, 0 repeated batch ignored, -1 not the owner
 local function ingest(names, argv)
   local tag = argv[1]
@@ -77,28 +78,33 @@ local function ingest(names, argv)
     local device = devices[d][1]
     local flat = devices[d][2]
     local lengths = devices[d][3]
+    local older = devices[d][4]
     local count = #flat
     local latest = 'HS:LATEST:' .. tag .. ':' .. device
     for first = 1, count, 2000 do
       redis.call('HSET', latest, unpack(flat, first, math.min(first + 1999, count)))
     end
     local prefix = 'LST:DATA:' .. tag .. ':' .. device .. ':'
-    if type(lengths) == 'number' then
-      if lengths > 0 then
-        local slack = lengths + 16
-        for i = 1, count, 2 do
-          local list = prefix .. flat[i]
-          if redis.call('RPUSH', list, flat[i + 1]) > slack then
-            redis.call('LTRIM', list, -lengths, -1)
-          end
-        end
-      end
-    else
+    local fixed = type(lengths) == 'number' and lengths or nil
+    if fixed ~= 0 then
       for i = 1, count, 2 do
-        local length = lengths[(i + 1) / 2]
+        local length = fixed or lengths[(i + 1) / 2]
         if length > 0 then
           local list = prefix .. flat[i]
-          if redis.call('RPUSH', list, flat[i + 1]) > length + 16 then
+          local size
+          if #older == 0 then
+            size = redis.call('RPUSH', list, flat[i + 1])
+          elseif #older == 1 then
+            size = redis.call('RPUSH', list, older[1][(i + 1) / 2], flat[i + 1])
+          else
+            local texts = {}
+            for c = 1, #older do
+              texts[c] = older[c][(i + 1) / 2]
+            end
+            texts[#texts + 1] = flat[i + 1]
+            size = redis.call('RPUSH', list, unpack(texts))
+          end
+          if size > length + 16 then
             redis.call('LTRIM', list, -length, -1)
           end
         end

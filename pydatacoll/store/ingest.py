@@ -27,7 +27,7 @@ from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
 from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
-from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet
+from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet, cost_of, merged
 from pydatacoll.store.publish import publish
 from pydatacoll.supervise import Tasks
 
@@ -41,7 +41,7 @@ POLITE = 5.0
 POLITE_BATCH = 250
 """Samples under way meanwhile."""
 READ_AHEAD = 150
-"""Samples of one device that may be on their way when more are read without pause, per device that does so."""
+"""Samples of one device that may be on their way when more are read without pause."""
 
 
 @dataclass(slots=True)
@@ -141,9 +141,10 @@ class Writer:
         """Wait until nearly all samples of a device are stored: back-pressure for polling without pause.
 
         What waits in a queue grows old there; so no more is read than the store takes. Many devices may read
-        further ahead than one, for their samples to make calls of a good size.
+        further ahead than one: then a call takes several readings of a point at once, for little more than one.
         """
-        while account.pending > min(MAX_CALL, READ_AHEAD * self.eager):
+        ahead = READ_AHEAD if self.eager <= 1 else min(2 * MAX_CALL, 200 * self.eager)
+        while account.pending > ahead:
             self._settled_once.clear()
             await self._settled_once.wait()
 
@@ -257,14 +258,14 @@ class Writer:
             self._flight.append(call)
             while self._flying:
                 window = POLITE_BATCH if self._polite() else 2 * self._batch
-                if self._flying + call.samples <= window:
+                if self._flying + call.cost <= window:
                     break
                 self._landed.clear()
                 await self._landed.wait()
             if self._holders:
                 await self._free.wait()
             await connection.send_packed_command(self._command(connection, call), check_health=False)
-            self._flying += call.samples
+            self._flying += call.cost
             self._sent.put_nowait(call)
 
     def _polite(self) -> bool:
@@ -276,7 +277,7 @@ class Writer:
             call = await self._sent.get()
             async with asyncio.timeout(2 * TIMEOUT):
                 await self._receive(connection, [call])
-            self._flying -= call.samples
+            self._flying -= call.cost
             self._landed.set()
 
     async def _send_again(self, connection: Connection, calls: list[Call]) -> None:
@@ -311,28 +312,25 @@ class Writer:
         partition = self._turns.popleft()
         queue = self._queues[partition]
         packets: list[Packet] = []
-        samples = 0
+        samples = cost = 0
+        seen: set[int] = set()
         most = min(self._batch, POLITE_BATCH) if self._polite() else self._batch
-        while queue and (not packets or samples + len(queue[0].fields) <= most):
-            packet = queue.popleft()
+        while queue:
+            packet = queue[0]
+            more = cost_of(packet, seen)
+            repeated = more < len(packet.fields)
+            if packets and (samples + len(packet.fields) > 2 * most if repeated else cost + more > most):
+                break
+            queue.popleft()
             packets.append(packet)
             samples += len(packet.fields)
+            cost += more
         self._queued -= samples
         if queue:
             self._turns.append(partition)
-        return self._encode(partition, packets, samples)
-
-    def _encode(self, partition: int, packets: list[Packet], samples: int) -> Call:
-        payload = []
-        control = []
-        for packet in packets:
-            flat: list[str] = [""] * (2 * len(packet.fields))
-            flat[::2] = packet.fields
-            flat[1::2] = encode_column(packet.values, packet.times, packet.qualities)
-            control.append((packet.device_id, flat, packet.lengths))
-            payload.append((packet.device_id, packet.fields, packet.times, packet.values, packet.qualities))
         self._sequence += 1
-        return Call(partition, self._sequence, packets, samples, _pack(payload), _pack(control))
+        payload, control = _encode(packets)
+        return Call(partition, self._sequence, packets, samples, cost, payload, control)
 
     async def _receive(self, connection: Connection, calls: list[Call]) -> None:
         refused: list[Call] = []
@@ -393,3 +391,17 @@ class Writer:
         self.stats.bytes += len(call.payload) + len(call.control)
         self._settled_once.set()
         self._settle()
+
+
+def _encode(packets: list[Packet]) -> tuple[bytes, bytes]:
+    """The stream's payload, and what ``ingest.lua`` writes to latest hash and history lists."""
+    payload = [(p.device_id, p.fields, p.times, p.values, p.qualities) for p in packets]
+    control = []
+    for group in merged(packets):
+        last = group[-1]
+        columns = [encode_column(packet.values, packet.times, packet.qualities) for packet in group]
+        flat: list[str] = [""] * (2 * len(last.fields))
+        flat[::2] = last.fields
+        flat[1::2] = columns.pop()
+        control.append((last.device_id, flat, last.lengths, columns))
+    return _pack(payload), _pack(control)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +28,18 @@ class Account:
 
 
 class Packet:
-    """Samples of one device on their way; at most :data:`MAX_CALL`."""
+    """Samples of one device on their way; at most :data:`MAX_CALL`.
+
+    ``mergeable`` says that ``fields`` is the list of a polling plan, without repetitions: packets with that very
+    list are readings of the same points, one after the other.
+    """
 
     __slots__ = (
         "account",
         "device_id",
         "fields",
         "lengths",
+        "mergeable",
         "number",
         "partition",
         "qualities",
@@ -60,6 +66,7 @@ class Packet:
         self.times = times
         self.qualities = qualities
         self.lengths = lengths
+        self.mergeable = False
         self.number = 0
 
     def split(self) -> list[Packet]:
@@ -82,11 +89,45 @@ class Packet:
         ]
 
 
+def cost_of(packet: Packet, seen: set[int]) -> int:
+    """What a packet costs the store, in samples: less when the same call writes its points already."""
+    count = len(packet.fields)
+    if packet.mergeable:
+        if id(packet.fields) in seen:
+            return count // 3
+        seen.add(id(packet.fields))
+    return count
+
+
+def merged(packets: Iterable[Packet]) -> list[list[Packet]]:
+    """Packets that one command per point can write together, in an order that keeps that of every point.
+
+    Plans of one device share no points; what is not from a plan may have any, so it ends the merging.
+    """
+    groups: list[list[Packet]] = []
+    joinable: dict[str, dict[int, list[Packet]]] = {}
+    for packet in packets:
+        if not packet.mergeable:
+            joinable.pop(packet.device_id, None)
+            groups.append([packet])
+            continue
+        of_device = joinable.setdefault(packet.device_id, {})
+        group = of_device.get(id(packet.fields))
+        if group is None:
+            group = of_device[id(packet.fields)] = []
+            groups.append(group)
+        group.append(packet)
+    return groups
+
+
 @dataclass(slots=True)
 class Call:
+    """One call of ``ingest.lua``. ``cost`` is what it takes of the store's time, in samples."""
+
     partition: int
     sequence: int
     packets: list[Packet]
     samples: int
+    cost: int
     payload: bytes
     control: bytes

@@ -258,3 +258,41 @@ async def test_who_waits_for_a_sample_ends_the_hold(store, running):
         writer.put(packet(account, [1]))
         await writer.barrier()
     assert account == Account(read=1, stored=1)
+
+
+async def test_several_readings_of_a_plan_in_one_call_keep_their_order(engine_store, running):
+    """They wait while the store is away, and are then written by one command per point."""
+    writer = Writer(engine_store, "w")
+    account = Account()
+    fields = ["t:a", "t:b"]
+    for step in range(5):
+        made = packet(account, [step, step * 10], fields=fields, time=float(step), length=100)
+        made.mergeable = True
+        writer.put(made)
+        if step == 2:
+            writer.put(packet(account, [-1], fields=["t:a"], time=2.5, length=100))
+    running(writer)
+    await writer.flush()
+    assert writer.stats.calls == 1
+    assert account == Account(read=11, stored=11)
+    history = History(engine_store)
+    a, b = PointId(DEVICE, "t", "a"), PointId(DEVICE, "t", "b")
+    assert [s.value for s in await history.recent(a)] == [0, 1, 2, -1, 3, 4]
+    assert [(s.time, s.value) for s in await history.recent(b)] == [(float(n), n * 10) for n in range(5)]
+    assert [s.value for s in await history.latest([a, b])] == [4, 40]
+    streamed = [s.value for batch in await entries(engine_store) for p, s in batch.samples() if p == a]
+    assert streamed == [0, 1, 2, -1, 3, 4]
+
+
+async def test_merged_readings_keep_to_each_points_own_history_length(store, running):
+    writer = Writer(store, "w")
+    fields = ["t:a", "t:b"]
+    for step in range(40):
+        made = packet(Account(), [step, step], fields=fields, time=float(step), length=[5, 0])
+        made.mergeable = True
+        writer.put(made)
+    running(writer)
+    await writer.flush()
+    history = History(store)
+    assert [s.value for s in await history.recent(PointId(DEVICE, "t", "a"))] == [35, 36, 37, 38, 39]
+    assert await history.recent(PointId(DEVICE, "t", "b")) == []
