@@ -92,7 +92,9 @@ class DeviceRunner:
 
     def _set_link(self, state: str, error: str | None = None) -> None:
         if (state, error) != (self.link.state, self.link.last_error):
-            since = self.link.since if state == self.link.state else time.time()
+            # connecting and waiting to connect again are one state to who asks since when a device is away
+            same = state == self.link.state or CONNECTED not in {state, self.link.state}
+            since = self.link.since if same else time.time()
             self.link = Link(state, since, error)
         self._status.link(self.device.id, self.link)
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from pydatacoll.errors import FieldError
-from pydatacoll.model.objects import ID_PATTERN, Id, PointRef
+from pydatacoll.model.objects import HOST_PATTERN, ID_PATTERN, Id, PointRef
 
 PARAM = re.compile(r"^p[0-9]{1,3}\Z")
 """Names of a formula's parameters on the wire."""
@@ -162,6 +162,12 @@ def _nested_problem(value: Any) -> str | None:
     return None
 
 
+_PATTERNS = {
+    repr(HOST_PATTERN): "must be an IP address or a host name",
+    repr(ID_PATTERN): "must be 1-64 characters of A-Z a-z 0-9 _ . -",
+}
+
+
 def message_of(error: Exception, annotation: Any = None) -> str:
     """A msgspec message without its path; types, choices and patterns are explained in words."""
     text = _AT.sub("", str(error))
@@ -176,8 +182,9 @@ def message_of(error: Exception, annotation: Any = None) -> str:
         return f"must be one of {', '.join(choices)}"
     if "matching regex" not in text:
         return text
-    if repr(ID_PATTERN) in text:
-        return "must be 1-64 characters of A-Z a-z 0-9 _ . -"
+    for pattern, words in _PATTERNS.items():
+        if pattern in text:
+            return words
     if annotation is PointRef:
         return "must be 'device:term:item'"
     return text

@@ -12,7 +12,11 @@ from msgspec import Meta, Struct
 
 from pydatacoll.model.sample import PointId
 
-ID_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
+ID_PATTERN = r"^(?!\.{1,2}\Z)[A-Za-z0-9_.\-]{1,64}\Z"
+"""``.`` and ``..`` are no ids: in a URL they mean a folder."""
+
+HOST_PATTERN = r"^[A-Za-z0-9_:%]([A-Za-z0-9_.:%\-]{0,251}[A-Za-z0-9_:%])?\Z"
+"""What can be an address or a name; whether it exists is found out when connecting."""
 
 Id = Annotated[
     str,
@@ -40,7 +44,7 @@ class Device(ModelObject, frozen=True, kw_only=True):
     id: Id
     name: Text
     protocol: Annotated[str, Meta(description="name of a protocol driver, see /api/v1/device_protocols")]
-    ip: Annotated[str, Meta(max_length=253, description="IP address or host name")] = "127.0.0.1"
+    ip: Annotated[str, Meta(pattern=HOST_PATTERN, description="IP address or host name")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     identify: Text = ""
     enabled: bool = True

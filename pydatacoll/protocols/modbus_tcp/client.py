@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import Any, Protocol, cast
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
@@ -33,9 +34,10 @@ class Job:
     :ivar probe: is sent at once and does not count as in flight, because its unit is likely to stay silent.
     :ivar deadline: ``loop.time()`` after which it must not be sent any more.
     :ivar sent: ``loop.time()`` of sending; 0 while it waits.
+    :ivar started: the same by a finer clock, for the round trip: a loop may count in milliseconds.
     """
 
-    __slots__ = ("cancelled", "deadline", "done", "probe", "request", "sent", "tag", "urgent")
+    __slots__ = ("cancelled", "deadline", "done", "probe", "request", "sent", "started", "tag", "urgent")
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Job:
         self.probe = probe
         self.deadline = deadline
         self.sent = 0.0
+        self.started = 0.0
         self.cancelled = False
 
 
@@ -176,7 +179,7 @@ class Connection(asyncio.Protocol):
                 continue
             if not job.probe:
                 self._slots += 1
-            self.last_rtt = rtt = loop_time - job.sent
+            self.last_rtt = rtt = perf_counter() - job.started
             self.smooth_rtt = rtt if self.smooth_rtt == 0.0 else self.smooth_rtt + (rtt - self.smooth_rtt) / 8
             counters["replies"] += 1
             outcome: Outcome
@@ -231,9 +234,11 @@ class Connection(asyncio.Protocol):
         if transport is None or self.closed.done():
             return
         now = self._loop.time()
+        started = perf_counter()
         parts = []
         for job in batch:
             job.sent = now
+            job.started = started
             transaction = self._next_transaction()
             self._flying[transaction] = job
             parts.append(transaction.to_bytes(2, "big") + job.request.tail)
