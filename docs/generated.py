@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -101,7 +102,7 @@ def _described(of: inspect.Type) -> tuple[str, str]:
     if isinstance(of, inspect.UnionType):
         for inner in of.types:
             text = text or _described(inner)[1]
-    takes = expected(of).replace(" matching ^[A-Za-z0-9_.\\-]{1,64}\\Z", "")
+    takes = re.sub(r" matching \^.*?\\Z", "", expected(of))  # the meaning says it in words
     return takes, text
 
 
