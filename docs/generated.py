@@ -102,7 +102,7 @@ def _described(of: inspect.Type) -> tuple[str, str]:
     if isinstance(of, inspect.UnionType):
         for inner in of.types:
             text = text or _described(inner)[1]
-    takes = re.sub(r" matching \^.*?\\Z", "", expected(of))  # the meaning says it in words
+    takes = re.sub(r" matching \^.*?\\Z(?!\))", "", expected(of))  # the meaning says it in words
     return takes, text
 
 
