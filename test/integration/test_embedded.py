@@ -84,6 +84,8 @@ async def test_a_killed_server_is_started_again_with_its_data(make: Callable[...
             pid = server.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
+            while server.pid in {pid, None}:
+                await asyncio.sleep(0.01)
             assert await connection.get(f"a{round_}") == "1"
     assert server.url == url
     assert server.pid != pid
@@ -248,6 +250,8 @@ def test_it_runs_on_uvloop(tmp_path: Path) -> None:
             pid = server.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
+            while server.restarts == 0 or server.pid is None:
+                await asyncio.sleep(0.01)
             await connection.set("a", "1")
         await server.stop()
         return server.restarts
