@@ -72,7 +72,7 @@ class ManagerSettings(_Table, frozen=True, kw_only=True):
         200_000
     )
     batch: Annotated[
-        int, Meta(ge=1, le=1000, description="most samples in one write; others wait for the store meanwhile")
+        int, Meta(ge=1, le=1000, description="most samples in one write, twice that when points repeat")
     ] = 1000
     backoff_min: Annotated[Seconds, Meta(description="first pause before reconnecting to a device, seconds")] = 0.5
     backoff_max: Annotated[Seconds, Meta(description="longest pause, seconds")] = 30.0
