@@ -19,6 +19,7 @@ import click
 from aiohttp import web
 
 from pydatacoll import supervise
+from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
@@ -46,11 +47,13 @@ log = logging.getLogger(__name__)
 
 
 def check_host(settings: Settings) -> None:
-    """Refuse to listen beyond this machine: anybody could operate the plant.
+    """Refuse to listen beyond this machine without access tokens: anybody could operate the plant.
 
-    :raises ConfigError: when the host is not a loopback address.
+    :raises ConfigError: when the host is not a loopback address and no token is configured.
     """
     host = settings.server.host
+    if settings.auth.tokens:
+        return
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -58,7 +61,8 @@ def check_host(settings: Settings) -> None:
     if not loopback:
         raise ConfigError(
             f"server.host: {host} is not a loopback address, and without access tokens anybody who reaches it "
-            "could operate the plant; keep 127.0.0.1 and put a reverse proxy with authentication before it"
+            "could operate the plant; make one with: pydatacoll token new --scope admin, and put its hash under "
+            "[[auth.tokens]] in the settings file; or keep 127.0.0.1"
         )
 
 
@@ -140,6 +144,7 @@ class ApiServer:
                 metrics=text,
                 audit=Audit(made.store).write,
                 plugins_enabled=frozenset(self._settings.plugins),
+                access=Access(self._settings.auth),
             )
         )
 

@@ -5,6 +5,7 @@ The structs below are the reference of every setting: name, type, unit, default 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -27,7 +28,48 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     max_body: Annotated[Positive, Meta(description="largest request body of /api/v1, bytes")] = 1_048_576
     max_batch_body: Annotated[Positive, Meta(description="largest request body of /api/v2, bytes")] = 16_777_216
     max_batch: Annotated[Positive, Meta(description="objects in one batch request")] = 10_000
+    max_import_body: Annotated[Positive, Meta(description="largest body of /api/v2/import, bytes")] = 67_108_864
     call_timeout: Annotated[Seconds, Meta(description="longest wait for a device's answer, seconds")] = 10.0
+    tls_cert: Annotated[str, Meta(description="certificate chain (PEM) for HTTPS; read again when it changes")] = (
+        ""
+    )
+    tls_key: Annotated[str, Meta(description="private key (PEM) of the certificate; empty: in the same file")] = ""
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="names under which the server is called (header Host), besides addresses and localhost"),
+    ] = []
+    cors_origins: Annotated[
+        list[str], Meta(description="origins whose web pages may use the API, as https://hmi.example.com")
+    ] = []
+
+
+class TokenSettings(_Table, frozen=True, kw_only=True):
+    """``[[auth.tokens]]``: an access token, see ``pydatacoll token new``."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="who uses it; stands in the audit trail")]
+    hash: Annotated[
+        str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the token, as 64 hexadecimal digits")
+    ]
+    scope: Annotated[
+        Literal["read", "operate", "admin"],
+        Meta(description="operate: also call, ctrl and acknowledge; admin: also the model"),
+    ]
+    devices: Annotated[list[str], Meta(description="globs of the device ids it is for; empty: all")] = []
+    expires: Annotated[
+        datetime | None, Meta(description="time after which it is refused; without a zone: UTC")
+    ] = None
+
+
+class AuthSettings(_Table, frozen=True, kw_only=True):
+    """``[auth]``: who may do what."""
+
+    tokens: Annotated[
+        list[TokenSettings], Meta(description="access tokens; without any, only loopback is served")
+    ] = []
+    control_rate: Annotated[
+        float, Meta(ge=0, description="writes to devices a token may make, per second on average; 0: no limit")
+    ] = 100.0
+    control_burst: Annotated[Positive, Meta(description="writes a token may make at once")] = 1000
 
 
 class RedisSettings(_Table, frozen=True, kw_only=True):
@@ -76,6 +118,14 @@ class ManagerSettings(_Table, frozen=True, kw_only=True):
     ] = 1000
     backoff_min: Annotated[Seconds, Meta(description="first pause before reconnecting to a device, seconds")] = 0.5
     backoff_max: Annotated[Seconds, Meta(description="longest pause, seconds")] = 30.0
+    networks: Annotated[
+        list[str],
+        Meta(description="networks (CIDR) that devices may be in, so that nobody probes others; empty: any"),
+    ] = []
+    frame_log: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="protocol frames kept per device; 0: none; a device may set its own"),
+    ] = 0
     processes: Annotated[Count, Meta(description="0: inside the API server; N: that many own processes")] = 0
 
 
@@ -85,6 +135,9 @@ class LogSettings(_Table, frozen=True, kw_only=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least important level that is logged")
     ] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="auto: text in a terminal, else one JSON object a line")
+    ] = "auto"
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -95,6 +148,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     plugin_dirs: Annotated[list[str], Meta(description="folders with drop-in drivers and plugins (*.py)")] = []
     plugin: Annotated[dict[str, dict[str, Any]], Meta(description="``[plugin.NAME]``: settings of a plugin")] = {}
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
     redis: RedisSettings = RedisSettings()
     history: HistorySettings = HistorySettings()
     stream: StreamSettings = StreamSettings()

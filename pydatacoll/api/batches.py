@@ -24,9 +24,7 @@ def _upsert(kind: Kind) -> Endpoint:
     async def batch_upsert(call: Call) -> web.StreamResponse:
         """Create or replace."""
         dry_run: bool = call.query["dry_run"]
-        counts = await call.services.repository.transact_steps(
-            lambda tx: tx.batch_upsert_steps(kind, call.body), dry_run=dry_run
-        )
+        counts = await call.transact(lambda tx: tx.batch_upsert_steps(kind, call.body), dry_run=dry_run)
         if not dry_run:
             await changes.audit(call, f"{kind}.batch", PLURAL[kind], result=counts)
         return responses.of(counts)
@@ -38,9 +36,7 @@ def _delete(kind: Kind) -> Endpoint:
     async def batch_delete(call: Call) -> web.StreamResponse:
         """Delete with all that depends on it."""
         dry_run: bool = call.query["dry_run"]
-        counts = await call.services.repository.transact_steps(
-            lambda tx: tx.batch_delete_steps(kind, call.body), dry_run=dry_run
-        )
+        counts = await call.transact(lambda tx: tx.batch_delete_steps(kind, call.body), dry_run=dry_run)
         if not dry_run:
             await changes.audit(call, f"{kind}.batch_delete", PLURAL[kind], before=call.body, result=counts)
         return responses.of({"deleted": counts})

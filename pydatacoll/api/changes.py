@@ -9,7 +9,7 @@ from typing import Any
 from pydatacoll.api.operation import Call
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import ModelObject
-from pydatacoll.model.change import Key, key_of
+from pydatacoll.model.change import Key, find, key_of
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Kind, to_wire
@@ -28,7 +28,7 @@ async def audit(
     """Leave an entry. The change is committed: a failure now is logged, and the client is told of its success."""
     entry = {
         "action": action,
-        "user": "",
+        "user": call.identity.name,
         "source": call.request.remote or "",
         "object": name,
         "before": before,
@@ -43,7 +43,12 @@ async def audit(
 
 async def create(call: Call, kind: Kind, payload: dict[str, Any], parent: str | None = None) -> ModelObject:
     """Create one object; ``parent`` is the id that the path names."""
-    made = await call.services.repository.transact(lambda tx: tx.create(kind, payload, parent))
+
+    def work(tx: Transaction) -> Steps[ModelObject]:
+        yield
+        return tx.create(kind, payload, parent)
+
+    made = await call.transact(work)
     await audit(call, f"{kind}.create", key_text(key_of(made)), after=to_wire(made))
     return made
 
@@ -52,19 +57,21 @@ async def change(
     call: Call, action: str, kind: Kind, key: Key, work: Callable[[Transaction], Steps[ModelObject]]
 ) -> ModelObject:
     """Replace or merge one object; the audit entry shows it as it was when the transaction began."""
+    find(call.model, kind, key)
     before: list[ModelObject | None] = []
 
     def remember_and_work(tx: Transaction) -> Steps[ModelObject]:
         before[:] = [tx.overlay.get(kind, key)]
         return (yield from work(tx))
 
-    made = await call.services.repository.transact_steps(remember_and_work)
+    made = await call.transact(remember_and_work)
     await audit(call, f"{kind}.{action}", key_text(key), before=_wire(before), after=to_wire(made))
     return made
 
 
 async def delete(call: Call, kind: Kind, key: Key) -> dict[str, int]:
     """Delete one object with all that depends on it, or only count (``?dry_run=true``)."""
+    find(call.model, kind, key)
     dry_run: bool = call.query["dry_run"]
     before: list[ModelObject | None] = []
 
@@ -73,7 +80,7 @@ async def delete(call: Call, kind: Kind, key: Key) -> dict[str, int]:
         yield from tx.delete_steps(kind, key)
         return tx.counts
 
-    counts = await call.services.repository.transact_steps(work, dry_run=dry_run)
+    counts = await call.transact(work, dry_run=dry_run)
     if not dry_run:
         await audit(call, f"{kind}.delete", key_text(key), before=_wire(before), result=counts)
     return counts

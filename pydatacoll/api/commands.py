@@ -13,7 +13,7 @@ from aiohttp import web
 from pydatacoll.api import problems, responses
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, one_or_many, ref
 from pydatacoll.api.points import find_point
-from pydatacoll.api.services import CommandKind, Services
+from pydatacoll.api.services import CommandKind
 from pydatacoll.api.views import CallRequest, CtrlRequest
 from pydatacoll.errors import Conflict, FieldError, Invalid, PyDataCollError
 from pydatacoll.model import PointId, Value, sample_to_wire
@@ -97,16 +97,16 @@ def _typed(value: Value, raw: Value) -> Value:
     return value
 
 
-def _check(services: Services, asked: _Request, index: int) -> _Request:
+def _check(call: Call, asked: _Request, index: int) -> _Request:
     """The command, its value in the type of the point.
 
     :raises NotFound: unknown device, term or item.
     :raises Conflict: nothing can be read from, or written to, the point now.
     :raises Invalid: the point cannot take the value.
     """
-    found = find_point(services.repository.registry, asked.device_id, asked.term_id, asked.item_id)
+    found = find_point(call.model, asked.device_id, asked.term_id, asked.item_id)
     device, item = found.device, found.item
-    driver = services.schemas.protocols.get(device.protocol)
+    driver = call.services.schemas.protocols.get(device.protocol)
     if driver is None:
         raise Conflict(f"device {device.id} has the protocol {device.protocol!r}, whose driver is not installed")
     if not device.enabled:
@@ -142,8 +142,9 @@ def _idempotency_key(call: Call) -> str | None:
 def _request(call: Call, asked: _Request, key: str | None) -> CommandRequest:
     point = PointId(asked.device_id, asked.term_id, asked.item_id)
     source = call.request.remote or ""
+    user = call.identity.name
     if not isinstance(asked, CtrlRequest):
-        return CommandRequest(point, source=source)
+        return CommandRequest(point, user=user, source=source)
     return CommandRequest(
         point,
         value=asked.value,
@@ -152,6 +153,7 @@ def _request(call: Call, asked: _Request, key: str | None) -> CommandRequest:
         expires_in=asked.expires_in,
         reason=asked.reason,
         idempotency_key=key,
+        user=user,
         source=source,
     )
 
@@ -175,8 +177,10 @@ def _answer(kind: CommandKind, request: CommandRequest, reply: CommandReply) -> 
 
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
     key = _idempotency_key(call) if kind == "ctrl" else None
-    asked = _check(call.services, _parse(kind, call.body, 0), 0)
+    asked = _check(call, _parse(kind, call.body, 0), 0)
     request = _request(call, asked, key)
+    if kind == "ctrl":
+        call.services.access.spend(call.identity, 1)
     (reply,) = await call.services.commands.execute(kind, (request,))
     body = _answer(kind, request, reply)
     return responses.of(body) if body is not None else problems.respond(_problem(reply))
@@ -207,13 +211,15 @@ async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
         if index % responses.SLICE == responses.SLICE - 1:
             await asyncio.sleep(0)
         try:
-            asked = _check(call.services, _parse(kind, payload, index), index)
+            asked = _check(call, _parse(kind, payload, index), index)
         except PyDataCollError as error:
             answers.append({**problems.document_of(error), **_named(payload)})
         else:
             requests.append((index, _request(call, asked, None if key is None else f"{key}.{index}")))
             answers.append(None)
     if requests:
+        if kind == "ctrl":
+            call.services.access.spend(call.identity, len(requests))
         replies = await call.services.commands.execute(kind, [request for _, request in requests])
         for (index, request), reply in zip(requests, replies, strict=True):
             body = _answer(kind, request, reply)
@@ -247,6 +253,7 @@ OPERATIONS = [
         body=Body(ref("CallRequest")),
         answers={200: Answer("what the device said", ref("SampleView"))},
         errors=_FAILURES,
+        scope="operate",
     ),
     Operation(
         id="device_ctrl",
@@ -259,6 +266,7 @@ OPERATIONS = [
         body=Body(ref("CtrlRequest")),
         answers={200: Answer("confirmed", ref("CtrlAnswer"))},
         errors=_FAILURES,
+        scope="operate",
     ),
     Operation(
         id="device_calls",
@@ -270,6 +278,7 @@ OPERATIONS = [
         body=Body(one_or_many(ref("CallRequest")), shape="batch", large=True),
         answers={200: Answer("answers in order", array({"oneOf": [ref("CallDone"), ref("CommandProblem")]}))},
         errors=(503,),
+        scope="operate",
     ),
     Operation(
         id="device_ctrls",
@@ -282,5 +291,6 @@ OPERATIONS = [
         body=Body(one_or_many(ref("CtrlRequest")), shape="batch", large=True),
         answers={200: Answer("answers in order", array({"oneOf": [ref("CtrlDone"), ref("CommandProblem")]}))},
         errors=(503,),
+        scope="operate",
     ),
 ]

@@ -40,7 +40,7 @@ async def _views(call: Call, devices: Sequence[Device]) -> tuple[Sequence[Any], 
 async def device_status(call: Call) -> web.StreamResponse:
     """Link state with everything the manager reports of a device."""
     device_id = call.path["device_id"]
-    find(call.services.repository.registry, "device", device_id)
+    find(call.model, "device", device_id)
     (link,) = await call.services.status.links((device_id,))
     detail = await call.services.status.device(device_id)
     return responses.of({**detail, "device_id": device_id, **_state(link)})

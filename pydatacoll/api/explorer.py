@@ -49,6 +49,7 @@ def _asset(name: str, summary: str) -> Operation:
         handler=show,
         summary=summary,
         tag="system",
+        scope="open",
         answers={
             200: Answer("the file", {"type": "string"}, content_type.partition(";")[0]),
             304: Answer("not changed"),
@@ -87,6 +88,7 @@ def operations(described: Sequence[Operation]) -> list[Operation]:
             handler=document,
             summary="This document",
             tag="system",
+            scope="open",
             answers={200: Answer("OpenAPI 3.1", {"type": "object"}), 304: Answer("not changed")},
         ),
         Operation(
@@ -96,6 +98,7 @@ def operations(described: Sequence[Operation]) -> list[Operation]:
             handler=docs,
             summary="An explorer of this API that works offline",
             tag="system",
+            scope="open",
             answers={200: Answer("a page", {"type": "string"}, "text/html")},
         ),
         _asset("explorer.js", "The explorer's script"),

@@ -36,6 +36,7 @@ OPERATIONS = [
         tag="formulas",
         body=Body({"type": "object", "properties": {"formula": {"type": "string"}}, "required": ["formula"]}),
         answers=_OK,
+        scope="read",
         errors=(503,),
     ),
     Operation(
@@ -47,6 +48,7 @@ OPERATIONS = [
         tag="term_items",
         body=Body(ref("TermItemInput")),
         answers=_OK,
+        scope="read",
         errors=(503,),
     ),
 ]

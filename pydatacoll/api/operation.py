@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import HttpVersion11, web
 
 from pydatacoll.api import body as bodies
 from pydatacoll.api import problems
+from pydatacoll.api.access import Identity, Scope, check_changes
 from pydatacoll.api.query import Query, parse
 from pydatacoll.api.services import Services
 from pydatacoll.errors import FieldError, Invalid
+from pydatacoll.model.registry import ModelView
+from pydatacoll.model.steps import Steps
+from pydatacoll.model.transaction import Transaction
+
+T = TypeVar("T")
 
 Schema = Mapping[str, Any]
 """A JSON schema; components are referred to by ``ref``."""
@@ -61,21 +67,49 @@ class Answer:
 class Call:
     """One request, parsed: what a handler gets."""
 
-    __slots__ = ("body", "path", "query", "request", "services")
+    __slots__ = ("body", "identity", "path", "query", "request", "services")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made for every request; positional is faster
         self,
         services: Services,
         request: web.Request,
         path: Mapping[str, str],
         query: Mapping[str, Any],
         body: Any,
+        identity: Identity,
     ) -> None:
         self.services = services
         self.request = request
         self.path = path
         self.query = query
         self.body = body
+        self.identity = identity
+
+    @property
+    def model(self) -> ModelView:
+        """The model, as far as the token of the request is for it.
+
+        :raises StoreUnavailable: when the store has not been reached since the start.
+        """
+        services = self.services
+        return services.access.view(self.identity, services.repository.registry)
+
+    async def transact(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
+        """Change the model in steps, as :meth:`pydatacoll.api.services.Repository.transact_steps`.
+
+        :raises ApiProblem: 403 when that would change devices that the token is not for.
+        """
+        repository, identity = self.services.repository, self.identity
+        if not identity.devices:
+            return await repository.transact_steps(fn, dry_run=dry_run)
+
+        def checked(tx: Transaction) -> Steps[T]:
+            result = yield from fn(tx)
+            changes = yield from tx.changes_steps()
+            check_changes(identity, changes, tx.overlay, tx.registry)
+            return result
+
+        return await repository.transact_steps(checked, dry_run=dry_run)
 
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -84,7 +118,8 @@ Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method on one path. ``id`` is the stable ``operationId``; ``errors`` are the statuses it can fail with
-    besides those that follow from its body and its parameters."""
+    besides those that follow from its body, its parameters and its scope. Without a ``scope``, reading needs
+    ``read`` and everything else ``admin``."""
 
     id: str
     method: str
@@ -98,6 +133,12 @@ class Operation:
     body: Body | None = None
     errors: tuple[int, ...] = ()
     description: str = ""
+    scope: Scope | None = None
+
+    @property
+    def needs(self) -> Scope:
+        """The scope a token must have."""
+        return self.scope or ("read" if self.method == "GET" else "admin")
 
     @property
     def statuses(self) -> list[int]:
@@ -105,6 +146,8 @@ class Operation:
         derived = {422, *self.errors}
         if self.body is not None:
             derived |= {400, 408, 413, 415}
+        if self.needs != "open":
+            derived |= {401, 403}
         return sorted(derived)
 
 
@@ -141,12 +184,14 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     declared = {query.name: query for query in operation.query}
     defaults = {query.name: query.default for query in operation.query}
     body = operation.body
+    identify, scope = services.access.identify, operation.needs
 
     if body is None:
 
         async def without_body(request: web.Request) -> web.StreamResponse:
+            identity = identify(request.headers.get("Authorization"), scope)
             query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
-            return await handler(Call(services, request, request.match_info, query, None))
+            return await handler(Call(services, request, request.match_info, query, None, identity))
 
         return without_body
 
@@ -157,6 +202,7 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     many = body.shape != "object"
 
     async def with_body(request: web.Request) -> web.StreamResponse:
+        identity = identify(request.headers.get("Authorization"), scope)
         query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
         content = await bodies.read_json(request, limit, media_types)
         if not isinstance(content, types):
@@ -164,6 +210,6 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
         if many:
             content = content if isinstance(content, list) else [content]
             bodies.check_count(content, server.max_batch)
-        return await handler(Call(services, request, request.match_info, query, content))
+        return await handler(Call(services, request, request.match_info, query, content, identity))
 
     return with_body

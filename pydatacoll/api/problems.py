@@ -39,6 +39,8 @@ KINDS: Final[dict[str, Kind]] = {
     for kind in (
         Kind("bad-request", 400, "Bad request", "The request is not valid HTTP, or its body cannot be read."),
         Kind("malformed-json", 400, "Malformed JSON", "The body is not a JSON document in UTF-8."),
+        Kind("unauthorized", 401, "Unauthorized", "A valid access token is needed (Authorization: Bearer)."),
+        Kind("forbidden", 403, "Forbidden", "The access token does not allow this; detail says what it lacks."),
         Kind("no-route", 404, "No such path", "Nothing is served at this path; see /openapi.json."),
         Kind("not-found", 404, errors.NotFound.title, "An object does not exist; detail says which."),
         Kind("method", 405, "Method not allowed", "The path exists; the Allow header lists its methods."),
@@ -48,6 +50,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("media-type", 415, "Unsupported media type", "The body must be application/json."),
         Kind("expectation", 417, "Expectation failed", "Only Expect: 100-continue is known."),
         Kind("invalid", 422, errors.Invalid.title, "Well-formed but not acceptable; errors names each field."),
+        Kind("too-many", 429, "Too many requests", "A rate limit; the header Retry-After says when to go on."),
         Kind("internal", 500, "Internal error", "A bug of the server. It was logged with its traceback."),
         Kind("device-refused", 502, errors.DeviceRefused.title, "The device answered, negatively."),
         Kind("device-offline", 503, errors.DeviceOffline.title, "No working connection. Try again later."),

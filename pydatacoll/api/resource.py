@@ -82,11 +82,11 @@ class Resource:
         return await responses.rows(things, convert, headers)
 
     async def list_all(self, call: Call) -> web.StreamResponse:
-        table: dict[str, ModelObject] = getattr(call.services.repository.registry, PLURAL[self.kind])
+        table: dict[str, ModelObject] = getattr(call.model, PLURAL[self.kind])
         return await self.respond_list(call, table, table.__getitem__)
 
     async def get(self, call: Call) -> web.StreamResponse:
-        return await self.respond(call, find(call.services.repository.registry, self.kind, self.key(call)))
+        return await self.respond(call, find(call.model, self.kind, self.key(call)))
 
     async def create(self, call: Call) -> web.StreamResponse:
         parent = call.path[self.names[0]] if self.parented else None

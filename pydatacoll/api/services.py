@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from pydatacoll.api.access import Access
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
-from pydatacoll.settings import Settings
+from pydatacoll.settings import AuthSettings, Settings
 from pydatacoll.store.commands import CommandReply, CommandRequest
 
 T = TypeVar("T")
@@ -90,3 +91,4 @@ class Services:
     metrics: Callable[[], bytes | Awaitable[bytes]]
     audit: Callable[[AuditEntry], Awaitable[None]]
     plugins_enabled: frozenset[str] = field(default_factory=frozenset)
+    access: Access = field(default_factory=lambda: Access(AuthSettings()))

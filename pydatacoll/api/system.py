@@ -53,6 +53,7 @@ def index(routes: Sequence[Operation]) -> Operation:
         handler=show,
         summary="The list of routes; a page for a browser",
         tag="system",
+        scope="open",
         answers={200: Answer("the list", {"type": "string"}, "text/plain", also=_PAGE)},
     )
 
@@ -142,6 +143,7 @@ OPERATIONS = [
         handler=healthz,
         summary="Whether the process is alive",
         tag="system",
+        scope="open",
         answers={200: Answer("alive", ref("Health"))},
     ),
     Operation(
@@ -151,6 +153,7 @@ OPERATIONS = [
         handler=readyz,
         summary="Whether the service can do its work",
         tag="system",
+        scope="open",
         answers={200: Answer("ready", ref("Health"))},
         errors=(503,),
     ),

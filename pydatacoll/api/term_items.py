@@ -20,7 +20,7 @@ TERM_ITEMS = Resource(
 
 async def list_term_items(call: Call) -> web.StreamResponse:
     """The items of one term."""
-    registry = call.services.repository.registry
+    registry = call.model
     term_id = call.path["term_id"]
     find(registry, "term", term_id)
     return await TERM_ITEMS.respond_list(

@@ -14,7 +14,7 @@ TERMS = Resource(kind="term", component="Term", collection="/api/v1/terms", name
 
 async def list_device_terms(call: Call) -> web.StreamResponse:
     """The terms of one device."""
-    registry = call.services.repository.registry
+    registry = call.model
     device_id = call.path["device_id"]
     find(registry, "device", device_id)
     return await TERMS.respond_list(call, registry.terms_of(device_id), registry.terms.__getitem__)

@@ -33,7 +33,7 @@ _BY_TIME = {
 
 async def _recent(call: Call) -> tuple[PointId, list[Sample]]:
     path, given = call.path, call.query
-    point = find_point(call.services.repository.registry, path["device_id"], path["term_id"], path["item_id"]).id
+    point = find_point(call.model, path["device_id"], path["term_id"], path["item_id"]).id
     samples = await call.services.history.recent(
         point, limit=given["limit"], since=given["since"], until=given["until"]
     )
@@ -55,7 +55,7 @@ async def datas(call: Call) -> web.StreamResponse:
 async def data_at(call: Call) -> web.StreamResponse:
     """One recent sample by its place."""
     path = call.path
-    point = find_point(call.services.repository.registry, path["device_id"], path["term_id"], path["item_id"]).id
+    point = find_point(call.model, path["device_id"], path["term_id"], path["item_id"]).id
     index = path["index"]
     if not _INDEX.match(index):
         raise Invalid.of([FieldError(0, "index", "must be a whole number: 0 is the oldest, -1 the newest")])
@@ -91,7 +91,7 @@ def _matches(wanted: str) -> Callable[[int], bool]:
 
 async def values(call: Call) -> web.StreamResponse:
     """Latest values; a point that never had one is left out."""
-    points = list(_points(call.services.repository.registry, call))
+    points = list(_points(call.model, call))
     samples = await call.services.history.latest(points) if points else []
     wanted = call.query["quality"]
     matches = _matches(wanted) if wanted is not None else None

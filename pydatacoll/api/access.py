@@ -1,0 +1,199 @@
+"""Who may do what: bearer tokens, their scopes, and the devices that a token is limited to.
+
+A token is 256 random bits, so its plain SHA-256 is all that is kept: nothing can be guessed, and checking a
+request costs microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Final, Literal, cast
+
+from pydatacoll.api.problems import ApiProblem
+from pydatacoll.api.visible import VisibleModel
+from pydatacoll.model import Device, Formula, Item, ModelObject, Term, TermItem
+from pydatacoll.model.change import Change
+from pydatacoll.model.overlay import Overlay
+from pydatacoll.model.registry import ModelView, formula_points
+from pydatacoll.settings import AuthSettings
+
+Scope = Literal["open", "read", "operate", "admin"]
+"""What an operation asks for. Each scope of a token includes those before it."""
+
+_RANK: Final[dict[Scope, int]] = {"open": 0, "read": 1, "operate": 2, "admin": 3}
+_CHALLENGE: Final = 'Bearer realm="PyDataColl"'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identity:
+    """Who asks.
+
+    :ivar name: of the token, for the audit trail; empty when no tokens are configured.
+    :ivar devices: globs of the device ids it is limited to; empty: all.
+    :ivar expires: epoch seconds.
+    """
+
+    name: str
+    scope: Scope
+    devices: tuple[str, ...] = ()
+    expires: float | None = None
+
+    def sees(self, device_id: str) -> bool:
+        """Whether a device is among those the token is for."""
+        return not self.devices or any(fnmatchcase(device_id, glob) for glob in self.devices)
+
+
+LOCAL: Final = Identity("", "admin")
+"""Who asks when no tokens are configured: the server listens on loopback only."""
+
+
+class Bucket:
+    """A token bucket: ``rate`` a second, ``burst`` at once. ``rate`` 0 means no limit."""
+
+    __slots__ = ("_burst", "_clock", "_left", "_rate", "_then")
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._left = float(burst)
+        self._clock = clock
+        self._then = clock()
+
+    def take(self, count: int) -> float:
+        """Take ``count``, or nothing and tell how many seconds to wait. What is more than a burst waits for a
+        full bucket."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._then) * self._rate)
+        self._then = now
+        wanted = min(float(count), self._burst)
+        if self._left >= wanted:
+            self._left -= count
+            return 0.0
+        return (wanted - self._left) / self._rate
+
+
+class Access:
+    """The configured tokens. Without any, everybody (on loopback) may do everything."""
+
+    def __init__(self, settings: AuthSettings, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._by_hash = {
+            token.hash.lower(): Identity(
+                token.name, token.scope, tuple(token.devices), _epoch(token.expires) if token.expires else None
+            )
+            for token in settings.tokens
+        }
+        self._buckets = {
+            identity: Bucket(settings.control_rate, settings.control_burst) for identity in self._by_hash.values()
+        }
+        self._views: dict[Identity, VisibleModel] = {}
+
+    @property
+    def required(self) -> bool:
+        """Whether requests need a token."""
+        return bool(self._by_hash)
+
+    def identify(self, authorization: str | None, scope: Scope) -> Identity:
+        """Who sends a request with this ``Authorization`` header to an operation of this scope.
+
+        :raises ApiProblem: 401 without a valid token, 403 when its scope does not suffice.
+        """
+        if not self._by_hash or scope == "open":
+            return LOCAL
+        if authorization is None:
+            raise _unauthorized("this needs an access token: send it as Authorization: Bearer TOKEN", "")
+        kind, _, token = authorization.partition(" ")
+        identity = None
+        if kind.lower() == "bearer":
+            secret = token.strip().encode("utf-8", "surrogateescape")
+            identity = self._by_hash.get(hashlib.sha256(secret).hexdigest())
+        if identity is None:
+            raise _unauthorized("the access token is not known here", ', error="invalid_token"')
+        if identity.expires is not None and self._wall() >= identity.expires:
+            raise _unauthorized(f"the access token {identity.name!r} has expired", ', error="invalid_token"')
+        if _RANK[identity.scope] < _RANK[scope]:
+            raise ApiProblem(
+                "forbidden",
+                f"this needs the scope {scope}; the access token {identity.name!r} has {identity.scope}",
+                headers={
+                    "WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"',
+                },
+            )
+        return identity
+
+    def spend(self, identity: Identity, writes: int) -> None:
+        """Count writes to devices against the rate limit of a token.
+
+        :raises ApiProblem: 429 when there were too many.
+        """
+        bucket = self._buckets.get(identity)
+        wait = bucket.take(writes) if bucket is not None else 0.0
+        if wait > 0:
+            raise ApiProblem(
+                "too-many",
+                f"the access token {identity.name!r} writes more often than auth.control_rate allows",
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
+
+    def view(self, identity: Identity, registry: ModelView) -> ModelView:
+        """The part of the model that a token is for."""
+        if not identity.devices:
+            return registry
+        view = self._views.get(identity)
+        if view is None or not view.shows(registry):
+            view = self._views[identity] = VisibleModel(registry, identity.sees)
+        return view
+
+
+def _unauthorized(detail: str, more: str) -> ApiProblem:
+    return ApiProblem("unauthorized", detail, headers={"WWW-Authenticate": _CHALLENGE + more})
+
+
+def _epoch(moment: datetime) -> float:
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def check_changes(identity: Identity, changes: Sequence[Change], overlay: Overlay, registry: ModelView) -> None:
+    """Whether a token may make these changes: all devices concerned must be its own.
+
+    :raises ApiProblem: 403 naming the first device that is not.
+    """
+    for change in changes:
+        for one in (change.old, change.new):
+            for device_id in () if one is None else _devices_of(one, change, overlay, registry):
+                if not identity.sees(device_id):
+                    raise ApiProblem(
+                        "forbidden",
+                        f"the access token {identity.name!r} is not for device {device_id}, which would change",
+                    )
+
+
+def _devices_of(one: ModelObject, change: Change, overlay: Overlay, registry: ModelView) -> Iterable[str]:
+    if isinstance(one, Device):
+        return (one.id,)
+    if isinstance(one, Term):
+        return (one.device_id,)
+    if isinstance(one, TermItem):
+        return _term_devices(one.term_id, overlay, registry)
+    if isinstance(one, Formula):
+        return {point.device_id for point in formula_points(one)}
+    if isinstance(one, Item) and change.old is not None:  # shared: others' points would change with it
+        return {
+            device_id
+            for term_id in registry.terms_with(one.id)
+            for device_id in _term_devices(term_id, overlay, registry)
+        }
+    return ()
+
+
+def _term_devices(term_id: str, overlay: Overlay, registry: ModelView) -> Iterator[str]:
+    for term in (registry.terms.get(term_id), overlay.get("term", term_id)):
+        if term is not None:
+            yield cast("Term", term).device_id
