@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from pydatacoll.api import query, responses
+from pydatacoll.api.globs import globs, matching
 from pydatacoll.api.operation import Answer, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
@@ -66,16 +67,21 @@ async def data_at(call: Call) -> web.StreamResponse:
     return responses.of({time_to_wire(sample.time): sample.value})
 
 
-def _points(registry: ModelView, call: Call) -> Iterator[PointId]:
-    """Points that match the ids, by path; an id that does not exist matches nothing."""
+def _points(model: ModelView, call: Call) -> Iterator[PointId]:
+    """Points that match the patterns and the ids, by path; an id that does not exist matches nothing."""
     given = call.query
-    device_ids = sorted(registry.devices) if given["device_id"] is None else sorted(given["device_id"])
+    device_ids = sorted(model.devices) if given["device_id"] is None else sorted(given["device_id"])
     term_ids = None if given["term_id"] is None else frozenset(given["term_id"])
     item_ids = None if given["item_id"] is None else frozenset(given["item_id"])
+    if given["glob"] is not None:
+        for point in matching(model, given["glob"], device_ids):
+            if (term_ids is None or point.term_id in term_ids) and (item_ids is None or point.item_id in item_ids):
+                yield point
+        return
     for device_id in device_ids:
-        for term_id in sorted(registry.terms_of(device_id)):
+        for term_id in sorted(model.terms_of(device_id)):
             if term_ids is None or term_id in term_ids:
-                for item_id in sorted(registry.items_of(term_id)):
+                for item_id in sorted(model.items_of(term_id)):
                     if item_ids is None or item_id in item_ids:
                         yield PointId(device_id, term_id, item_id)
 
@@ -151,6 +157,7 @@ OPERATIONS = [
             query.ids("device_id", "only these devices"),
             query.ids("term_id", "only these terms"),
             query.ids("item_id", "only these items"),
+            globs("glob", "only points that match one of these device:term:item patterns, separated by commas"),
             query.quality("quality", "good, bad (anything else) or one flag"),
             *query.PAGING,
         ),

@@ -114,6 +114,42 @@ async def test_latest_values_by_filter(sampled: Api, backend: FakeBackend) -> No
     assert answer.headers["Link"] == '</api/v2/values?limit=1&offset=2&device_id=feeder1>; rel="next"'
 
 
+@pytest.mark.parametrize(
+    ("glob", "found"),
+    [
+        ("*", ["main:ua", "main:ub", "spare:ua"]),
+        ("feeder1", ["main:ua", "main:ub", "spare:ua"]),
+        ("feeder?:main", ["main:ua", "main:ub"]),
+        ("*:*:ua", ["main:ua", "spare:ua"]),
+        ("feeder1:main:u[b-z]", ["main:ub"]),
+        ("feeder1:main:u[!b]", ["main:ua"]),
+        ("feeder1:s*:*,*:main:ub,*:main:u?", ["main:ua", "main:ub", "spare:ua"]),
+        ("feeder1:spare:ua&item_id=ub", []),
+        ("feeder1&term_id=main&item_id=ub", ["main:ub"]),
+        ("feeder1:*:*&device_id=nobody", []),
+        ("Feeder1", []),
+        ("feeder", []),
+    ],
+)
+async def test_latest_values_by_pattern(sampled: Api, backend: FakeBackend, glob: str, found: list[str]) -> None:
+    await sampled.post("/api/v1/items", {"id": "ub", "name": "ub"})
+    await sampled.post("/api/v1/terms", {"id": "spare", "name": "Spare", "device_id": "feeder1"})
+    points = [{"term_id": "main", "item_id": "ub"}, {"term_id": "spare", "item_id": "ua"}]
+    await sampled.post("/api/v2/term_items", points, 200)
+    for point in points:
+        backend.history.samples[PointId("feeder1", point["term_id"], point["item_id"])] = [Sample(T0, 1)]
+    values = await sampled.get(f"/api/v2/values?glob={glob}")
+    assert [f"{value['term_id']}:{value['item_id']}" for value in values] == found
+
+
+@pytest.mark.parametrize(
+    "glob", ["", "a:b:c:d", "a::c", "a,,b", "a b", "(a)", "x" * 65, ",".join(map(str, range(101)))]
+)
+async def test_a_pattern_that_is_none(sampled: Api, glob: str) -> None:
+    answer = await sampled("GET", f"/api/v2/values?glob={glob}", status=422)
+    assert answer.fields == [(0, "glob")]
+
+
 async def test_a_call_reads_the_point(plant: Api, backend: FakeBackend) -> None:
     assert await plant.post("/api/v1/device_call", KEYS, 200) == {
         **KEYS,
