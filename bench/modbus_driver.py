@@ -16,7 +16,7 @@ import uvloop
 
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTcpDriver, ModbusTerm, ModbusTermItem
 from pydatacoll.sdk import DriverContext, Point, PointGroup, Readings
-from pydatacoll.testing.modbus_server import simulate
+from pydatacoll.testing.simulation import simulate
 
 
 class CountingSink:

@@ -2,7 +2,7 @@
 
 import uvloop
 
-from pydatacoll.testing.modbus_server import simulate
+from pydatacoll.testing.simulation import simulate
 
 
 async def main() -> None:

@@ -76,19 +76,63 @@ def simulate() -> None:
     show_default=True,
     help="How values move: sine, ramp, counter, walk, rotate or fixed.",
 )
-def modbus(host: str, port: int, units: list[int], registers: int, signal: str) -> None:
+@click.option(
+    "--devices",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Devices, each on a port of its own, from --port on.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:NAME=VALUE,...]",
+    help="What goes wrong, as exception:code=6,unit=2 or silence:probability=0.01; repeatable, first match wins.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the faults' probabilities.")
+@click.option(
+    "--max-connections", type=click.IntRange(0), help="Connections a device takes; more are closed at once."
+)
+def modbus(  # noqa: PLR0917 - click passes them by name
+    host: str,
+    port: int,
+    units: list[int],
+    registers: int,
+    signal: str,
+    devices: int,
+    faults: tuple[str, ...],
+    seed: int,
+    max_connections: int | None,
+) -> None:
     """Run simulated Modbus TCP devices until Ctrl+C; prints the address when ready."""
     import asyncio
     import contextlib
 
-    from pydatacoll.testing.modbus_server import simulate as run
+    from pydatacoll.testing import simulation
+    from pydatacoll.testing.faults import Fault
 
     def ready(bound: int) -> None:
-        click.echo(f"Simulated Modbus TCP devices are running on {host}:{bound}")
+        ports = f"{host}:{bound}" if devices == 1 else f"{host}:{bound}-{bound + devices - 1}"
+        click.echo(f"Simulated Modbus TCP devices are running on {ports}")
 
     try:
+        rules = [Fault.parse(fault) for fault in faults]
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(run(host, port, units, registers, signal, ready))
+            asyncio.run(
+                simulation.simulate(
+                    host,
+                    port,
+                    units,
+                    registers,
+                    signal,
+                    ready,
+                    devices=devices,
+                    faults=rules,
+                    seed=seed,
+                    max_connections=max_connections,
+                )
+            )
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 

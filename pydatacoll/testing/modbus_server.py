@@ -15,18 +15,19 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self, cast
 
 from pydatacoll.codec.registers import Layout, encode
-from pydatacoll.testing.faults import Fault, Faults
+from pydatacoll.testing.faults import RIGHT, UNANSWERED, Fault, Faults
 from pydatacoll.testing.modbus_tables import Bits, Registers, Unit, handle
-from pydatacoll.testing.signals import Counter, Ramp, RandomWalk, Signal, Sine
 
-__all__ = ["Fault", "ModbusServer", "Received", "simulate"]
+__all__ = ["Fault", "ModbusServer", "Received"]
 
 _HEADER = struct.Struct(">HHHB")
 _SHIFT = 2
+_READS = frozenset({1, 2, 3, 4})
+_WRITES = frozenset({5, 6, 15, 16, 22, 23})
 _BLOCK = 251
 """Length of the rotating block in registers; prime, so that no block size divides it."""
 
@@ -53,8 +54,11 @@ class ModbusServer:
     """Units, their tables, and the listening socket.
 
     :ivar received: the last requests, newest last, when ``history`` is not 0.
+    :ivar written: those of them that write, as many again: reads do not push them out.
     :ivar requests: number of requests served.
-    :ivar accepted: number of connections accepted so far.
+    :ivar accepted: number of connections accepted so far, without those refused.
+    :ivar max_connections: more are closed at once, as small devices do; ``None`` for no limit.
+    :ivar refused: number of connections closed at once.
     """
 
     def __init__(
@@ -71,7 +75,10 @@ class ModbusServer:
         self._started = clock()
         self.units: dict[int, Unit] = {unit: Unit() for unit in units}
         self.faults = Faults()
+        self.max_connections: int | None = None
+        self.refused = 0
         self.received: deque[Received] = deque(maxlen=history)
+        self.written: deque[Received] = deque(maxlen=history)
         self.requests = 0
         self.rotating = False
         self._block = b""
@@ -156,6 +163,14 @@ class ModbusServer:
                 return pdu[:1] + bytes((count * 2,)) + self._block[shift : shift + count * 2]
         return None if target is None else handle(target, pdu, self.elapsed())
 
+    def note(self, right: bool, unit: int, pdu: bytes) -> None:
+        """Remember which numbers of sequences the last answer had, when it will be late or is made wrong."""
+        target = self.units.get(unit)
+        if target is not None and pdu[0] in (3, 4, 23):
+            table = target.inputs if pdu[0] == 4 else target.holding
+            for sequence in table.sequences(*_touched(pdu)):
+                (sequence.late if right else sequence.spoiled).add(sequence.value)
+
 
 class _Session(asyncio.Protocol):
     """One client."""
@@ -171,8 +186,14 @@ class _Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._server._sessions.add(self)
-        self._server.accepted += 1
+        server = self._server
+        full = server.max_connections is not None and len(server._sessions) >= server.max_connections
+        if full or (server.faults.rules and server.faults.refuses()):
+            server.refused += 1
+            self._reset()
+            return
+        server._sessions.add(self)
+        server.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timers:
@@ -182,6 +203,12 @@ class _Session(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
+            self._transport.abort()
+
+    def _reset(self) -> None:
+        if self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -201,7 +228,10 @@ class _Session(asyncio.Protocol):
             position = stop
             server.requests += 1
             if server.received.maxlen:
-                server.received.append(Received(unit, pdu[0], *_touched(pdu), pdu))
+                received = Received(unit, pdu[0], *_touched(pdu), pdu)
+                server.received.append(received)
+                if pdu[0] in _WRITES:
+                    server.written.append(received)
             if server.faults.rules:
                 fault = server.faults.match(unit, pdu[0], *_touched(pdu))
                 if fault is not None:
@@ -247,15 +277,16 @@ class _Session(asyncio.Protocol):
             return
         if fault.kind == "exception":
             reply = bytes((pdu[0] | 0x80, fault.code))
+        elif fault.kind in UNANSWERED and pdu[0] in _READS:
+            reply = b""  # nothing is read for it: a sequence goes on with the next right reply
         else:
             reply = self._server.answer(unit, pdu) or bytes((pdu[0] | 0x80, 11))
+            self._server.note(fault.kind in RIGHT, unit, pdu)
         match fault.kind:
             case "silence":
                 return
             case "reset":
-                sock = transport.get_extra_info("socket")
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                transport.abort()
+                self._reset()
                 return
             case "close":
                 transport.close()
@@ -283,52 +314,10 @@ class _Session(asyncio.Protocol):
         elif fault.kind == "half":
             self._write(frame[: len(frame) // 2])
             self._muted = True
+        elif fault.kind == "cut":
+            self._write(frame[: len(frame) // 2])
+            transport.close()
         elif fault.kind == "trickle" and self._held is None:
             self._trickle(frame, fault.seconds)
         else:
             self._write(frame)
-
-
-SIGNALS: dict[str, Callable[[int], Signal]] = {
-    "sine": lambda address: Sine(32768, 20000, 60, address),
-    "counter": lambda _: Counter(),
-    "ramp": lambda address: Ramp(0, 65535, 100 + address % 100),
-    "walk": lambda address: RandomWalk(0, 65535, 500, address),
-}
-"""Names for the command line; ``rotate`` changes every register at every reading, ``fixed`` none."""
-
-
-async def simulate(  # noqa: PLR0917 - an established call
-    host: str,
-    port: int,
-    units: Sequence[int],
-    registers: int,
-    signal: str,
-    on_ready: Callable[[int], None] | None = None,
-) -> None:
-    """Run a simulated server until cancelled.
-
-    :param units: unit ids.
-    :param registers: holding and input registers per unit, coils and discrete inputs as many; higher addresses
-        give exception 2.
-    :param signal: a name of :data:`SIGNALS`, ``rotate`` or ``fixed``.
-    :param on_ready: called with the port once it listens.
-    :raises ValueError: for an unknown signal or more than 65536 registers.
-    """
-    if signal not in (*SIGNALS, "rotate", "fixed"):
-        raise ValueError(f"unknown signal {signal!r}; known: {', '.join((*SIGNALS, 'rotate', 'fixed'))}")
-    server = ModbusServer(units=units, host=host, port=port, history=0)
-    for unit in server.units.values():
-        unit.limit(registers)
-        for table in (unit.holding, unit.inputs):
-            for address in range(registers):
-                if signal in SIGNALS:
-                    table.signal(address, SIGNALS[signal](address))
-                else:
-                    table[address] = address & 0xFFFF
-    if signal == "rotate":
-        server.rotate()
-    async with server:
-        if on_ready is not None:
-            on_ready(server.port)
-        await asyncio.Event().wait()

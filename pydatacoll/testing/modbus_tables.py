@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import overload
 
 from pydatacoll.codec.registers import INTEGER_RANGES, Layout, decode, encode
-from pydatacoll.testing.signals import Signal
+from pydatacoll.testing.signals import Sequence, Signal
 
 SIZE = 65536
 UINT16 = Layout()
@@ -26,10 +26,19 @@ class _Table:
     :ivar frozen: writes are confirmed and do nothing.
     """
 
+    width = 1
+    """Bytes of one address."""
+
     def __init__(self) -> None:
         self.size = SIZE
         self.holes: set[int] = set()
         self.frozen = False
+        self._data = bytearray(SIZE * self.width)
+
+    def limit(self, size: int) -> None:
+        """Take no more memory than for ``size`` addresses; from there on exception 2."""
+        self.size = size
+        del self._data[size * self.width :]
 
     def check(self, address: int, count: int) -> None:
         """Refuse with exception 2 what is outside or in a hole."""
@@ -42,9 +51,10 @@ class _Table:
 class Registers(_Table):
     """16-bit registers, readable and writable like a list."""
 
+    width = 2
+
     def __init__(self) -> None:
         super().__init__()
-        self._data = bytearray(SIZE * 2)
         self._signals: dict[int, tuple[Signal, Layout, float]] = {}
 
     @overload
@@ -97,6 +107,13 @@ class Registers(_Table):
                     self._refresh(start, *moving, time)
         return bytes(self._data[address * 2 : (address + count) * 2])
 
+    def sequences(self, address: int, count: int) -> Iterator[Sequence]:
+        """The sequences that begin in a block."""
+        for start in range(address, address + count) if self._signals else ():
+            moving = self._signals.get(start)
+            if moving is not None and isinstance(moving[0], Sequence):
+                yield moving[0]
+
     def value(self, address: int, layout: Layout) -> float:
         """The number stored at an address; 0 for what is none."""
         stored = decode(layout, bytes(self._data[address * 2 : (address + layout.registers) * 2]))
@@ -116,7 +133,6 @@ class Bits(_Table):
 
     def __init__(self) -> None:
         super().__init__()
-        self._data = bytearray(SIZE)
         self._signals: dict[int, Signal] = {}
 
     def __getitem__(self, key: int) -> bool:
@@ -169,7 +185,7 @@ class Unit:
         if not 1 <= size <= SIZE:
             raise ValueError(f"{size} registers: 1 to {SIZE} are possible")
         for table in (self.holding, self.inputs, self.coils, self.discrete):
-            table.size = size
+            table.limit(size)
 
 
 def handle(unit: Unit, pdu: bytes, time: float) -> bytes:

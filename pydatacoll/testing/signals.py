@@ -39,6 +39,27 @@ class Counter(Signal):
 
 
 @dataclass(slots=True)
+class Sequence(Signal):
+    """Numbers its readings 1, 2, 3, ... and remembers which of them were never sent in a right reply.
+
+    What a collector stored can so be compared with what it was sent: every number up to ``value`` that is not in
+    ``spoiled`` was sent once. Use it on a type that is wide enough not to wrap, and for points that nobody writes.
+
+    :ivar value: the last number.
+    :ivar spoiled: numbers in replies that were wrong on purpose: whoever stores one did not check the reply.
+    :ivar late: numbers in replies that were right but delayed on purpose, perhaps beyond the time-out.
+    """
+
+    value: int = 0
+    spoiled: set[int] = field(default_factory=set)
+    late: set[int] = field(default_factory=set)
+
+    def at(self, time: float) -> float:
+        self.value += 1
+        return self.value
+
+
+@dataclass(slots=True)
 class Sine(Signal):
     """Swings around a mean; ``period`` and ``phase`` in seconds."""
 

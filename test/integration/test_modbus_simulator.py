@@ -8,8 +8,11 @@ import contextlib
 import pytest
 
 from pydatacoll.protocols.modbus_tcp import frames
+from pydatacoll.sdk import WriteRequest
 from pydatacoll.testing.faults import Fault
-from pydatacoll.testing.modbus_server import ModbusServer, simulate
+from pydatacoll.testing.modbus_server import ModbusServer
+from pydatacoll.testing.signals import Sequence
+from pydatacoll.testing.simulation import simulate
 
 from .modbus_rig import Rig, point
 
@@ -100,3 +103,92 @@ async def test_a_stopped_server_takes_its_port_again() -> None:
     await server.start()
     assert server.port == port
     await server.stop()
+
+
+async def test_a_thousand_devices_in_one_process() -> None:
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def somewhere() -> None:
+        for first in range(20_000, 60_000, 1000):
+            with contextlib.suppress(OSError):  # a port among them is in use
+                await simulate("127.0.0.1", first, [1], 2, "fixed", ready.set_result, devices=1000)
+
+    task = asyncio.create_task(somewhere())
+    first = await ready
+    rigs = [Rig(first + number, [point("hr:1")], timeout=60) for number in range(1000)]
+    try:
+        await asyncio.gather(*(rig.driver.connect() for rig in rigs))
+        await asyncio.gather(*(rig.poll() for rig in rigs))
+        assert {rig.latest().value for rig in rigs} == {1}
+    finally:
+        await asyncio.gather(*(rig.driver.close() for rig in rigs))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with pytest.raises(ValueError, match="first port of 1 to 65526"):
+        await simulate("127.0.0.1", 65530, [1], 2, "fixed", devices=10)
+
+
+async def connects(port: int) -> bool:
+    """Whether a connection is there to stay: a request on it is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(frames.pack_frame(1, 1, frames.read(1, 3, 0, 1).pdu))
+        return bool(await reader.read(1))
+    except ConnectionResetError:
+        return False
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            await writer.wait_closed()
+
+
+async def test_connections_are_limited_and_refused() -> None:
+    async with ModbusServer() as server:
+        server.max_connections = 1
+        async with Rig(server.port, [point("hr:0")]):
+            assert not await connects(server.port)
+        server.max_connections = None
+        refusal = server.faults.add(Fault("refuse", skip=1, times=1))
+        assert [await connects(server.port) for _ in range(3)] == [True, False, True]
+        assert refusal.hits == 1
+        assert server.refused == 2
+
+
+async def test_a_reply_that_is_cut_ends_the_connection() -> None:
+    async with ModbusServer() as server:
+        server.faults.add(Fault("cut"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(frames.pack_frame(1, 1, frames.read(1, 3, 0, 2).pdu))
+        assert len(await reader.read()) == 6  # of 13 bytes
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("kind", ["silence", "wrong_transaction", "wrong_unit", "wrong_function", "short", "half"])
+async def test_a_sequence_knows_what_was_sent(kind: str) -> None:
+    """What a driver takes are exactly the numbers that were sent in right replies."""
+    async with ModbusServer() as server:
+        sequence = Sequence()
+        server.holding().signal(0, sequence)
+        fault = server.faults.add(Fault(kind, skip=2, times=1))  # type: ignore[arg-type]
+        rig = Rig(server.port, [point("hr:0")], timeout=0.05, retries=0)
+        with contextlib.suppress(Exception):  # some end the connection
+            async with rig:
+                for _ in range(3):
+                    await rig.poll()
+        async with Rig(server.port, [point("hr:0")]) as again:
+            await again.poll()
+        assert fault.hits == 1
+        stored = [int(value) for value in (*rig.good_values(), *again.good_values()) if isinstance(value, int)]
+        assert stored == sorted(set(range(1, sequence.value + 1)) - sequence.spoiled)
+        assert sequence.spoiled == (set() if kind == "silence" else {3})
+
+
+async def test_writes_are_remembered_apart_from_reads() -> None:
+    async with ModbusServer(history=3) as server:
+        async with Rig(server.port, [point("hr:0")]) as rig:
+            await rig.driver.write([WriteRequest(rig.points[0], 7)])
+            for _ in range(5):
+                await rig.poll()
+        assert [request.pdu for request in server.written] == [b"\6\0\0\0\7"]

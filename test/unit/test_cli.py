@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pydatacoll import __version__
 from pydatacoll.cli import main
+from pydatacoll.testing.faults import Fault
 
 
 def run(*arguments: str) -> Any:
@@ -63,22 +64,28 @@ def test_serve_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def simulated(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    from pydatacoll.testing import modbus_server
+    from pydatacoll.testing import simulation
 
     seen: dict[str, Any] = {}
 
     async def fake(
-        host: str, port: int, units: Sequence[int], registers: int, signal: str, on_ready: Callable[[int], None]
+        host: str,
+        port: int,
+        units: Sequence[int],
+        registers: int,
+        signal: str,
+        on_ready: Callable[[int], None],
+        **more: Any,
     ) -> None:
         if signal == "noise":
             raise ValueError("unknown signal 'noise'; known: sine")
         if port == 1:
             raise PermissionError(13, "Permission denied")
-        seen.update(host=host, port=port, units=units, registers=registers, signal=signal)
+        seen.update(host=host, port=port, units=units, registers=registers, signal=signal, **more)
         on_ready(4321)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(modbus_server, "simulate", fake)
+    monkeypatch.setattr(simulation, "simulate", fake)
     return seen
 
 
@@ -86,7 +93,30 @@ def test_simulate_modbus(simulated: dict[str, Any]) -> None:
     result = run("simulate", "modbus", "--port", "0", "--units", "1, 7-9", "--registers", "5", "--signal", "walk")
     assert result.output == "Simulated Modbus TCP devices are running on 127.0.0.1:4321\n"
     assert result.exit_code == 0
-    assert simulated == {"host": "127.0.0.1", "port": 0, "units": [1, 7, 8, 9], "registers": 5, "signal": "walk"}
+    assert simulated == {
+        "host": "127.0.0.1",
+        "port": 0,
+        "units": [1, 7, 8, 9],
+        "registers": 5,
+        "signal": "walk",
+        "devices": 1,
+        "faults": [],
+        "seed": 0,
+        "max_connections": None,
+    }
+
+
+def test_simulate_modbus_with_faults(simulated: dict[str, Any]) -> None:
+    result = run(
+        *("simulate", "modbus", "--port", "6000", "--devices", "3", "--seed", "7", "--max-connections", "1"),
+        *("--fault", "exception:code=6,unit=2,address=10", "--fault", "silence:probability=0.25"),
+    )
+    assert result.output == "Simulated Modbus TCP devices are running on 127.0.0.1:4321-4323\n"
+    assert (simulated["devices"], simulated["seed"], simulated["max_connections"]) == (3, 7, 1)
+    assert simulated["faults"] == [
+        Fault("exception", unit=2, address=10, code=6),
+        Fault("silence", probability=0.25),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +129,10 @@ def test_simulate_modbus(simulated: dict[str, Any]) -> None:
         (["--registers", "0"], "0 is not in the range"),
         (["--signal", "noise"], "unknown signal 'noise'"),
         (["--port", "1"], "Permission denied"),
+        (["--fault", "sleepy"], "unknown fault 'sleepy'; known: delay, silence"),
+        (["--fault", "delay:second=1"], "unknown option 'second'; known: unit, function"),
+        (["--fault", "delay:seconds=x"], "seconds must be a number"),
+        (["--fault", "silence:probability=2"], "probability is 0 to 1"),
     ],
 )
 def test_bad_arguments_are_explained(simulated: dict[str, Any], arguments: list[str], message: str) -> None:
