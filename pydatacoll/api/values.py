@@ -1,14 +1,15 @@
-"""Latest values and recent samples: ``.../datas`` and ``/api/v2/values``."""
+"""Points, their latest values and recent samples: ``/api/v2/points``, ``/api/v2/values``, ``.../datas``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from aiohttp import web
 
 from pydatacoll.api import query, responses
-from pydatacoll.api.globs import globs, matching
+from pydatacoll.api.globs import globs, matching, point_globs
 from pydatacoll.api.operation import Answer, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
@@ -110,7 +111,34 @@ async def values(call: Call) -> web.StreamResponse:
     return await responses.rows(some, lambda pair: sample_to_wire(*pair), headers)
 
 
+def _described(model: ModelView, point: PointId) -> dict[str, Any]:
+    item, kind = model.term_items[point.term_id, point.item_id], model.items[point.item_id]
+    return {
+        **point._asdict(),
+        "protocol": model.devices[point.device_id].protocol,
+        "name": kind.name,
+        "unit": kind.unit,
+        "protocol_code": item.protocol_code,
+        "code_type": item.code_type,
+        "coefficient": item.coefficient,
+        "base_val": item.base_val,
+        "writable": item.writable,
+        "down_limit": item.down_limit,
+        "up_limit": item.up_limit,
+    }
+
+
+async def points(call: Call) -> web.StreamResponse:
+    """Points that match, whether or not they ever had a value."""
+    model = call.model
+    chosen = call.query["glob"] or point_globs("*")
+    found = list(matching(model, chosen, sorted(model.devices)))
+    some, headers = responses.page(call.request, found, call.query["limit"], call.query["offset"])
+    return await responses.rows(some, lambda point: _described(model, point), headers)
+
+
 _SAMPLES = array(ref("SampleView"))
+_GLOBS = globs("glob", "only points that match one of these device:term:item patterns, separated by commas")
 
 OPERATIONS = [
     Operation(
@@ -146,6 +174,18 @@ OPERATIONS = [
         errors=(404, 503),
     ),
     Operation(
+        id="list_points",
+        method="GET",
+        path="/api/v2/points",
+        handler=points,
+        summary="Points with what a person must know to read or write them",
+        description="Ordered by device, term and item.",
+        tag="values",
+        query=(_GLOBS, *query.PAGING),
+        answers={200: Answer("points", array(ref("PointView")), headers=PAGE_HEADERS)},
+        errors=(503,),
+    ),
+    Operation(
         id="list_values",
         method="GET",
         path="/api/v2/values",
@@ -157,7 +197,7 @@ OPERATIONS = [
             query.ids("device_id", "only these devices"),
             query.ids("term_id", "only these terms"),
             query.ids("item_id", "only these items"),
-            globs("glob", "only points that match one of these device:term:item patterns, separated by commas"),
+            _GLOBS,
             query.quality("quality", "good, bad (anything else) or one flag"),
             *query.PAGING,
         ),

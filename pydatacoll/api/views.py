@@ -45,6 +45,24 @@ class SampleView(Struct, kw_only=True):
     quality: QualityView
 
 
+class PointView(Struct, kw_only=True):
+    """A term item as an operator sees it. Engineering value = raw value * ``coefficient`` + ``base_val``."""
+
+    device_id: str
+    term_id: str
+    item_id: str
+    protocol: Annotated[str, Meta(description="of the device")]
+    name: Annotated[str, Meta(description="of the item")]
+    unit: Annotated[str, Meta(description="of the engineering value")]
+    protocol_code: str | None
+    code_type: Annotated[str | None, Meta(description="null: what the protocol takes by itself")]
+    coefficient: float
+    base_val: float
+    writable: bool
+    down_limit: float | None
+    up_limit: float | None
+
+
 class CallRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Which point to read."""
 
@@ -164,6 +182,7 @@ class Health(Struct, kw_only=True):
 
 COMPONENTS: Final[tuple[type[Struct], ...]] = (
     SampleView,
+    PointView,
     CallRequest,
     CtrlRequest,
     CtrlAnswer,

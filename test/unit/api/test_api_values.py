@@ -150,6 +150,30 @@ async def test_a_pattern_that_is_none(sampled: Api, glob: str) -> None:
     assert answer.fields == [(0, "glob")]
 
 
+async def test_points_by_pattern(plant: Api) -> None:
+    await plant.post("/api/v1/items", {"id": "ub", "name": "B-phase voltage"})
+    await plant.post("/api/v1/terms/main/items", {"item_id": "ub", "up_limit": 250})
+    (point,) = await plant.get("/api/v2/points?glob=feeder?:*:ua")
+    assert point == {
+        **KEYS,
+        "protocol": "modbus_tcp",
+        "name": "A-phase voltage",
+        "unit": "V",
+        "protocol_code": "hr:100",
+        "code_type": None,
+        "coefficient": 1.0,
+        "base_val": 0.0,
+        "writable": True,
+        "down_limit": None,
+        "up_limit": None,
+    }
+    assert [one["item_id"] for one in await plant.get("/api/v2/points")] == ["ua", "ub"]
+    answer = await plant("GET", "/api/v2/points?limit=1&offset=1", status=200)
+    assert [(one["item_id"], one["writable"], one["up_limit"]) for one in answer.json] == [("ub", False, 250)]
+    assert answer.headers["X-Total-Count"] == "2"
+    assert await plant.get("/api/v2/points?glob=other") == []
+
+
 async def test_a_call_reads_the_point(plant: Api, backend: FakeBackend) -> None:
     assert await plant.post("/api/v1/device_call", KEYS, 200) == {
         **KEYS,
