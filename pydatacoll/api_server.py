@@ -23,7 +23,8 @@ from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
-from pydatacoll.config import effective
+from pydatacoll.api.tls import certificate
+from pydatacoll.config import effective, known_secrets
 from pydatacoll.errors import ConfigError, StoreError, StoreUnavailable
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
@@ -156,8 +157,12 @@ class ApiServer:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         server = self._settings.server
+        secured = certificate(server)
+        if secured is not None:
+            stack.push_async_callback(_cancel, supervise.start("certificate", secured.watch))
         try:
-            site = web.TCPSite(runner, server.host, server.port, backlog=1024)
+            context = secured.context if secured is not None else None
+            site = web.TCPSite(runner, server.host, server.port, backlog=1024, ssl_context=context)
             await site.start()
         except OSError as error:
             raise ConfigError(
@@ -166,7 +171,8 @@ class ApiServer:
             ) from error
         port = runner.addresses[0][1]
         host = f"[{server.host}]" if ":" in server.host else server.host
-        click.echo(f"PyDataColl is running on http://{host}:{port}")
+        scheme = "http" if secured is None else "https"
+        click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
 
     async def _readiness(self, made: Runtime, status: StatusReader) -> list[str]:
         reasons = []
@@ -260,7 +266,7 @@ def main(config: Path | None, demo: bool, no_manager: bool, print_config: bool, 
     if print_config:
         click.echo(effective(settings))
         return
-    setup_logging(settings.log)
+    setup_logging(settings.log, known_secrets(settings))
 
     async def run(stop: asyncio.Event) -> None:
         await ApiServer(settings, config=config, demo=demo, manager=not no_manager).serve(stop)

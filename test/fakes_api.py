@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pydatacoll.api.access import Access
 from pydatacoll.api.services import AuditEntry, CommandKind, LinkState, Services
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, Sample
@@ -137,6 +138,7 @@ class FakeBackend:
             history=self.history,
             status=self.status,
             commands=self.commands,
+            access=Access(self.settings.auth),
             readiness=self._readiness,
             metrics=lambda: b"# HELP pydatacoll_up 1\npydatacoll_up 1\n",
             audit=self._audit,

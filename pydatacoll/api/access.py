@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.visible import VisibleModel
-from pydatacoll.model import Device, Formula, Item, ModelObject, Term, TermItem
+from pydatacoll.model.audit import devices_of
 from pydatacoll.model.change import Change
 from pydatacoll.model.overlay import Overlay
-from pydatacoll.model.registry import ModelView, formula_points
+from pydatacoll.model.registry import ModelView
+from pydatacoll.model.validation import Kind
 from pydatacoll.settings import AuthSettings
 
 Scope = Literal["open", "read", "operate", "admin"]
@@ -160,6 +161,26 @@ def _epoch(moment: datetime) -> float:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def check_named(identity: Identity, kind: Kind, payload: object, model: ModelView) -> None:
+    """Whether a token may name the device, or the term of a device, that an object belongs to.
+
+    Asked before anything is worked out, for a conflict would tell what others have.
+
+    :raises ApiProblem: 403 naming it.
+    """
+    if not identity.devices or not isinstance(payload, Mapping):
+        return
+    named = payload.get("id" if kind == "device" else "device_id")
+    term_id = payload.get("term_id")
+    for given in (named, term_id if kind in {"term_item", "formula"} else None):
+        if not isinstance(given, str):
+            continue
+        seen = given in model.terms if given is term_id else identity.sees(given)
+        if not seen:
+            what = "term" if given is term_id else "device"
+            raise ApiProblem("forbidden", f"the access token {identity.name!r} is not for {what} {given}")
+
+
 def check_changes(identity: Identity, changes: Sequence[Change], overlay: Overlay, registry: ModelView) -> None:
     """Whether a token may make these changes: all devices concerned must be its own.
 
@@ -167,33 +188,9 @@ def check_changes(identity: Identity, changes: Sequence[Change], overlay: Overla
     """
     for change in changes:
         for one in (change.old, change.new):
-            for device_id in () if one is None else _devices_of(one, change, overlay, registry):
+            for device_id in () if one is None else devices_of(one, change, overlay, registry):
                 if not identity.sees(device_id):
                     raise ApiProblem(
                         "forbidden",
                         f"the access token {identity.name!r} is not for device {device_id}, which would change",
                     )
-
-
-def _devices_of(one: ModelObject, change: Change, overlay: Overlay, registry: ModelView) -> Iterable[str]:
-    if isinstance(one, Device):
-        return (one.id,)
-    if isinstance(one, Term):
-        return (one.device_id,)
-    if isinstance(one, TermItem):
-        return _term_devices(one.term_id, overlay, registry)
-    if isinstance(one, Formula):
-        return {point.device_id for point in formula_points(one)}
-    if isinstance(one, Item) and change.old is not None:  # shared: others' points would change with it
-        return {
-            device_id
-            for term_id in registry.terms_with(one.id)
-            for device_id in _term_devices(term_id, overlay, registry)
-        }
-    return ()
-
-
-def _term_devices(term_id: str, overlay: Overlay, registry: ModelView) -> Iterator[str]:
-    for term in (registry.terms.get(term_id), overlay.get("term", term_id)):
-        if term is not None:
-            yield cast("Term", term).device_id

@@ -12,6 +12,7 @@ from pydatacoll.api import (
     devices,
     explorer,
     formulas,
+    gate,
     items,
     problems,
     system,
@@ -45,7 +46,7 @@ def all_operations() -> tuple[Operation, ...]:
 
 def create_app(services: Services) -> web.Application:
     """The REST API over these services. Run it with :func:`pydatacoll.api.server.make_runner`."""
-    app = web.Application(middlewares=[problems.middleware])
+    app = web.Application(middlewares=[gate.middleware(services.settings), problems.middleware])
     operations = all_operations()
     app[OPERATIONS] = operations
     for operation in operations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from pydatacoll.api import changes, responses
+from pydatacoll.api.access import check_named
 from pydatacoll.api.operation import Answer, Body, Call, Endpoint, Operation, one_or_many, ref
 from pydatacoll.api.query import DRY_RUN
 from pydatacoll.api.resource import ID
@@ -24,6 +25,9 @@ def _upsert(kind: Kind) -> Endpoint:
     async def batch_upsert(call: Call) -> web.StreamResponse:
         """Create or replace."""
         dry_run: bool = call.query["dry_run"]
+        if call.identity.devices:
+            for payload in call.body:
+                check_named(call.identity, kind, payload, call.model)
         counts = await call.transact(lambda tx: tx.batch_upsert_steps(kind, call.body), dry_run=dry_run)
         if not dry_run:
             await changes.audit(call, f"{kind}.batch", PLURAL[kind], result=counts)

@@ -265,7 +265,7 @@ OPERATIONS = [
         headers=_KEY_HEADER,
         body=Body(ref("CtrlRequest")),
         answers={200: Answer("confirmed", ref("CtrlAnswer"))},
-        errors=_FAILURES,
+        errors=(*_FAILURES, 429),
         scope="operate",
     ),
     Operation(
@@ -290,7 +290,7 @@ OPERATIONS = [
         headers={IDEMPOTENCY_KEY: f"{_KEY_HEADER[IDEMPOTENCY_KEY]}; holds for each place in the list"},
         body=Body(one_or_many(ref("CtrlRequest")), shape="batch", large=True),
         answers={200: Answer("answers in order", array({"oneOf": [ref("CtrlDone"), ref("CommandProblem")]}))},
-        errors=(503,),
+        errors=(429, 503),
         scope="operate",
     ),
 ]

@@ -23,7 +23,9 @@ _PARAM_PATTERN: Final = "^p[0-9]{1,3}$"
 _DESCRIPTION: Final = """\
 Data collection over Modbus TCP and other protocols. Every failure is `application/problem+json` (RFC 9457).
 Numeric and boolean fields of model objects also accept their text form, ids also accept numbers. GET also means
-HEAD; OPTIONS answers 204 with `Allow`. Unknown query parameters and unknown fields are refused with 422."""
+HEAD; OPTIONS answers 204 with `Allow`. Unknown query parameters and unknown fields are refused with 422. When
+access tokens are configured, operations need one of the scope named (`read`, `operate`, `admin`; each includes
+those before it); a token may be limited to some devices and then sees no others."""
 _TAGS: Final = {
     "devices": "things with an address: RTUs, PLCs, gateways, meters",
     "terms": "terminal units behind a device",
@@ -144,6 +146,7 @@ class Document:
             "summary": operation.summary,
             "tags": [operation.tag],
             "responses": {str(status): _answer(answer) for status, answer in operation.answers.items()},
+            "security": [] if operation.needs == "open" else [{"token": [operation.needs]}],
         }
         if operation.description:
             document["description"] = operation.description
@@ -209,5 +212,15 @@ def build(operations: Sequence[Operation], schemas: Schemas) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": _ecma(document.components), "responses": _problem_responses(statuses)},
+        "components": {
+            "schemas": _ecma(document.components),
+            "responses": _problem_responses(statuses),
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "an access token, see [[auth.tokens]]",
+                }
+            },
+        },
     }

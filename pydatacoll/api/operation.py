@@ -142,8 +142,9 @@ class Operation:
 
     @property
     def statuses(self) -> list[int]:
-        """Every failure status, derived ones included. 422 is always possible: parameters are checked strictly."""
-        derived = {422, *self.errors}
+        """Every failure status, derived ones included. Always possible are 421, for the name
+        of the server in the request, and 422: parameters are checked strictly."""
+        derived = {421, 422, *self.errors}
         if self.body is not None:
             derived |= {400, 408, 413, 415}
         if self.needs != "open":

@@ -49,6 +49,9 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("too-large", 413, "Content too large", "The body, or the batch, is larger than the server takes."),
         Kind("media-type", 415, "Unsupported media type", "The body must be application/json."),
         Kind("expectation", 417, "Expectation failed", "Only Expect: 100-continue is known."),
+        Kind(
+            "misdirected", 421, "Misdirected request", "The name in the header Host is not one of this server's."
+        ),
         Kind("invalid", 422, errors.Invalid.title, "Well-formed but not acceptable; errors names each field."),
         Kind("too-many", 429, "Too many requests", "A rate limit; the header Retry-After says when to go on."),
         Kind("internal", 500, "Internal error", "A bug of the server. It was logged with its traceback."),

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from pydatacoll.api import changes, responses
+from pydatacoll.api.access import check_named
 from pydatacoll.api.body import JSON_TYPE, MERGE_PATCH_TYPE
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
 from pydatacoll.api.query import DRY_RUN, EXPAND, PAGING
@@ -88,12 +89,17 @@ class Resource:
     async def get(self, call: Call) -> web.StreamResponse:
         return await self.respond(call, find(call.model, self.kind, self.key(call)))
 
+    def _check_named(self, call: Call, parent: dict[str, str]) -> None:
+        check_named(call.identity, self.kind, {**parent, **call.body}, call.model)
+
     async def create(self, call: Call) -> web.StreamResponse:
         parent = call.path[self.names[0]] if self.parented else None
+        self._check_named(call, {} if parent is None else {"term_id": parent})
         return await self.respond(call, await changes.create(call, self.kind, call.body, parent), 201)
 
     async def replace(self, call: Call) -> web.StreamResponse:
         key, payload = self.key(call), call.body
+        self._check_named(call, {})
         made = await changes.change(
             call, "replace", self.kind, key, lambda tx: tx.replace_steps(self.kind, key, payload)
         )
@@ -101,6 +107,7 @@ class Resource:
 
     async def merge(self, call: Call) -> web.StreamResponse:
         key, patch = self.key(call), call.body
+        self._check_named(call, {})
         made = await changes.change(
             call, "merge", self.kind, key, lambda tx: tx.merge_steps(self.kind, key, patch)
         )

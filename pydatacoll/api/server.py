@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -14,8 +15,24 @@ from pydatacoll.api import problems
 log = logging.getLogger(__name__)
 
 
+HEADERS = 15.0
+"""Seconds in which the first request of a connection must have its headers complete."""
+
+
 class _Connection(RequestHandler):
-    """One connection. aiohttp answers a malformed request in plain text and with a traceback; this does not."""
+    """One connection. aiohttp answers a malformed request in plain text and with a traceback; this does not. Nor
+    is a client that takes its time with its first request kept as long as one between two requests."""
+
+    _answered = False
+    _first: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._first = self._loop.call_later(HEADERS, self._expect_request)
+
+    def _expect_request(self) -> None:
+        if not self._answered and self._current_request is None and self.transport is not None:
+            self.force_close()
 
     def handle_error(
         self,
@@ -44,6 +61,7 @@ class _Connection(RequestHandler):
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Of unknown paths aiohttp checks ``Expect`` before the middleware runs."""
+        self._answered = True
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = problems.of_http(request, resp)
         return await super().finish_response(request, resp, start_time)
@@ -51,6 +69,8 @@ class _Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """aiohttp would wait on, for the rest of a body that cannot come any more."""
         task = self._task_handler
+        if self._first is not None:
+            self._first.cancel()
         super().connection_lost(exc)
         if task is not None and not self._request_in_progress:
             task.cancel()

@@ -157,8 +157,8 @@ async def test_a_client_that_stays_connected_does_not_delay_the_stop(rig):
     api = await rig.api()
     host, port = api.client.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as idle, socket.create_connection((host, int(port))) as half:
-        half.sendall(b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        half.sendall(b"POST /api/v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in idle.recv(1000)
         await api.stop()
 

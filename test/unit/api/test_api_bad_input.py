@@ -227,7 +227,8 @@ async def test_a_body_that_does_not_come(api: Api, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bodies.read, "__defaults__", (0.05,))
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     writer.write(
-        b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        b"POST /api/v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 50\r\n\r\n{"
     )
     assert b"408" in await reader.readline()
     writer.close()

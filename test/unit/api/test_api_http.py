@@ -67,10 +67,10 @@ async def _raw(api: Api, request: bytes) -> tuple[int, dict[str, str], Any]:
         b"GET /\xff\xfe HTTP/9.9\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET / HTTP/1.1\r\nBad Header\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
     ],
     ids=["no http", "version", "tls", "header", "length", "smuggling", "long path", "long header"],
 )
@@ -87,7 +87,7 @@ async def test_what_is_not_http_is_a_problem_too(
 async def test_a_broken_chunk_is_a_bad_request(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     status, _, problem = await _raw(
         api,
-        b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /api/v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\nnot a size\r\n",
     )
     assert status == problem["status"] == 400
@@ -114,7 +114,7 @@ async def test_a_broken_chunk_is_a_bad_request(api: Api, caplog: pytest.LogCaptu
 async def test_strange_headers_and_paths(
     api: Api, line: bytes, header: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found, _, problem = await _raw(api, line + b" HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+    found, _, problem = await _raw(api, line + b" HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n")
     assert found == problem["status"] == status
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -124,7 +124,7 @@ async def _expecting(
 ) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     writer.write(
-        b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /api/v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         + f"Content-Length: {length}\r\nExpect: {expect}\r\n\r\n".encode()
     )
     return await reader.readline(), reader, writer
@@ -157,7 +157,8 @@ async def test_a_client_that_goes_away_while_sending_leaves_no_trace(
 ) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", api.port)
     writer.write(
-        b"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        b"POST /api/v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 50\r\n\r\n{"
     )
     await writer.drain()
     writer.close()
