@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import inspect
@@ -16,10 +17,13 @@ from pydatacoll.settings import Settings
 
 MASK = "***"
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|hash|api_?key|private_?key|credential", re.IGNORECASE)
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^:/?#@\s]*)(?P<password>:.*)?@")
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,31}://)(?P<user>[^:/?#@\s]*)(?P<password>:.*)?@")
 _SECRET_PARAMETER = re.compile(
     r"(?P<name>[?&;][^=&;#\s]*(?:password|passwd|secret|token|key)[^=&;#\s]*=)[^&;#\s]*", re.IGNORECASE
 )
+_BEARER = re.compile(r"(?P<kind>\bbearer\s+)[^\s,;\"']+|\bpdc_[A-Za-z0-9_\-]+", re.IGNORECASE)
+SHORTEST = 4
+"""Length from which a secret of the settings is looked for in texts: shorter ones stand in many words."""
 
 
 def mask_text(text: str) -> str:
@@ -30,6 +34,38 @@ def mask_text(text: str) -> str:
         return f"{match['scheme']}{kept}{MASK}@"
 
     return _SECRET_PARAMETER.sub(rf"\g<name>{MASK}", _USERINFO.sub(userinfo, text))
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text that may be shown: without passwords of URLs, access tokens and the ``secrets`` given."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    if "://" in text or "=" in text:
+        text = mask_text(text)
+    return _BEARER.sub(lambda match: (match["kind"] or "") + MASK, text)
+
+
+def known_secrets(settings: Settings) -> tuple[str, ...]:
+    """The secrets in the settings, as they may turn up in the text of an error; longest first."""
+    found: set[str] = set()
+
+    def look(value: Any, key: str) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                look(inner, str(name))
+        elif isinstance(value, (list, tuple)):
+            for inner in value:
+                look(inner, key)
+        elif isinstance(value, str):
+            if _SECRET_KEY.search(key):
+                found.add(value)
+            if match := _USERINFO.search(value):
+                password = (match["password"] or "").removeprefix(":")
+                found.update((password, unquote(password)))
+
+    look(settings.plugin, "")
+    look(settings.redis.url, "")
+    return tuple(sorted((one for one in found if len(one) >= SHORTEST), key=len, reverse=True))
 
 
 def masked(value: Any, key: str = "") -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pydatacoll.config import known_secrets
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.runtime import load_from_options, run_until_stopped, runtime, store_url, tune_gc
@@ -51,7 +52,7 @@ async def stop_with_parent(stop: asyncio.Event) -> None:
 def main(config: Path | None, with_parent: bool, **options: Any) -> None:
     """Entry point."""
     settings = load_from_options(config, options)
-    setup_logging(settings.log)
+    setup_logging(settings.log, known_secrets(settings))
 
     async def run(stop: asyncio.Event) -> None:
         watching = asyncio.get_running_loop().create_task(stop_with_parent(stop)) if with_parent else None

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pydatacoll import supervise
+from pydatacoll.config import known_secrets
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.runtime import load_from_options, plugin_hosts, run_until_stopped, runtime, store_url
 from pydatacoll.settings import Settings
@@ -39,7 +40,7 @@ async def serve(settings: Settings, config: Path | None, name: str, stop: asynci
 def main(name: str, config: Path | None, **options: Any) -> None:
     """Entry point."""
     settings = load_from_options(config, options)
-    setup_logging(settings.log)
+    setup_logging(settings.log, known_secrets(settings))
     run_until_stopped(lambda stop: serve(settings, config, name, stop))
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.ownership import Ownership
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.runner import DeviceRunner
@@ -74,6 +75,7 @@ class DeviceManager:
             on_gain=self._gain,
             on_loss=self._loss,
         )
+        self._links = LinkLog()
         self.runners: dict[str, DeviceRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._services: list[asyncio.Task[None]] = []
@@ -99,6 +101,7 @@ class DeviceManager:
             start("clean-up", self._clean_up),
             start("status report", self._report),
             start("stream trimming", self._trim),
+            start("link summary", self._links.run),
         ]
         return self
 
@@ -248,6 +251,7 @@ class DeviceManager:
             writer=self.writer,
             status=self._status,
             settings=self._settings.manager,
+            links=self._links,
         )
         self.runners[device.id] = runner
         self._tasks[device.id] = start(f"device {device.id}", runner.run)
@@ -262,6 +266,7 @@ class DeviceManager:
                 tasks.append(task)
             if runner is not None:
                 self._status.forget(device_id)
+                self._links.forget(device_id)
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
 

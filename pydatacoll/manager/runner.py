@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
+from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
 from pydatacoll.model import Device, PointId, Quality, Sample
@@ -30,8 +31,6 @@ STEADY = 5.0
 """A link that held this many seconds starts its back-off anew when it is lost."""
 CLOSE = 2.0
 """Seconds a driver has to close its link."""
-TOLD = 5
-"""Most different things logged about a link until it was steady again."""
 STORED = 1.0
 """Seconds that an answer waits for its sample to be stored; longer when the store is away makes no sense."""
 COMM_LOST = int(Quality.COMM_LOST)
@@ -50,6 +49,7 @@ class DeviceRunner:
         writer: Writer,
         status: StatusWriter,
         settings: ManagerSettings,
+        links: LinkLog,
     ) -> None:
         self.device = device
         self.sink = sink
@@ -57,6 +57,7 @@ class DeviceRunner:
         self._writer = writer
         self._status = status
         self._settings = settings
+        self._links = links
         self._context = DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
         self._driver = driver_type(device, self._context)
         self._points: dict[str, Point] = {}
@@ -65,7 +66,6 @@ class DeviceRunner:
         self.link = Link(CONNECTING, time.time())
         self._open = False
         self._connected_at = math.inf
-        self._told: set[str] = set()
         self._take_points(points)
 
     # Configuration
@@ -98,12 +98,6 @@ class DeviceRunner:
             self.link = Link(state, since, error)
         self._status.link(self.device.id, self.link)
 
-    def _tell(self, level: int, text: str) -> None:
-        """Log what is new: a device that comes and goes every second says so once."""
-        if text not in self._told and len(self._told) < TOLD:
-            self._told.add(text)
-            log.log(level, "device %s: %s", self.device.id, text)
-
     async def run(self) -> None:
         """Keep the device connected until cancelled."""
         attempt = 0
@@ -115,10 +109,9 @@ class DeviceRunner:
                 error = await self._connection()
                 if loop.time() - self._connected_at > STEADY:
                     attempt = 0
-                    self._told.clear()
                 attempt += 1
                 self.sink.all_failed(self._points.values(), COMM_LOST)
-                self._tell(logging.WARNING, error)
+                self._links.lost(self.device.id, error, was_up=self._connected_at < math.inf)
                 self._set_link(BACKOFF, error)
                 settings = self._settings
                 await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
@@ -147,7 +140,7 @@ class DeviceRunner:
             self.counters["connects"] += 1
             self._set_link(CONNECTED)
             self._connected_at = asyncio.get_running_loop().time()
-            self._tell(logging.INFO, "connected")
+            self._links.connected(self.device.id)
             async with Tasks() as tasks:
                 self._session = tasks
                 tasks.start(self._driver.subscribe(), f"subscribe {self.device.id}")
