@@ -1,10 +1,10 @@
-"""``python -m bench [NAME ...]``: run all benchmarks, or those named."""
+"""``python -m bench [NAME ...]``: run all benchmarks but ``memory``, or those named."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import collection, rest
+from bench import bulk, collection, rest
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -14,11 +14,17 @@ BENCHMARKS = {
     "control": rest.control,
     "requests": rest.requests,
     "start": rest.start,
+    "transfer": bulk.transfer,
+    "values": bulk.values,
+    "access": bulk.access,
+    "memory": bulk.memory,
 }
+BY_NAME_ONLY = {"memory"}
+"""Takes too long to be run with all the others."""
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(BENCHMARKS)
+    names = sys.argv[1:] or [name for name in BENCHMARKS if name not in BY_NAME_ONLY]
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"unknown benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")

@@ -60,11 +60,12 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-def request(url: str, method: str, path: str, body: object = None) -> bytes:
+def request(url: str, method: str, path: str, body: object = None, header: str = "") -> bytes:
     data = b"" if body is None else json.dumps(body).encode()
+    more = f"{header}\r\n" if header else ""
     return (
         f"{method} {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(data)}\r\n\r\n"
+        f"{more}Content-Length: {len(data)}\r\n\r\n"
     ).encode() + data
 
 
