@@ -35,7 +35,7 @@ from pydatacoll.model.change import PLURAL
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
-from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_until_stopped, runtime, tune_gc
+from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_command, runtime, tune_gc
 from pydatacoll.settings import Settings
 from pydatacoll.store.audit import Audit
 from pydatacoll.store.commands import CommandClient
@@ -118,6 +118,7 @@ class ApiServer:
             stack.push_async_callback(_cancel, background)
             await self._listen(stack, made)
             await stop.wait()
+            made.notifier.stopping()
             if background.done():
                 background.result()  # it never ends by itself: raises why it did
             log.info("stopping")
@@ -173,6 +174,7 @@ class ApiServer:
         host = f"[{server.host}]" if ":" in server.host else server.host
         scheme = "http" if secured is None else "https"
         click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
+        made.notifier.ready(f"running on {scheme}://{host}:{port}")
 
     async def _readiness(self, made: Runtime, status: StatusReader) -> list[str]:
         reasons = []
@@ -271,7 +273,7 @@ def main(config: Path | None, demo: bool, no_manager: bool, print_config: bool, 
     async def run(stop: asyncio.Event) -> None:
         await ApiServer(settings, config=config, demo=demo, manager=not no_manager).serve(stop)
 
-    run_until_stopped(run)
+    run_command(run, settings, config, options)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from pydatacoll.config_check import cautions, mistakes
 from pydatacoll.config_text import effective, expected, known_secrets, reference, reference_rst, scrub
 from pydatacoll.errors import ConfigError
 from pydatacoll.model.network import parse_network
@@ -25,9 +26,11 @@ from pydatacoll.settings import Settings
 
 __all__ = [
     "ENV_PREFIX",
+    "cautions",
     "effective",
     "known_secrets",
     "load_settings",
+    "locate",
     "plugin_settings",
     "reference",
     "reference_rst",
@@ -279,20 +282,56 @@ def _check_networks(tree: Mapping[str, Any], source: Source) -> None:
             source.fail(("manager", "networks"), str(error))
 
 
+def _sources(
+    file: Path | None, environ: Mapping[str, str], options: Mapping[str, Any]
+) -> list[tuple[dict[str, Any], Source]]:
+    """What each source says, unchecked; later ones win."""
+    given: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is not None:
+            _grow(given, tuple(name.split(".")), value)
+    sources: list[tuple[dict[str, Any], Source]] = [read_file(file)] if file is not None else []
+    return [*sources, (_from_environment(environ), EnvironmentSource(text=True)), (given, Source(text=True))]
+
+
+def _origin(sources: list[tuple[dict[str, Any], Source]], path: Path_) -> str:
+    """Where the value of a setting in force was given, as an error message begins."""
+    names = [part for part in path if isinstance(part, str)][: 2 if len(path) > 1 else 1]
+    for tree, source in reversed(sources):
+        inner: Any = tree
+        for name in names:
+            inner = inner.get(name, _MISSING) if isinstance(inner, dict) else _MISSING
+        if inner is not _MISSING:
+            return source.place(path)
+    return dotted(path)
+
+
+_SETTING = re.compile(r"((?:[a-z_]+\.)?[a-z_]+(?:\[(\d+)\])?)(?=: )")
+
+
+def locate(message: str, file: Path | None, environ: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """An error that begins with the name of a setting, with the file and line where that stands.
+
+    For errors that are found when a setting is used. ``options`` as for :func:`load_settings`.
+    """
+    match = _SETTING.match(message)
+    if match is None or match[1].partition("[")[0] not in set(setting_names(inspect.type_info(Settings))):
+        return message
+    path: Path_ = (*match[1].partition("[")[0].split("."), *((int(match[2]),) if match[2] else ()))
+    try:
+        place = _origin(_sources(file, environ, options), path)
+    except ConfigError:  # the file has changed since
+        return message
+    return f"{place}{message[match.end() :]}"
+
+
 def load_settings(file: Path | None, environ: Mapping[str, str], options: Mapping[str, Any]) -> Settings:
     """Settings in force.
 
     :param options: dotted name (``server.port``) -> value, typed or as text; ``None`` means not given.
     :raises ConfigError: for everything unknown or ill-typed in any of the sources, one line each.
     """
-    given: dict[str, Any] = {}
-    for name, value in options.items():
-        if value is not None:
-            _grow(given, tuple(name.split(".")), value)
-    sources: list[tuple[dict[str, Any], Source]] = []
-    if file is not None:
-        sources.append(read_file(file))
-    sources += [(_from_environment(environ), EnvironmentSource(text=True)), (given, Source(text=True))]
+    sources = _sources(file, environ, options)
     of = inspect.type_info(Settings)
     merged: dict[str, Any] = {}
     for tree, source in sources:
@@ -306,6 +345,9 @@ def load_settings(file: Path | None, environ: Mapping[str, str], options: Mappin
         settings = msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error)) from error
+    errors = [f"{_origin(sources, path)}: {message}" for path, message in mistakes(settings)]
+    if errors:
+        raise ConfigError("\n".join(errors))
     return msgspec.structs.replace(
         settings,
         data_dir=str(Path(settings.data_dir).expanduser()),

@@ -13,7 +13,7 @@ import click
 from pydatacoll.config import known_secrets
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
-from pydatacoll.runtime import load_from_options, run_until_stopped, runtime, store_url, tune_gc
+from pydatacoll.runtime import load_from_options, run_command, runtime, store_url, tune_gc
 from pydatacoll.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,9 @@ async def serve(settings: Settings, config: Path | None, stop: asyncio.Event) ->
             async with DeviceManager(made.store, made.repository, made.drivers, settings) as manager:
                 log.info("device manager %s is running", manager.id)
                 tune_gc()
+                made.notifier.ready(f"device manager {manager.id}")
                 await ending
+                made.notifier.stopping()
         ending.cancel()
 
 
@@ -60,7 +62,7 @@ def main(config: Path | None, with_parent: bool, **options: Any) -> None:
         if watching is not None:
             watching.cancel()
 
-    run_until_stopped(run)
+    run_command(run, settings, config, options, child=with_parent)
 
 
 if __name__ == "__main__":

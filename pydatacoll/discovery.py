@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -42,16 +42,18 @@ class Discovered(Generic[T]):
 
     :ivar found: name -> class.
     :ivar origins: name -> where it came from.
-    :ivar problems: what was skipped, and why; each was logged.
+    :ivar problems: what was skipped, and why; each was logged, unless it is one of those ``said`` before.
     """
 
     found: dict[str, type[T]] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    said: Collection[str] = ()
 
     def problem(self, text: str) -> None:
         self.problems.append(text)
-        log.error("discovery: %s", text)
+        if text not in self.said:
+            log.error("discovery: %s", text)
 
     def add(self, cls: type[T], origin: str) -> None:
         """Take a class, unless its name is missing, malformed or taken."""
@@ -72,9 +74,12 @@ def discover_protocols(folders: Sequence[Path] = ()) -> Discovered[DeviceDriver]
     return result
 
 
-def discover_plugins(folders: Sequence[Path] = ()) -> Discovered[Plugin]:
-    """All plugins, in the same order."""
-    result: Discovered[Plugin] = Discovered()
+def discover_plugins(folders: Sequence[Path] = (), said: Collection[str] = ()) -> Discovered[Plugin]:
+    """All plugins, in the same order.
+
+    :param said: problems that another discovery has logged; they are not logged again.
+    """
+    result: Discovered[Plugin] = Discovered(said=said)
     _discover(result, PLUGINS, Plugin, folders)  # type: ignore[type-abstract]
     return result
 

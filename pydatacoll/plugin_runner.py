@@ -14,7 +14,7 @@ import click
 from pydatacoll import supervise
 from pydatacoll.config import known_secrets
 from pydatacoll.logging_setup import setup_logging
-from pydatacoll.runtime import load_from_options, plugin_hosts, run_until_stopped, runtime, store_url
+from pydatacoll.runtime import load_from_options, plugin_hosts, run_command, runtime, store_url
 from pydatacoll.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,9 @@ async def serve(settings: Settings, config: Path | None, name: str, stop: asynci
         host = plugin_hosts(made, [name], f"{socket.gethostname()}-{os.getpid()}")[name]
         task = supervise.start(f"plugin {name}", host.run)
         log.info("plugin %s is running", name)
+        made.notifier.ready(f"plugin {name}")
         await stop.wait()
+        made.notifier.stopping()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -41,7 +43,7 @@ def main(name: str, config: Path | None, **options: Any) -> None:
     """Entry point."""
     settings = load_from_options(config, options)
     setup_logging(settings.log, known_secrets(settings))
-    run_until_stopped(lambda stop: serve(settings, config, name, stop))
+    run_command(lambda stop: serve(settings, config, name, stop), settings, config, options)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydatacoll.config import load_settings, plugin_settings
+from pydatacoll.config import known_secrets, load_settings, locate, plugin_settings, scrub
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.manager.plugin_host import PluginHost
+from pydatacoll.model.network import Networks
 from pydatacoll.model.validation import Schemas
+from pydatacoll.notify import Notifier
 from pydatacoll.sdk import DeviceDriver, Plugin, PluginContext
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
@@ -47,7 +49,21 @@ def load_from_options(config: Path | None, options: Mapping[str, Any]) -> Settin
     try:
         return load_settings(config, os.environ, given)
     except ConfigError as error:
-        sys.exit(f"pydatacoll: {error}")
+        sys.exit(f"pydatacoll: {scrub(str(error))}")
+
+
+def run_command(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    settings: Settings,
+    config: Path | None,
+    options: Mapping[str, Any],
+    *,
+    child: bool = False,
+) -> None:
+    """:func:`run_until_stopped`; the error of a setting is shown with its file and line, secrets masked."""
+    given = {OPTIONS[name]: value for name, value in options.items() if value is not None}
+    secrets = known_secrets(settings)
+    run_until_stopped(main, lambda text: scrub(locate(text, config, os.environ, given), secrets), force=not child)
 
 
 @dataclass(slots=True)
@@ -55,6 +71,7 @@ class Runtime:
     """Store, drivers and model of one process.
 
     :ivar config: the settings file, for the line numbers of errors.
+    :ivar discovery_problems: what was found out, and logged, about plugin folders.
     :ivar store_settled: set once the store was reached and its number of partitions is known.
     """
 
@@ -62,9 +79,11 @@ class Runtime:
     config: Path | None
     store: Store
     drivers: dict[str, type[DeviceDriver]]
+    discovery_problems: list[str]
     schemas: Schemas
     repository: Repository
     store_settled: asyncio.Event
+    notifier: Notifier
 
 
 @contextlib.asynccontextmanager
@@ -72,12 +91,18 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
     """Everything a process needs; the store may be away and comes in when it can."""
     folders = [Path(folder) for folder in settings.plugin_dirs]
     found = discover_protocols(folders)
-    schemas = Schemas(found.found)
-    store = Store(url, settings.manager.partitions)
+    schemas = Schemas(found.found, Networks(settings.manager.networks))
+    try:
+        store = Store(url, settings.manager.partitions, settings.audit)
+        store.connection()
+    except (ValueError, TypeError) as error:  # redis-py knows what may stand after the ?
+        raise ConfigError(f"redis.url: cannot be used: {error}") from error
     settled = asyncio.Event()
+    notifier = Notifier(os.environ)
     repository = Repository(store, schemas)
-    made = Runtime(settings, config, store, found.found, schemas, repository, settled)
+    made = Runtime(settings, config, store, found.found, found.problems, schemas, repository, settled, notifier)
     settling = asyncio.get_running_loop().create_task(_settle(store, settled), name="store settling")
+    alive = asyncio.get_running_loop().create_task(notifier.watchdog(), name="watchdog")
     try:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0):
@@ -86,7 +111,8 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
         yield made
     finally:
         settling.cancel()
-        await asyncio.gather(settling, return_exceptions=True)
+        alive.cancel()
+        await asyncio.gather(settling, alive, return_exceptions=True)
         await repository.stop()
         await store.close()
 
@@ -132,13 +158,17 @@ def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, Pl
     :raises ConfigError: for an unknown plugin, or settings that its type refuses.
     """
     settings = made.settings
-    found = discover_plugins([Path(folder) for folder in settings.plugin_dirs]).found
+    folders = [Path(folder) for folder in settings.plugin_dirs]
+    found = discover_plugins(folders, made.discovery_problems).found
     hosts = {}
     for name in names:
         plugin_type = found.get(name)
         if plugin_type is None:
             known = ", ".join(sorted(found)) or "none"
-            raise ConfigError(f"plugins: there is no plugin {name!r}; installed: {known}")
+            raise ConfigError(
+                f"plugins: there is no plugin {name!r}; installed: {known}; mend the name, or name the folder of "
+                "its file in plugin_dirs"
+            )
         reader = StreamReader(made.store, name, consumer)
         hosts[name] = PluginHost(_plugin(made, name, plugin_type), reader)
     return hosts
@@ -152,18 +182,36 @@ def _plugin(made: Runtime, name: str, plugin_type: type[Plugin]) -> Plugin:
     return plugin_type(config, context)
 
 
-def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def run_until_stopped(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    shown: Callable[[str], str] = scrub,
+    *,
+    force: bool = True,
+) -> None:
     """Run ``main(stop)`` on the fastest loop there is; SIGINT and SIGTERM set ``stop``.
 
-    Exits with status 1 and one line on stderr for errors of ours; others show their traceback.
+    A second signal ends the process at once, with status 128 + its number, without waiting for anything: what it
+    started ends by itself. Exits with status 1 and one line on stderr for errors of ours; others are logged with
+    their traceback.
+
+    :param shown: makes the text of an error fit to be shown.
+    :param force: whether a second signal does that; not in a child, which hears Ctrl+C and then its parent.
     """
 
     async def entry() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def asked(number: signal.Signals) -> None:
+            if not stop.is_set():
+                stop.set()
+            elif force:
+                log.warning("stopped at once by a second signal")
+                os._exit(128 + number)
+
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
-                loop.add_signal_handler(number, stop.set)
+                loop.add_signal_handler(number, asked, number)
             except NotImplementedError:  # Windows has no loop signal handlers; KeyboardInterrupt ends the run
                 break
         await main(stop)
@@ -171,7 +219,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     try:
         _run(entry())
     except PyDataCollError as error:
-        sys.exit(f"pydatacoll: {error}")
+        sys.exit(f"pydatacoll: {shown(str(error))}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from pydatacoll.config import effective, load_settings, plugin_settings, reference, reference_rst, statement_lines
+from pydatacoll.config import (
+    cautions,
+    effective,
+    load_settings,
+    locate,
+    plugin_settings,
+    reference,
+    reference_rst,
+    statement_lines,
+)
 from pydatacoll.errors import ConfigError
-from pydatacoll.settings import Settings
+from pydatacoll.settings import AuthSettings, ServerSettings, Settings, TokenSettings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -257,3 +267,92 @@ def test_the_reference_has_every_setting_with_a_meaning() -> None:
     assert docs["redis.appendfsync"].type == "one of always, everysec, no"
     assert "``server.port``" in reference_rst()
     assert [doc.default for doc in reference(Archive, "plugin.archive.")] == ["", "1000", "true"]
+
+
+HASH = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (
+            f'[[auth.tokens]]\nname="a"\nhash="{HASH}"\nscope="read"\n' * 2,
+            6,
+            "auth.tokens[1].name: 'a' is the name",
+        ),
+        (
+            f'[[auth.tokens]]\nname="a"\nhash="{HASH}"\nscope="read"\n'
+            f'[[auth.tokens]]\nname="b"\nhash="{HASH}"\nscope="read"\n',
+            7,
+            "auth.tokens[1].hash: auth.tokens[0] has the same hash",
+        ),
+        ('[server]\n\ntls_key = "k.pem"\n', 3, "server.tls_key: a key without server.tls_cert"),
+        ('[server]\nhost = " "\n', 2, "server.host: is empty"),
+        ('[redis]\nurl = "localhost:6379"\n', 2, "redis.url: expected embedded, or redis://"),
+        ('[redis]\nurl = "redis://h:port/0"\n', 2, "redis.url: the port must be a number"),
+        ('[redis]\nurl = "redis:///0"\n', 2, "redis.url: names no server"),
+        ('[redis]\nurl = "redis://h/plant"\n', 2, "redis.url: after the last / stands the number"),
+        ('[redis]\nurl = "unix://"\n', 2, "redis.url: names no socket"),
+        ("[manager]\nbackoff_min = 60\n", 2, "manager.backoff_min: 60 s is more than manager.backoff_max"),
+        ('\nplugins = ["a", "b", "a"]\n', 2, "plugins: 'a' is named twice"),
+        ('data_dir = ""\n', 1, "data_dir: is empty"),
+    ],
+)
+def test_what_does_not_fit_together_is_named_with_its_line(
+    tmp_path: Path, text: str, line: int, says: str
+) -> None:
+    file = write(tmp_path, text)
+    found = messages(file, {}, {})
+    assert any(message.startswith(f"{file}:{line}: {says}") for message in found), found
+    assert all(HASH not in message for message in found)
+
+
+def test_a_mistake_is_told_of_the_source_that_is_in_force(tmp_path: Path) -> None:
+    file = write(tmp_path, '[redis]\nurl = "unix:///ok"\n')
+    assert messages(file, {"PYDATACOLL_REDIS__URL": "no"}, {})[0].startswith("PYDATACOLL_REDIS__URL: expected")
+    assert messages(file, {}, {"redis.url": "no"})[0].startswith("redis.url (given as an option): expected")
+    secret = messages(None, {}, {"redis.url": "redis://u:hidden@h:99999/0"})
+    assert "hidden" not in "".join(secret)
+
+
+def test_an_error_found_later_is_located(tmp_path: Path) -> None:
+    file = write(tmp_path, '[server]\nport = 1\n\n[redis]\nengine = "x"\n')
+    environment = {"PYDATACOLL_SERVER__PORT": "2"}
+    options = {"data_dir": "d"}
+
+    def place(message: str) -> str:
+        return locate(message, file, environment, options)
+
+    assert place("redis.engine: x is no file") == f"{file}:5: redis.engine: x is no file"
+    assert place("server.port: in use") == "PYDATACOLL_SERVER__PORT: in use"
+    assert place("data_dir: in use") == "data_dir (given as an option): in use"
+    assert place("server.tls_cert: missing") == "server.tls_cert: missing"
+    assert place("something else: happened") == "something else: happened"
+
+
+def test_surprises_are_told_beforehand() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+
+    def token(name: str, expires: datetime | None) -> TokenSettings:
+        return TokenSettings(name=name, hash=HASH, scope="read", expires=expires)
+
+    settings = Settings(
+        auth=AuthSettings(
+            tokens=[
+                token("old", datetime(2026, 11, 20)),  # noqa: DTZ001 - without a zone it is UTC
+                token("soon", datetime(2026, 12, 1, tzinfo=UTC)),
+                token("fine", datetime(2027, 12, 1, tzinfo=UTC)),
+                token("forever", None),
+            ]
+        ),
+        server=ServerSettings(host="0.0.0.0"),
+        plugin={"db_savr": {}},
+    )
+    told = [f"{setting}: {text}" for setting, text, _ in cautions(settings, now)]
+    assert told == [
+        "auth.tokens: the token 'old' expired 2026-11-20 00:00",
+        "auth.tokens: the token 'soon' expires 2026-12-01 00:00",
+        "plugin.db_savr: these are settings of a plugin that is not enabled",
+        "server.tls_cert: tokens travel readable to 0.0.0.0",
+    ]
+    assert list(cautions(Settings(), now)) == []
