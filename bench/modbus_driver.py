@@ -10,12 +10,13 @@ import asyncio
 import multiprocessing
 import resource
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 import uvloop
 
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTcpDriver, ModbusTerm, ModbusTermItem
-from pydatacoll.sdk import DriverContext, Point, PointGroup, Readings
+from pydatacoll.sdk import DriverContext, Point, PointGroup, Readings, Sample
 from pydatacoll.testing.simulation import simulate
 
 
@@ -27,6 +28,12 @@ class CountingSink:
 
     def values(self, readings: Readings) -> None:
         self.count += len(readings.values)
+
+    def spontaneous(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        self.count += len(samples)
+
+    def known(self, point: Point) -> Sample | None:
+        return None
 
     def failed(self, group: PointGroup, quality: int, time: float) -> None:
         raise RuntimeError(f"a read failed with quality {quality}")

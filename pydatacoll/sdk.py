@@ -66,7 +66,7 @@ def _factors(coefficient: float) -> tuple[float, float]:
 class Point:
     """One term item of a running device, with its term. Identity is by object; a changed point is a new one."""
 
-    __slots__ = ("base", "coefficient", "divisor", "field", "id", "item", "multiplier", "term")
+    __slots__ = ("base", "coefficient", "divisor", "field", "id", "item", "multiplier", "ruled", "term")
 
     def __init__(self, term: Term, item: TermItem) -> None:
         self.term = term
@@ -76,6 +76,7 @@ class Point:
         self.coefficient = item.coefficient
         self.base = item.base_val
         self.multiplier, self.divisor = _factors(item.coefficient)
+        self.ruled = item.ruled
 
     def engineering(self, raw: Value) -> Value:
         """Raw value -> engineering value; texts, booleans and ``None`` stay as they are."""
@@ -90,16 +91,30 @@ class Point:
 class PointGroup:
     """Points that are always read together, with what the data path needs of them worked out once.
 
-    A driver makes a group when it plans, not when it reads: a group costs far more than a reading.
+    A driver makes a group when it plans, not when it reads: a group costs far more than a reading. For values
+    that come in ever other combinations there is :meth:`Sink.spontaneous`.
 
     :ivar fields: ``term_id:item_id`` of each point; ``distinct`` when no point stands twice.
     :ivar scaling: ``(index, multiplier, divisor, base)`` of the points that are scaled.
-    :ivar deadbands: one per point, or ``None`` when no point has one.
+    :ivar ruled: indices of the points that are reported by exception or watched (see ``TermItem.ruled``).
     :ivar history: history length per point, or ``None`` when all take the default.
-    :ivar last: engineering values last passed on, and ``last_quality`` their quality; kept by the data path.
+    :ivar last: engineering values of the last reading, with ``last_quality`` and ``last_time``; these three,
+        ``own`` and ``states`` are kept by the data path.
     """
 
-    __slots__ = ("deadbands", "distinct", "fields", "history", "last", "last_quality", "points", "scaling")
+    __slots__ = (
+        "distinct",
+        "fields",
+        "history",
+        "last",
+        "last_quality",
+        "last_time",
+        "own",
+        "points",
+        "ruled",
+        "scaling",
+        "states",
+    )
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = tuple(points)
@@ -110,12 +125,14 @@ class PointGroup:
             for i, point in enumerate(self.points)
             if (point.coefficient, point.base) != (1.0, 0.0)
         ]
-        deadbands = [point.item.deadband for point in points]
-        self.deadbands = None if all(band is None for band in deadbands) else deadbands
+        self.ruled = [i for i, point in enumerate(self.points) if point.ruled]
         lengths = [point.item.history_length for point in points]
         self.history = None if all(length is None for length in lengths) else lengths
         self.last: list[Value] | None = None
         self.last_quality: int | list[int] = 0
+        self.last_time: float | list[float] = 0.0
+        self.own: list[Value] | None = None
+        self.states: list[Any] = []
 
     def __len__(self) -> int:
         return len(self.points)
@@ -140,6 +157,22 @@ class Sink(Protocol):
 
     def values(self, readings: Readings) -> None:
         """Values read, good or bad."""
+
+    def spontaneous(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """Single raw samples, in the order of their arrival: what a device sends by itself.
+
+        They go by the same rules as values of groups, and may be of the same points. Nothing is kept of the
+        combination, so it may be another one every time. A point may stand several times. Samples are stored as
+        they come: whether an event that arrives late is still worth passing on is for the driver to say, with
+        the help of :meth:`known`.
+        """
+
+    def known(self, point: Point) -> Sample | None:
+        """What the point shows now: the last engineering value with its quality, ``None`` when nothing is known.
+
+        ``time`` is that of the last reading, a failed one not counted, and 0 when there was none; after a start
+        of the manager, of the last sample that was stored before.
+        """
 
     def failed(self, group: PointGroup, quality: int, time: float) -> None:
         """Nothing was obtained for the group: its points keep their value and take ``quality``.

@@ -19,7 +19,7 @@ from pydatacoll.store.status import CONNECTED, Link, StatusReader
 OUTCOMES = {
     "read": "Samples that drivers gave",
     "stored": "Samples acknowledged by the store",
-    "unchanged": "Samples within their deadband, not stored",
+    "unchanged": "Samples not stored, because of their point's deadband or period",
     "rejected": "Samples that the store refused for good",
     "dropped": "Samples dropped because the buffer was full or their point was deleted",
 }
@@ -129,6 +129,12 @@ def _devices(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]
     up = GaugeMetricFamily("pydatacoll_device_up", "1 when the link is up", labels=["device"])
     age = GaugeMetricFamily("pydatacoll_device_age_seconds", "Time since the last value", labels=["device"])
     points = GaugeMetricFamily("pydatacoll_device_points", "Points of a device", labels=["device"])
+    stale = GaugeMetricFamily(
+        "pydatacoll_device_stale_points", "Points without a reading for their stale_after", labels=["device"]
+    )
+    frozen = GaugeMetricFamily(
+        "pydatacoll_device_frozen_points", "Points of the same raw value for their frozen_after", labels=["device"]
+    )
     events = CounterMetricFamily(
         "pydatacoll_device_events", "Protocol counters of a device", labels=["device", "event"]
     )
@@ -137,8 +143,10 @@ def _devices(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]
         pending.add_metric([device_id], detail["accounting"]["pending"])
         up.add_metric([device_id], links[device_id].state == CONNECTED)
         points.add_metric([device_id], detail["points"])
+        stale.add_metric([device_id], detail.get("stale_points", 0))
+        frozen.add_metric([device_id], detail.get("frozen_points", 0))
         if detail.get("last_seen") is not None:
             age.add_metric([device_id], max(0.0, now - detail["last_seen"]))
         for event, count in detail["counters"].items():
             events.add_metric([device_id, event], count)
-    return [*families, pending, up, age, points, events]
+    return [*families, pending, up, age, points, stale, frozen, events]

@@ -1,11 +1,15 @@
-"""From a driver's readings to packets for the store: scaling, validity, deadband, accounting."""
+"""From a driver's readings to packets for the store: scaling, validity, report by exception, accounting."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
+from collections.abc import Callable, Container, Iterable, Sequence
+from math import inf, isfinite
+from typing import Any
+from typing import Any
 
+from pydatacoll.manager.exception_rules import HOLD, NOTHING, STORE, UNCHANGED, PointState, Verdict
+from pydatacoll.manager.memory import Memory
 from pydatacoll.model import Quality, Sample, Value
 from pydatacoll.sdk import Point, PointGroup, Readings
 from pydatacoll.store.ingest import Writer
@@ -15,7 +19,11 @@ _INVALID = int(Quality.INVALID)
 
 
 class DeviceSink:
-    """The sink of one device. Everything a driver of the device reads goes through here."""
+    """The sink of one device. Everything a driver of the device reads goes through here.
+
+    :param clock: seconds of a clock that only runs forward; the rules of the points go by it.
+    :ivar wake: called when :attr:`due` has become earlier.
+    """
 
     def __init__(
         self,
@@ -25,46 +33,41 @@ class DeviceSink:
         history_length: int,
         *,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device_id = device_id
         self.account = Account()
         self.last_seen: float | None = None
+        self.wake: Callable[[], None] = _nobody
         self._partition = partition
         self._writer = writer
         self._history_length = history_length
         self._wall = wall
-        self._groups: list[PointGroup] = []
-        self._known: dict[str, Sample] = {}
+        self._clock = clock
+        self._memory = Memory(clock, wall)
+        self._holding: dict[PointState, None] = {}
+        self._hold_due = inf
+        self._stale_due = inf
 
     # Known values: what stands in the latest hash, so that a lost link can mark it without reading it back.
 
     def remember(self, latest: dict[str, Sample]) -> None:
         """Take over the latest values that the store has from before this sink."""
-        self._known = latest | self._known
+        self._memory.remember(latest)
 
-    def replan(self, fields: Iterable[str]) -> None:
-        """Forget the groups made so far, keeping the values of the points that are still configured."""
-        kept = set(fields)
-        for group in self._groups:
-            self._fold(group)
-        self._groups.clear()
-        self._known = {field: sample for field, sample in self._known.items() if field in kept}
+    def configure(self, points: Sequence[Point]) -> None:
+        """Take the point list. The values of points that are still configured stay known; what is held is stored
+        when its point goes or gets other rules."""
+        items = {point.field: point.item for point in points}
+        self._release([state for state in self._holding if items.get(state.field) != state.item])
+        self._memory.configure(points)
+        shortest = min((state.stale_after for state in self._memory.states.values()), default=inf)
+        self._stale_due = self._clock() + shortest
+        self.wake()
 
-    def _fold(self, group: PointGroup) -> None:
-        if group.last is None:
-            return
-        qualities = group.last_quality
-        for i, field in enumerate(group.fields):
-            quality = qualities[i] if isinstance(qualities, list) else qualities
-            self._known[field] = Sample(0.0, group.last[i], quality)
-        group.last = None
-
-    def _recall(self, group: PointGroup) -> None:
-        """Give a new group what is known of its points."""
-        known = [self._known.get(field) for field in group.fields]
-        group.last = [None if sample is None else sample.value for sample in known]
-        group.last_quality = [-1 if sample is None else sample.quality for sample in known]
-        self._groups.append(group)
+    def known(self, point: Point) -> Sample | None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        return self._memory.get(point.field)
 
     # Sink
 
@@ -76,7 +79,7 @@ class DeviceSink:
         self.account.read += len(values)
         self.last_seen = readings.time if isinstance(readings.time, float) else self._wall()
         if group.last is None:
-            self._recall(group)
+            self._memory.adopt(group)
         try:
             for i, multiplier, divisor, base in group.scaling:
                 values[i] = values[i] * multiplier / divisor + base  # type: ignore[operator]
@@ -85,65 +88,35 @@ class DeviceSink:
             fit = False
         if not fit:
             values, quality = _repair(group, list(readings.values), quality)
-        if group.deadbands is not None:
+            _keep_last(values, group)
+        if group.ruled:
             self._by_exception(readings, values, quality)
             return
         group.last = values
         group.last_quality = quality
+        group.last_time = readings.time
         self._put(group.fields, values, readings.time, quality, group.history, mergeable=group.distinct)
 
-    def _put(
-        self,
-        fields: list[str],
-        values: list[Value],
-        times: float | list[float],
-        quality: int | list[int],
-        history: list[int | None] | None,
-        *,
-        mergeable: bool = False,
-    ) -> None:
-        default = self._history_length
-        lengths: int | list[int] = (
-            default if history is None else [default if length is None else length for length in history]
-        )
-        packet = Packet(self._partition, self.device_id, self.account, fields, values, times, quality, lengths)
-        packet.mergeable = mergeable
-        self._writer.put(packet)
+    def spontaneous(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        self.account.read += len(samples)
+        self.last_seen = self._wall()
+        self._one_by_one(samples)
 
-    def _by_exception(self, readings: Readings, values: list[Value], quality: int | list[int]) -> None:
-        """Pass on only what moved by more than its deadband, or whose quality changed."""
-        group = readings.group
-        last = group.last or [None] * len(values)
-        old = group.last_quality if isinstance(group.last_quality, list) else [group.last_quality] * len(values)
-        new = quality if isinstance(quality, list) else [quality] * len(values)
-        bands = group.deadbands or []
-        moved = [
-            i
-            for i, value in enumerate(values)
-            if old[i] != new[i] or (band := bands[i]) is None or _moved(value, last[i], band)
-        ]
-        self.account.unchanged += len(values) - len(moved)
-        if not moved:
-            return
-        for i in moved:
-            last[i] = values[i]
-            old[i] = new[i]
-        group.last, group.last_quality = last, old
-        times = readings.time
-        history = group.history
-        self._put(
-            [group.fields[i] for i in moved],
-            [values[i] for i in moved],
-            [times[i] for i in moved] if isinstance(times, list) else times,
-            [new[i] for i in moved],
-            None if history is None else [history[i] for i in moved],
-        )
+    def once(self, results: Sequence[tuple[Point, Sample]]) -> list[Sample]:
+        """Pass on single raw samples that somebody asked for, whatever the rules say; returns them as they are
+        stored, as engineering samples."""
+        self.account.read += len(results)
+        return self._one_by_one(results, always=True)
 
     def failed(self, group: PointGroup, quality: int, time: float) -> None:
         """See :class:`pydatacoll.sdk.Sink`."""
-        if group.last is None:
-            self._recall(group)
-        last = group.last or []
+        last = group.last
+        if last is None or group.ruled:
+            self._mark(group.points, quality, time)
+            return
+        if group.last_quality == quality:
+            return
         old = group.last_quality if isinstance(group.last_quality, list) else [group.last_quality] * len(last)
         changed = [i for i, present in enumerate(old) if present != quality]
         if not changed:
@@ -159,62 +132,314 @@ class DeviceSink:
             None if history is None else [history[i] for i in changed],
         )
 
-    def once(self, results: Sequence[tuple[Point, Sample]]) -> list[Sample]:
-        """Pass on single raw samples from outside the polling plan; returns them as engineering samples."""
-        samples = [
-            Sample(sample.time, point.engineering(sample.value), sample.quality) for point, sample in results
-        ]
-        self.account.read += len(samples)
-        self._put(
-            [point.field for point, _ in results],
-            [sample.value for sample in samples],
-            [sample.time for sample in samples],
-            [sample.quality for sample in samples],
-            [point.item.history_length for point, _ in results],
-        )
-        return samples
-
     def all_failed(self, points: Iterable[Point], quality: int) -> None:
         """The link is lost: every point keeps its value and takes ``quality``."""
         now = self._wall()
         grouped: set[str] = set()
-        for group in self._groups:
+        for group in list(self._memory.groups):
             grouped.update(group.fields)
             self.failed(group, quality, now)
-        rest = [point for point in points if point.field not in grouped]
-        if rest:
-            self.failed(PointGroup(rest), quality, now)
+        self._mark([point for point in points if point.field not in grouped], quality, now)
+
+    # Time
+
+    @property
+    def due(self) -> float:
+        """When :meth:`check` should be called next, by the clock; infinity when nothing waits for time to pass."""
+        return min(self._hold_due, self._stale_due)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until :attr:`due`."""
+        return self.due - self._clock()
+
+    def check(self) -> None:
+        """Store what was held for long enough, and mark the points for which no reading has come."""
+        now = self._clock()
+        if now >= self._hold_due:
+            self._release([state for state in self._holding if state.period_end <= now])
+        if now >= self._stale_due:
+            states = [state for state in self._memory.states.values() if state.stale_after < inf]
+            wall = self._wall()
+            out = _Columns()
+            for state in states:
+                held = state.held
+                if state.grow_stale(now):
+                    if held is not None:
+                        self._end_hold(state, out)
+                    self.account.read += 1
+                    out.add(state.field, Sample(wall, state.value, state.quality), state.item.history_length)
+            self._put_columns(out)
+            self._stale_due = min((state.stale_at(now) for state in states), default=inf)
+
+    def flush(self) -> None:
+        """Store all that is held: the device is about to stop."""
+        self._release(list(self._holding))
+
+    def flagged(self) -> tuple[int, int]:
+        """How many points are stale, and how many frozen."""
+        states = self._memory.states.values()
+        return sum(state.stale for state in states), sum(state.frozen for state in states)
+
+    # Report by exception
+
+    def _by_exception(self, readings: Readings, values: list[Value], quality: int | list[int]) -> None:
+        """Pass on a reading of a group with points that have rules."""
+        group = readings.group
+        times = readings.time
+        count = len(values)
+        if not group.distinct:
+            each_time = times if isinstance(times, list) else [times] * count
+            each_quality = quality if isinstance(quality, list) else [quality] * count
+            rows = map(Sample, each_time, readings.values, each_quality)
+            self._one_by_one(list(zip(group.points, rows, strict=True)))
+            return
+        now = self._clock()
+        raw = readings.values
+        left_out: list[int] = []
+        before = _Columns()
+        for i, state in zip(group.ruled, group.states, strict=True):
+            one = quality[i] if isinstance(quality, list) else quality
+            at = times[i] if isinstance(times, list) else times
+            value = values[i]
+            verdict: Verdict = state.judge(raw[i], value, one, at, now)
+            if verdict is STORE:
+                if state.held is not None:
+                    self._end_hold(state, before)
+                if state.quality != one or value is None:
+                    quality = list(quality) if isinstance(quality, list) else [quality] * count
+                    quality[i] = state.quality
+                    values[i] = state.value
+            else:
+                left_out.append(i)
+                if verdict is HOLD:
+                    self._hold(state, Sample(at, value, state.quality))
+                else:
+                    self.account.unchanged += 1
+                    if verdict is UNCHANGED and state.held is not None:
+                        self._supersede(state)
+        group.last = values
+        group.last_quality = quality
+        group.last_time = times
+        self._put_columns(before)
+        if not left_out:
+            self._put(group.fields, values, times, quality, group.history, mergeable=True)
+        elif len(left_out) < count:
+            out = set(left_out)
+            passed = [i for i in range(count) if i not in out]
+            history = group.history
+            self._put(
+                [group.fields[i] for i in passed],
+                [values[i] for i in passed],
+                [times[i] for i in passed] if isinstance(times, list) else times,
+                [quality[i] for i in passed] if isinstance(quality, list) else quality,
+                None if history is None else [history[i] for i in passed],
+            )
+
+    def _one_by_one(self, samples: Sequence[tuple[Point, Sample]], *, always: bool = False) -> list[Sample]:
+        """Pass on raw samples in their order; ``always``: whatever the rules say. Returns what is known then."""
+        now = self._clock()
+        out = _Columns()
+        shown: list[Sample] = []
+        for point, sample in samples:
+            time, raw, _ = sample
+            value, quality = _engineered(point, sample)
+            if not point.ruled:
+                if value is None:
+                    value = self._last_value(point)
+                new = Sample(time, value, quality)
+                self._memory.set(point.field, new)
+                out.add(point.field, new, point.item.history_length)
+                shown.append(new)
+                continue
+            state = self._state(point)
+            verdict = state.judge(raw, value, quality, time, now)
+            if always and verdict is not STORE:
+                state.store(state.newest if value is None else value, state.quality, now)
+                verdict = STORE
+            new = Sample(time, state.value if value is None else value, state.quality)
+            shown.append(new)
+            if verdict is STORE:
+                if state.held is not None:
+                    self._end_hold(state, out)
+                out.add(point.field, new, point.item.history_length)
+            elif verdict is HOLD:
+                self._hold(state, new)
+            else:
+                self.account.unchanged += 1
+                if verdict is UNCHANGED and state.held is not None:
+                    self._supersede(state)
+        self._put_columns(out)
+        return shown
+
+    def _mark(self, points: Iterable[Point], quality: int, time: float) -> None:
+        """Points for which nothing was obtained; a sample of each that does not have this quality yet."""
+        now = self._clock()
+        out = _Columns()
+        for point in points:
+            if point.ruled:
+                state = self._state(point)
+                if state.judge(None, None, quality, time, now) is NOTHING:
+                    continue
+                if state.held is not None:
+                    self._end_hold(state, out)
+                new = Sample(time, state.value, state.quality)
+            else:
+                known = self._memory.get(point.field)
+                if known is not None and known.quality == quality:
+                    continue
+                value, read = (None, 0.0) if known is None else (known.value, known.time)
+                self._memory.set(point.field, Sample(read, value, quality))
+                new = Sample(time, value, quality)
+            self.account.read += 1
+            out.add(point.field, new, point.item.history_length)
+        self._put_columns(out)
+
+    def _state(self, point: Point) -> PointState:
+        return self._memory.states.get(point.field) or self._memory.state(point)
+
+    def _last_value(self, point: Point) -> Value:
+        known = self._memory.get(point.field)
+        return None if known is None else known.value
+
+    # What is held
+
+    def _hold(self, state: PointState, sample: Sample) -> None:
+        if state.held is not None:
+            self.account.unchanged += 1
+        else:
+            self.account.pending += 1
+            self.account.held += 1
+            self._holding[state] = None
+        state.held = sample
+        if state.period_end < self._hold_due:
+            self._hold_due = state.period_end
+            self.wake()
+
+    def _let_go(self, state: PointState) -> None:
+        state.held = None
+        del self._holding[state]
+        self.account.pending -= 1
+        self.account.held -= 1
+
+    def _supersede(self, state: PointState) -> None:
+        """A newer reading says all that the held one would have said."""
+        self._let_go(state)
+        self.account.unchanged += 1
+
+    def _end_hold(self, state: PointState, out: _Columns) -> None:
+        """A newer sample has been stored: the held one is stored before it when its quality is another."""
+        held = state.held
+        if held is None or held.quality == state.quality:
+            self._supersede(state)
+            return
+        self._let_go(state)
+        out.add(state.field, held, state.item.history_length)
+
+    def _release(self, states: Iterable[PointState]) -> None:
+        """Store what is held of these points."""
+        now = self._clock()
+        out = _Columns()
+        for state in states:
+            held = state.held
+            if held is not None:
+                self._let_go(state)
+                state.store(held.value, held.quality, now)
+                out.add(state.field, held, state.item.history_length)
+        self._put_columns(out)
+        self._hold_due = min((state.period_end for state in self._holding), default=inf)
+
+    # To the writer
+
+    def _put(
+        self,
+        fields: list[str],
+        values: list[Value],
+        times: float | list[float],
+        quality: int | list[int],
+        history: Sequence[int | None] | None,
+        *,
+        mergeable: bool = False,
+    ) -> None:
+        default = self._history_length
+        lengths: int | list[int] = (
+            default if history is None else [default if length is None else length for length in history]
+        )
+        packet = Packet(self._partition, self.device_id, self.account, fields, values, times, quality, lengths)
+        packet.mergeable = mergeable
+        self._writer.put(packet)
+
+    def _put_columns(self, out: _Columns) -> None:
+        if out.fields:
+            self._put(out.fields, out.values, _common(out.times), _common(out.qualities), out.history)
 
 
-def _moved(value: Value, last: Value, band: float) -> bool:
-    if isinstance(value, (int, float)) and isinstance(last, (int, float)):
-        return abs(value - last) > band
-    return value != last
+class _Columns:
+    """Samples one by one, in the form of a packet."""
+
+    __slots__ = ("fields", "history", "qualities", "times", "values")
+
+    def __init__(self) -> None:
+        self.fields: list[str] = []
+        self.values: list[Value] = []
+        self.times: list[float] = []
+        self.qualities: list[int] = []
+        self.history: list[int | None] = []
+
+    def add(self, field: str, sample: Sample, history: int | None) -> None:
+        self.fields.append(field)
+        self.times.append(sample.time)
+        self.values.append(sample.value)
+        self.qualities.append(sample.quality)
+        self.history.append(history)
+
+
+def _common(column: list[Any]) -> Any:
+    """One for all when all are the same: that is written faster."""
+    return column[0] if column.count(column[0]) == len(column) else column
+
+
+def _common(column: list[Any]) -> Any:
+    """One for all when all are the same: that is written faster."""
+    return column[0] if column.count(column[0]) == len(column) else column
+
+
+def _engineered(point: Point, sample: Sample) -> tuple[Value, int]:
+    """Engineering value and quality of a raw sample; ``None``, never with a good quality, when there is none."""
+    try:
+        value = point.engineering(sample.value)
+        if isinstance(value, float) and not isfinite(value):
+            value = None
+    except OverflowError:
+        value = None
+    quality = int(sample.quality)
+    if value is None and (sample.value is not None or not quality):
+        quality |= _INVALID
+    return value, quality
 
 
 def _repair(group: PointGroup, raw: list[Value], quality: int | list[int]) -> tuple[list[Value], int | list[int]]:
     """The careful way, for a column with texts, missing values or numbers that are not finite.
 
-    Not a number becomes invalid, and like a missing value keeps the last known one.
+    Not a number becomes invalid, and is ``None`` like a missing value.
     """
-    qualities = list(quality) if isinstance(quality, list) else [quality] * len(raw)
-    scaling = {i: (multiplier, divisor, base) for i, multiplier, divisor, base in group.scaling}
-    values = list(raw)
-    for i, one in enumerate(raw):
-        if isinstance(one, (int, float)) and not isinstance(one, bool):
-            try:
-                if i in scaling:
-                    multiplier, divisor, base = scaling[i]
-                    values[i] = one * multiplier / divisor + base
-                finite = isfinite(values[i])  # type: ignore[arg-type]
-            except OverflowError:
-                finite = False
-            if not finite:
-                values[i] = None
-                qualities[i] |= _INVALID
-        if values[i] is None:
-            values[i] = group.last[i] if group.last else None
-            if not qualities[i]:
-                qualities[i] = _INVALID
+    rows = [
+        _engineered(point, Sample(0.0, value, quality[i] if isinstance(quality, list) else quality))
+        for i, (point, value) in enumerate(zip(group.points, raw, strict=True))
+    ]
+    values = [value for value, _ in rows]
+    qualities = [one for _, one in rows]
     first = qualities[0] if qualities else 0
     return values, first if all(one == first for one in qualities) else qualities
+
+
+def _keep_last(values: list[Value], group: PointGroup) -> None:
+    """A missing value is the last known one; for points with rules their state sees to that."""
+    ruled: Container[int] = set(group.ruled)
+    for i, value in enumerate(values):
+        if value is None and i not in ruled and group.last is not None:
+            values[i] = group.last[i]
+
+
+def _nobody() -> None:
+    """Stands for whoever wants to know when something becomes due."""

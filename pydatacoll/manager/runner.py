@@ -17,6 +17,7 @@ from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeou
 from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
+from pydatacoll.manager.watch import Watch
 from pydatacoll.model import Device, PointId, Quality, Sample
 from pydatacoll.sdk import DeviceDriver, DriverContext, Point, PointGroup, Result, WriteRequest
 from pydatacoll.settings import ManagerSettings
@@ -66,6 +67,7 @@ class DeviceRunner:
         self.link = Link(CONNECTING, time.time())
         self._open = False
         self._connected_at = math.inf
+        self._watch = Watch(sink)
         self._take_points(points)
 
     # Configuration
@@ -76,6 +78,7 @@ class DeviceRunner:
 
     def _take_points(self, points: Sequence[Point]) -> None:
         self._points = {point.field: point for point in points}
+        self.sink.configure(points)
         self._driver.configure(points)
 
     def reconfigure(self, points: Sequence[Point]) -> None:
@@ -83,7 +86,6 @@ class DeviceRunner:
         for lane in self._lanes:
             lane.cancel()
         self._lanes.clear()
-        self.sink.replan(point.field for point in points)
         self._take_points(points)
         if self._session is not None:
             self._start_lanes(self._session)
@@ -102,6 +104,7 @@ class DeviceRunner:
         """Keep the device connected until cancelled."""
         attempt = 0
         loop = asyncio.get_running_loop()
+        self._watch.start()
         try:
             while True:
                 self._set_link(CONNECTING, self.link.last_error)
@@ -116,7 +119,11 @@ class DeviceRunner:
                 settings = self._settings
                 await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
         finally:
-            await self._close()
+            self._watch.stop()
+            try:
+                await self._close()
+            finally:
+                self.sink.flush()
 
     async def _close(self) -> None:
         """A driver that fails here must keep neither others nor the process from stopping."""
@@ -315,11 +322,14 @@ class DeviceRunner:
 
     def detail(self) -> dict[str, Any]:
         """For the device's status and ``/metrics``."""
+        stale, frozen = self.sink.flagged()
         return {
             "reported": time.time(),
             "accounting": asdict(self.sink.account),
             "last_seen": self.sink.last_seen,
             "points": len(self._points),
+            "stale_points": stale,
+            "frozen_points": frozen,
             "counters": dict(self.counters),
             "protocol": self._driver.status(),
         }

@@ -18,12 +18,14 @@ ID_PATTERN = r"^(?!\.{1,2}\Z)[A-Za-z0-9_.\-]{1,64}\Z"
 HOST_PATTERN = r"^[A-Za-z0-9_:%]([A-Za-z0-9_.:%\-]{0,251}[A-Za-z0-9_:%])?\Z"
 """What can be an address or a name; whether it exists is found out when connecting."""
 
+_YEAR = 86_400 * 366
+
 Id = Annotated[
     str,
     Meta(pattern=ID_PATTERN, description="1-64 characters of A-Z a-z 0-9 _ . -", examples=["feeder1"]),
 ]
 Text = Annotated[str, Meta(max_length=1024)]
-Seconds = Annotated[float, Meta(ge=0, le=86_400 * 366)]
+Seconds = Annotated[float, Meta(ge=0, le=_YEAR)]
 PointRef = Annotated[
     str,
     Meta(
@@ -83,7 +85,73 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
     base_val: float = 0.0
     coefficient: float = 1.0
     writable: bool = False
-    deadband: Annotated[float, Meta(ge=0)] | None = None
+    deadband: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                description="a change of the engineering value up to this since the last one stored is not stored",
+            ),
+        ]
+        | None
+    ) = None
+    deadband_percent: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                description="the same in percent of the magnitude of the last value stored; with both given, "
+                "a value beyond either one is stored",
+            ),
+        ]
+        | None
+    ) = None
+    min_period: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=_YEAR,
+                description="seconds: at most one sample is stored in each; a change meanwhile is held, and the "
+                "newest stored at the end; a change of quality is stored at once",
+            ),
+        ]
+        | None
+    ) = None
+    max_silence: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=_YEAR,
+                description="seconds: a reading is stored although unchanged when nothing was stored for so long",
+            ),
+        ]
+        | None
+    ) = None
+    stale_after: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=_YEAR,
+                description="seconds without any reading after which the value gets the quality stale",
+            ),
+        ]
+        | None
+    ) = None
+    frozen_after: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=_YEAR,
+                description="seconds: when readings come but the raw value has not changed for so long, it gets "
+                "the quality not_topical",
+            ),
+        ]
+        | None
+    ) = None
     history_length: (
         Annotated[int, Meta(ge=0, le=100_000, description="recent samples kept; unset: history.length")] | None
     ) = None
@@ -96,6 +164,21 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
     db_save: bool = True
     db_save_sql: Annotated[str, Meta(max_length=8192)] | None = None
     db_warn_sql: Annotated[str, Meta(max_length=8192)] | None = None
+
+    @property
+    def ruled(self) -> bool:
+        """Whether the data path has anything to decide about a reading; else each one is stored."""
+        return any(
+            rule is not None
+            for rule in (
+                self.deadband,
+                self.deadband_percent,
+                self.min_period,
+                self.max_silence,
+                self.stale_after,
+                self.frozen_after,
+            )
+        )
 
 
 class Formula(ModelObject, frozen=True, kw_only=True):

@@ -217,6 +217,9 @@ def _broken_rules(made: ModelObject, given: Mapping[str, Any], index: int) -> li
         low, high = made.down_limit, made.up_limit
         if low is not None and high is not None and low > high:
             errors.append(FieldError(index, "down_limit", f"must not be above up_limit ({high:g})"))
+        period, silence = made.min_period, made.max_silence
+        if period is not None and silence is not None and silence < period:
+            errors.append(FieldError(index, "max_silence", f"must not be below min_period ({period:g})"))
     return errors
 
 

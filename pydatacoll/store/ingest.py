@@ -144,7 +144,7 @@ class Writer:
         further ahead than one: then a call takes several readings of a point at once, for little more than one.
         """
         ahead = READ_AHEAD if self.eager <= 1 else min(2 * MAX_CALL, 200 * self.eager)
-        while account.pending > ahead:
+        while account.pending - account.held > ahead:
             self._settled_once.clear()
             await self._settled_once.wait()
 

@@ -14,7 +14,7 @@ MAX_CALL = 1000
 
 @dataclass(slots=True)
 class Account:
-    """What became of the samples of one device."""
+    """What became of the samples of one device; ``held`` of those pending wait for the end of a period."""
 
     read: int = 0
     stored: int = 0
@@ -22,6 +22,7 @@ class Account:
     rejected: int = 0
     dropped: int = 0
     pending: int = 0
+    held: int = 0
 
     def balanced(self) -> bool:
         return self.read == self.stored + self.unchanged + self.rejected + self.dropped + self.pending

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydatacoll.model import PointId, Sample
-from pydatacoll.sdk import PointGroup, Readings
+from pydatacoll.sdk import Point, PointGroup, Readings
 
 
 class FakeSink:
@@ -32,6 +32,17 @@ class FakeSink:
             self.samples.append((point.id, sample))
             self.latest[point.id] = sample
         self._note()
+
+    def spontaneous(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        for point, sample in samples:
+            self.samples.append((point.id, sample))
+            self.latest[point.id] = sample
+        self._note()
+
+    def known(self, point: Point) -> Sample | None:
+        """See :class:`pydatacoll.sdk.Sink`; the value is raw."""
+        return self.latest.get(point.id)
 
     def failed(self, group: PointGroup, quality: int, time: float) -> None:
         """See :class:`pydatacoll.sdk.Sink`."""

@@ -148,7 +148,7 @@ def test_repeated_loss_is_said_once(sink, writer):
 
 def test_a_new_plan_keeps_what_is_known_of_points_that_stay(sink, writer):
     sink.values(Readings(PointGroup([point("a"), point("b")]), [1, 2], 5.0))
-    sink.replan(["t:a"])
+    sink.configure([point("a")])
     sink.failed(PointGroup([point("a"), point("b")]), int(Quality.COMM_LOST), 6.0)
     assert writer.rows()[2:] == [("t:a", 1, Quality.COMM_LOST), ("t:b", None, Quality.COMM_LOST)]
 
