@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from inspect import cleandoc as inspect_doc
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from sphinx.util.nodes import nested_parse_with_titles
 from pydatacoll import api_server, cli, device_manager, plugin_runner
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
+from pydatacoll.cli import failures
 from pydatacoll.config_text import expected, reference
 from pydatacoll.manager import metrics
 from pydatacoll.model import Device, Formula, Item, Term, TermItem
@@ -204,29 +206,78 @@ def metric_table() -> str:
     return table(("metric", "labels", "meaning"), rows, (40, 18, 42))
 
 
+def _commands(command: click.Command, name: str) -> Iterable[tuple[str, click.Command]]:
+    """A command, or those of a group, by the name under which it is called."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for one in sorted(command.commands):
+        yield from _commands(command.commands[one], f"{name} {one}")
+
+
+def _option(parameter: click.Option) -> tuple[str, str]:
+    names = ", ".join(literal(name) for name in parameter.opts)
+    notes = []
+    if parameter.show_default:
+        notes.append(f"default {literal(str(parameter.default))}")
+    if parameter.show_envvar:
+        notes.append(f"environment {literal(str(parameter.envvar))}")
+    return names, escape(parameter.help or "") + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _usage(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name)
+    return " ".join([name, *command.collect_usage_pieces(context)])
+
+
 def command_line() -> str:
     """Options of every command."""
+    main = cli.main
     commands: list[tuple[str, click.Command]] = [
         ("python -m pydatacoll.api_server", api_server.main),
         ("python -m pydatacoll.device_manager", device_manager.main),
         ("python -m pydatacoll.plugin_runner", plugin_runner.main),
-        ("pydatacoll serve", cli.serve),
-        ("pydatacoll simulate modbus", cli.modbus),
-        ("pydatacoll version", cli.version),
+        *_commands(main, "pydatacoll"),
     ]
     parts = []
     for name, command in commands:
-        parts.append(f"``{name}``\n{'~' * (len(name) + 4)}\n\n{(command.help or '').splitlines()[0]}\n")
-        rows = []
-        for parameter in command.params:
-            if isinstance(parameter, click.Option) and not parameter.hidden:
-                default = f" (default ``{parameter.default}``)" if parameter.show_default else ""
-                rows.append((literal(parameter.opts[0]), escape(parameter.help or "") + default))
-            elif isinstance(parameter, click.Argument) and parameter.name != "arguments":
-                rows.append((literal(str(parameter.name).upper()), "name of the plugin"))
+        parts.append(f"``{name}``\n{'~' * (len(name) + 4)}\n\n{_paragraphs(command.help or '')}\n")
+        if name.startswith("pydatacoll ") and name != "pydatacoll serve":
+            parts.append(f".. code-block:: text\n\n   {_usage(command, name)}\n")
+        rows = [
+            _option(parameter)
+            for parameter in command.params
+            if isinstance(parameter, click.Option) and not parameter.hidden
+        ]
+        if name == "python -m pydatacoll.plugin_runner":
+            rows.append((literal("NAME"), "name of the plugin"))
         if rows:
             parts.append(table(("option", "meaning"), rows, (25, 75)))
     return "\n".join(parts)
+
+
+def _paragraphs(text: str) -> str:
+    """Help of a command: what click must not wrap is an example."""
+    parts = []
+    for part in inspect_doc(text).split("\n\n"):
+        if part.startswith("\b\n"):
+            lines = "\n".join(f"   {line}" for line in part[2:].splitlines())
+            parts.append(f".. code-block:: text\n\n{lines}")
+        else:
+            parts.append(escape(part))
+    return "\n\n".join(parts) + "\n"
+
+
+def session_options() -> str:
+    """Options that every command takes which talks to a server."""
+    rows = [_option(one) for one in cli.main.params if isinstance(one, click.Option)]
+    return table(("option", "meaning"), rows, (25, 75))
+
+
+def exit_codes() -> str:
+    """How commands end."""
+    rows = [(str(code), escape(meaning)) for code, meaning in failures.EXIT_CODES.items()]
+    return table(("exit code", "meaning"), rows, (15, 85))
 
 
 def performance() -> str:
@@ -260,6 +311,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "redis_keys": redis_keys,
     "metrics": metric_table,
     "command_line": command_line,
+    "session_options": session_options,
+    "exit_codes": exit_codes,
     "performance": performance,
 }
 

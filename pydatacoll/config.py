@@ -39,6 +39,9 @@ __all__ = [
 
 ENV_PREFIX = "PYDATACOLL_"
 
+CLIENT_VARIABLES = frozenset(f"{ENV_PREFIX}{name}" for name in ("URL", "TOKEN", "TOKEN_FILE", "CA"))
+"""Variables of the command line as a client of a server; they are no settings of one."""
+
 Path_ = tuple[str | int, ...]
 """Place of a value: names of tables and of the setting, and indexes of arrays of tables."""
 T = TypeVar("T", bound=msgspec.Struct)
@@ -261,7 +264,7 @@ def _grow(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name not in CLIENT_VARIABLES:
             _grow(tree, tuple(name[len(ENV_PREFIX) :].lower().split("__")), environ[name])
     return tree
 

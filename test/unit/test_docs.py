@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
+import click
 import msgspec
 import pytest
 
@@ -121,9 +122,14 @@ def test_every_counter_of_bad_replies_is_explained() -> None:
 
 def test_every_option_of_a_command_is_in_the_reference(generated: ModuleType) -> None:
     text = generated.PARTS["command_line"]()
-    for command in (generated.api_server.main, generated.device_manager.main, generated.cli.modbus):
-        for option in command.params:
-            assert getattr(option, "hidden", False) or f"``{option.opts[0]}``" in text
+    text += generated.PARTS["session_options"]()
+    commands = [generated.api_server.main, generated.device_manager.main, generated.cli.main]
+    for command in commands:
+        if isinstance(command, click.Group):
+            commands += command.commands.values()
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                assert f"``{parameter.opts[0]}``" in text
 
 
 def test_the_table_of_figures_is_made_from_the_stored_results(

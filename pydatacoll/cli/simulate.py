@@ -1,19 +1,8 @@
-"""The ``pydatacoll`` command. What is expensive to import is imported inside the commands."""
+"""``pydatacoll simulate``: simulated devices."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
-
-from pydatacoll import __version__
-
-PASS_ON: dict[str, Any] = {
-    "ignore_unknown_options": True,
-    "allow_extra_args": True,
-    "help_option_names": [],
-}
-"""For a command whose options are defined, and explained, by what it runs."""
 
 
 def unit_ids(_: click.Context, parameter: click.Parameter, text: str) -> list[int]:
@@ -33,22 +22,7 @@ def unit_ids(_: click.Context, parameter: click.Parameter, text: str) -> list[in
     return sorted(units)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="PyDataColl", message="%(prog)s %(version)s")
-def main() -> None:
-    """PyDataColl: collect data over Modbus TCP and IEC 60870-5-104, and serve it over REST."""
-
-
-@main.command(context_settings=PASS_ON, short_help="Run the API server, as python -m pydatacoll.api_server.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def serve(arguments: tuple[str, ...]) -> None:
-    """Run the API server; takes the options of ``python -m pydatacoll.api_server``."""
-    from pydatacoll.api_server import main as run
-
-    run.main(args=list(arguments), prog_name="pydatacoll serve")
-
-
-@main.group()
+@click.group()
 def simulate() -> None:
     """Run simulated devices."""
 
@@ -135,13 +109,3 @@ def modbus(  # noqa: PLR0917 - click passes them by name
             )
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-
-
-@main.command()
-def version() -> None:
-    """Print the version."""
-    click.echo(__version__)
-
-
-if __name__ == "__main__":
-    main()
