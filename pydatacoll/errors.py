@@ -7,6 +7,7 @@ class                  at fault  transient  HTTP status
 ``NotFound``           user      no         404
 ``Conflict``           user      no         409
 ``Invalid``            user      no         422
+``TooMany``            user      yes        429
 ``DeviceRefused``      device    no         502
 ``DeviceOffline``      device    yes        503
 ``DeviceTimeout``      device    yes        504
@@ -82,6 +83,14 @@ class Invalid(RequestError):
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         return cls(f"{first.field}: {first.message}{more}", errors)
+
+
+class TooMany(RequestError):
+    """So many of these are under way that another one has to wait; trying again later helps."""
+
+    status = 429
+    title = "Too many requests"
+    transient = True
 
 
 class DeviceError(PyDataCollError):

@@ -3,8 +3,8 @@
 A protocol is one :class:`DeviceDriver` subclass, registered as an entry point in the group
 ``pydatacoll.protocols`` or dropped as a file into a configured folder. Four methods are required: ``connect``,
 ``close``, ``read`` and ``write``. The others have defaults and exist for speed (``plan`` and ``poll``), for
-devices that speak by themselves (``subscribe``) and for checks at configuration time (``check``, ``address``,
-``check_value``), which are pure and never touch the network.
+devices that speak by themselves (``subscribe``), for commissioning (``describe``, ``probe``) and for checks at
+configuration time (``check``, ``address``, ``check_value``), which are pure and never touch the network.
 
 A plugin is one :class:`Plugin` subclass (entry-point group ``pydatacoll.plugins``).
 """
@@ -19,12 +19,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
 
+from pydatacoll import resolver
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout, Invalid
+from pydatacoll.frame_log import Frame, FrameLog
 from pydatacoll.model import DataBatch, Device, DeviceBatch, PointId, Quality, Sample, Term, TermItem, Value
+from pydatacoll.model.network import ANYWHERE, Networks
 from pydatacoll.model.registry import ModelView
 
 __all__ = [
@@ -37,12 +40,16 @@ __all__ = [
     "DeviceRefused",
     "DeviceTimeout",
     "DriverContext",
+    "Frame",
+    "FrameLog",
+    "Interpretation",
     "Invalid",
     "Plugin",
     "PluginContext",
     "Point",
     "PointGroup",
     "PointId",
+    "Probe",
     "Quality",
     "Readings",
     "Result",
@@ -53,6 +60,8 @@ __all__ = [
     "Value",
     "WriteRequest",
 ]
+
+T = TypeVar("T")
 
 
 def _factors(coefficient: float) -> tuple[float, float]:
@@ -203,6 +212,34 @@ class WriteRequest:
     deadline: float | None = None
 
 
+class Interpretation(Struct, frozen=True):
+    """One way to understand what a probe read.
+
+    :ivar value: engineering value; ``None`` when the bytes hold none of this type.
+    :ivar byte_order: ``big`` or ``little``, ``None`` when the type has only one; so ``word_order``.
+    :ivar configured: whether this is how the point is configured.
+    """
+
+    code_type: str
+    value: Value
+    byte_order: str | None = None
+    word_order: str | None = None
+    configured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one try of a point gave.
+
+    :ivar result: raw sample as the point is configured, or why there is none.
+    :ivar raw: the bytes the device sent for it, when it sent any.
+    """
+
+    result: Result
+    raw: bytes | None = None
+    interpretations: Sequence[Interpretation] = ()
+
+
 @dataclass(slots=True)
 class DriverContext:
     """What the manager gives to a driver.
@@ -212,6 +249,9 @@ class DriverContext:
     :ivar wall: returns epoch seconds; replaced in tests.
     :ivar room: set while a lane is polled without pause: a driver awaits it between the parts of a long poll, so
         that it reads no faster than the store takes and no value grows old in a queue.
+    :ivar frames: where a driver notes what it sends and receives; ``None`` when nobody wants to know. It changes
+        at any moment, so a driver looks here each time: ``if (frames := context.frames) is not None``.
+    :ivar networks: those that devices may be in; :meth:`connect` and :meth:`resolve` see to it.
     """
 
     sink: Sink
@@ -221,6 +261,41 @@ class DriverContext:
     )
     wall: Callable[[], float] = time.time
     room: Callable[[], Awaitable[None]] | None = None
+    frames: FrameLog | None = None
+    networks: Networks = ANYWHERE
+
+    async def connect(
+        self,
+        host: str,
+        port: int,
+        connector: Callable[[str], Awaitable[T]],
+        *,
+        timeout: float,  # noqa: ASYNC109 - divided among the addresses of the host
+    ) -> T:
+        """Connect to a host: await ``connector(address)`` for each of its addresses until one works.
+
+        The addresses are checked; connect to them and to nothing else, above all not to the name again.
+
+        :param timeout: seconds for the look-up and all attempts.
+        :raises DeviceOffline: when none worked; says in plain words why.
+        """
+        return await resolver.connect(host, port, connector, timeout=timeout, networks=self.networks)
+
+    def check_host(self, host: str) -> None:
+        """What the text of an address tells without a look-up.
+
+        :raises DeviceOffline: when it is outside the networks.
+        """
+        problem = self.networks.problem(host)
+        if problem is not None:
+            raise DeviceOffline(f"{host} {problem}")
+
+    async def resolve(self, host: str) -> list[str]:
+        """The checked addresses of a host, for a driver that :meth:`connect` does not fit; never empty.
+
+        :raises DeviceOffline: when the name is unknown, or no address is within the networks.
+        """
+        return await resolver.resolve(host, self.networks)
 
 
 class DeviceDriver(ABC):
@@ -280,6 +355,15 @@ class DeviceDriver(ABC):
         interval: float | None = own if own is not None else getattr(device, "poll_interval", None)
         return interval if item.protocol_code is not None else None
 
+    @classmethod
+    def describe(cls, frames: Sequence[Frame]) -> list[str]:
+        """What frames mean, in plain words: one text for each, in order; oldest first.
+
+        All are given at once, because an answer is often understood only together with its request. Called in a
+        thread of its own, with whatever the device sent: it must not raise, and not look at the driver's state.
+        """
+        return [frame.text for frame in frames]
+
     # Run time.
 
     @abstractmethod
@@ -336,6 +420,14 @@ class DeviceDriver(ABC):
 
         A sample means that the device confirmed; its value is the one written, or read back with ``verify``.
         """
+
+    async def probe(self, point: Point, left: float) -> Probe:
+        """Try one point of a device that is not in service yet; it is configured, and the link is open.
+
+        :param left: seconds after which this is cancelled.
+        """
+        (result,) = await self.read([point])
+        return Probe(result)
 
     def status(self) -> dict[str, Any]:
         """Protocol-specific details for the device's status; JSON types only."""

@@ -51,6 +51,9 @@ class Device(ModelObject, frozen=True, kw_only=True):
     identify: Text = ""
     enabled: bool = True
     description: Text = ""
+    frame_log: (
+        Annotated[int, Meta(ge=0, le=10_000, description="protocol frames kept; unset: manager.frame_log")] | None
+    ) = None
 
 
 class Term(ModelObject, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from pydatacoll.errors import FieldError, Invalid
 from pydatacoll.model.fields import PARAM, convert_each, fields_of, message_of, normalize
+from pydatacoll.model.network import ANYWHERE, Networks, host_problem
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, PointRef, Term, TermItem
 
 __all__ = ["KINDS", "Kind", "ProtocolSchema", "Schemas", "to_wire"]
@@ -53,10 +54,12 @@ class Schemas:
     """The types of all objects, as the installed protocols define them.
 
     :ivar protocols: name -> driver class.
+    :ivar networks: those that devices may be in; a virtual device is nowhere.
     """
 
-    def __init__(self, protocols: Mapping[str, ProtocolSchema]) -> None:
+    def __init__(self, protocols: Mapping[str, ProtocolSchema], networks: Networks = ANYWHERE) -> None:
         self.protocols = dict(protocols)
+        self.networks = networks
 
     def types_for(self, kind: Kind, protocol: str | None = None) -> type[ModelObject]:
         """The type of a kind under a device's protocol; the common one when the driver is not installed."""
@@ -110,6 +113,8 @@ class Schemas:
                     errors = [FieldError(index, kind, message_of(error))]
             else:
                 errors = _broken_rules(made, clean, index)
+                if isinstance(made, Device) and (problem := self._place_problem(made)) is not None:
+                    errors.append(FieldError(index, "ip", problem))
                 if not errors:
                     return made
         else:
@@ -117,6 +122,11 @@ class Schemas:
                 e for e in convert_each(object_type, clean, index) if all(e.field != x.field for x in errors)
             ]
         raise Invalid.of(errors)
+
+    def _place_problem(self, device: Device) -> str | None:
+        driver = self.protocols.get(device.protocol)
+        virtual = driver is not None and driver.virtual
+        return host_problem(device.ip) if virtual else self.networks.problem(device.ip)
 
     def check(self, device: Device, term: Term, item: TermItem, index: int = 0) -> list[FieldError]:
         """What the driver finds wrong with a term item."""

@@ -13,6 +13,8 @@ module               concept
 ``reader``           reading, and what to do when it fails
 ``writes``           which requests a batch of writes becomes
 ``writer``           carrying them out, read-back
+``describe``         frames in plain words
+``probe``            one try of a point, in all ways to understand it
 ``driver``           ties them together
 ===================  ==============================================================
 """

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol, cast
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
-from pydatacoll.protocols.modbus_tcp.frames import ModbusException, RemoteProtocolError, Request, Splitter
+from pydatacoll.protocols.modbus_tcp.frames import (
+    ModbusException,
+    RemoteProtocolError,
+    Request,
+    Splitter,
+    pack_frame,
+)
+from pydatacoll.sdk import DriverContext
 
 Outcome = bytes | DeviceError
 """Data of a right reply (empty for a write), or why there are none."""
@@ -122,11 +129,12 @@ class JobQueue:
 class Connection(asyncio.Protocol):
     """The native backend. Create with :func:`open_connection`."""
 
-    def __init__(self, *, timeout: float, depth: int, counters: Counter[str]) -> None:
+    def __init__(self, *, timeout: float, depth: int, context: DriverContext) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = timeout
         self._depth = depth
-        self._counters = counters
+        self._context = context
+        self._counters = context.counters
         self._queue = JobQueue()
         self._splitter = Splitter()
         self._flying: dict[int, Job] = {}  # in order of sending, hence of expiry: all have the same time-out
@@ -171,7 +179,10 @@ class Connection(asyncio.Protocol):
         counters = self._counters
         counters["bytes_in"] += len(data)
         splitter = self._splitter
+        frames = self._context.frames
         for transaction, unit, pdu in splitter.feed(data):
+            if frames is not None:
+                frames.received(pack_frame(transaction, unit, pdu))
             job = self._flying.pop(transaction, None)
             if job is None:
                 self._late.pop(transaction, None)
@@ -194,6 +205,8 @@ class Connection(asyncio.Protocol):
                 job.done(job, outcome)
         if splitter.error is not None:
             counters["garbage"] += 1
+            if frames is not None:
+                frames.received(data)
             self.close(str(splitter.error))
             return
         self._pump()
@@ -242,6 +255,9 @@ class Connection(asyncio.Protocol):
             transaction = self._next_transaction()
             self._flying[transaction] = job
             parts.append(transaction.to_bytes(2, "big") + job.request.tail)
+        if (frames := self._context.frames) is not None:
+            for part in parts:
+                frames.sent(part)
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self._counters["requests"] += len(batch)
         self._counters["bytes_out"] += len(data)
@@ -269,6 +285,8 @@ class Connection(asyncio.Protocol):
                 self._slots += 1
             overdue.append(job)
         self._counters["timeouts"] += len(overdue)
+        if overdue and (frames := self._context.frames) is not None:
+            frames.note(f"no answer within {self._timeout:g} s to {len(overdue)} of the requests sent")
         for transaction, given_up in list(self._late.items()):
             if given_up + LATE > now:
                 break
@@ -297,6 +315,8 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._splitter.rest and (frames := self._context.frames) is not None:
+            frames.received(self._splitter.rest)
         jobs = [*self._flying.values(), *self._queue.drain()]
         self._flying.clear()
         for job in jobs:
@@ -310,20 +330,18 @@ async def open_connection(
     *,
     timeout: float,  # noqa: ASYNC109 - also the time-out of every request
     depth: int,
-    counters: Counter[str],
+    context: DriverContext,
 ) -> Connection:
     """Connect within ``timeout`` seconds.
 
     :raises DeviceOffline: when that fails.
     """
     loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout):
-            _, connection = await loop.create_connection(
-                lambda: Connection(timeout=timeout, depth=depth, counters=counters), host, port
-            )
-    except TimeoutError as exc:
-        raise DeviceOffline(f"no connection to {host}:{port} within {timeout:g} s") from exc
-    except (OSError, UnicodeError) as exc:
-        raise DeviceOffline(f"no connection to {host}:{port}: {exc}") from exc
-    return connection
+
+    async def open_to(address: str) -> Connection:
+        _, connection = await loop.create_connection(
+            lambda: Connection(timeout=timeout, depth=depth, context=context), address, port
+        )
+        return connection
+
+    return await context.connect(host, port, open_to, timeout=timeout)

@@ -11,6 +11,7 @@ from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
 from pydatacoll.protocols.modbus_tcp import config
 from pydatacoll.protocols.modbus_tcp.client import Link, Outcome, open_connection
 from pydatacoll.protocols.modbus_tcp.config import ModbusDevice, ModbusTerm, ModbusTermItem, Target
+from pydatacoll.protocols.modbus_tcp.describe import describe
 from pydatacoll.protocols.modbus_tcp.lanes import (
     LanePlan,
     Member,
@@ -19,13 +20,16 @@ from pydatacoll.protocols.modbus_tcp.lanes import (
     plan_members,
     sample_values,
 )
+from pydatacoll.protocols.modbus_tcp.probe import probe
 from pydatacoll.protocols.modbus_tcp.reader import Reader
 from pydatacoll.protocols.modbus_tcp.writer import Writer
 from pydatacoll.sdk import (
     Device,
     DeviceDriver,
     DriverContext,
+    Frame,
     Point,
+    Probe,
     Result,
     Sample,
     Term,
@@ -73,6 +77,10 @@ class ModbusTcpDriver(DeviceDriver):
             raise Invalid(str(exc)) from exc
         return config.to_raw(layout, item.coefficient, item.base_val, value)
 
+    @classmethod
+    def describe(cls, frames: Sequence[Frame]) -> list[str]:
+        return describe(frames)
+
     # Link
 
     async def connect(self) -> None:
@@ -84,16 +92,14 @@ class ModbusTcpDriver(DeviceDriver):
             # Imported late: it costs time and memory that the native backend need not pay.
             from pydatacoll.protocols.modbus_tcp.pymodbus_backend import open_pymodbus  # noqa: PLC0415
 
-            self._link = await open_pymodbus(
-                device.ip, port, timeout=device.timeout, counters=self.context.counters
-            )
+            self._link = await open_pymodbus(device.ip, port, timeout=device.timeout, context=self.context)
         else:
             self._link = await open_connection(
                 device.ip,
                 port,
                 timeout=device.timeout,
                 depth=device.max_in_flight,
-                counters=self.context.counters,
+                context=self.context,
             )
         self._reader.start_over()
 
@@ -177,16 +183,24 @@ class ModbusTcpDriver(DeviceDriver):
                 members.append(Member(point, target))
         async with asyncio.TaskGroup() as group:
             for (unit, table), chosen in by_table(members).items():
-                probe = self._reader.health(unit).suspect
+                suspect = self._reader.health(unit).suspect
                 holes = self._reader.knowledge.of(unit, table)
                 lone = [[member] for member in chosen if member.span in holes.points]
                 for part in [m for _, m in plan_members(self._device, table, chosen, holes)] + lone:
-                    group.create_task(self._reader.fetch(link, part, emit, probe=probe))
+                    group.create_task(self._reader.fetch(link, part, emit, probe=suspect))
         return [results.get(point) or link_error(link) for point in points]
 
     async def write(self, requests: Sequence[WriteRequest]) -> list[Result]:
         link = self._require_link()
         return await self._writer.write(link, requests, [self._target(request.point) for request in requests])
+
+    async def probe(self, point: Point, left: float) -> Probe:
+        """Beyond the default it reads up to four registers, to show what else they could mean."""
+        link, target = self._require_link(), self._target(point)
+        if isinstance(target, DeviceError):
+            return Probe(target)
+        deadline = asyncio.get_running_loop().time() + left
+        return await probe(link, point, target, self._device, deadline, self.context.wall)
 
     def status(self) -> dict[str, Any]:
         """Round trip (milliseconds), requests in flight, suspect units, holes and blocks per poll and unit."""

@@ -112,6 +112,11 @@ class Splitter:
         self._rest = b""
         self.error: RemoteProtocolError | None = None
 
+    @property
+    def rest(self) -> bytes:
+        """The beginning of a frame that is not complete yet."""
+        return self._rest
+
     def stuck(self, expected: Container[int]) -> bool:
         """Whether a frame has begun that none of the ``expected`` transactions waits for."""
         return len(self._rest) >= 2 and int.from_bytes(self._rest[:2], "big") not in expected

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +20,7 @@ from pymodbus.pdu import ModbusPDU
 from pydatacoll.errors import DeviceOffline, DeviceTimeout
 from pydatacoll.protocols.modbus_tcp.client import Job, JobQueue, Outcome
 from pydatacoll.protocols.modbus_tcp.frames import ModbusException, RemoteProtocolError
+from pydatacoll.sdk import DriverContext
 
 log = logging.getLogger(__name__)
 # It logs an error for every reply it skips and every time-out; the driver counts and reports these itself.
@@ -56,10 +56,11 @@ _REPLIES: list[type[ModbusPDU]] = [
 class PymodbusLink:
     """See :class:`~pydatacoll.protocols.modbus_tcp.client.Link`. Create with :func:`open_pymodbus`."""
 
-    def __init__(self, *, timeout: float, counters: Counter[str]) -> None:
+    def __init__(self, *, timeout: float, context: DriverContext) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = timeout
-        self._counters = counters
+        self._context = context
+        self._counters = context.counters
         self._queue = JobQueue()
         self._flying: Job | None = None
         self._wake = asyncio.Event()
@@ -74,13 +75,13 @@ class PymodbusLink:
     def in_flight(self) -> int:
         return 0 if self._flying is None else 1
 
-    async def open(self, host: str, port: int) -> None:
-        """Connect.
+    async def open(self, address: str, port: int) -> None:
+        """Connect to an IP address.
 
-        :raises DeviceOffline: when that fails.
+        :raises OSError: when that fails.
         """
         client = AsyncModbusTcpClient(
-            host,
+            address,
             port=port,
             timeout=self._timeout,
             retries=0,
@@ -92,14 +93,21 @@ class PymodbusLink:
             client.register(reply)
         client.set_max_no_responses(1_000_000)  # whether a silent peer is gone is decided by the driver
         self._client = client
-        try:
-            connected = await client.connect()
-        except (OSError, UnicodeError, PymodbusError) as exc:
-            raise DeviceOffline(f"no connection to {host}:{port}: {exc}") from exc
-        if not connected:
+        create, failure = client.ctx.call_create, TimeoutError()
+
+        async def create_and_remember() -> Any:
+            nonlocal failure
+            try:
+                return await create()
+            except OSError as error:  # pymodbus logs it and answers only that it failed
+                failure = error  # type: ignore[assignment]
+                raise
+
+        client.ctx.call_create = create_and_remember
+        if not await client.connect():
             client.close()
-            raise DeviceOffline(f"no connection to {host}:{port} within {self._timeout:g} s")
-        self._worker = self._loop.create_task(self._work(client), name=f"pymodbus {host}:{port}")
+            raise failure
+        self._worker = self._loop.create_task(self._work(client), name=f"pymodbus {address}:{port}")
         self._worker.add_done_callback(self._worker_done)
 
     def submit(self, jobs: Iterable[Job]) -> None:
@@ -121,6 +129,8 @@ class PymodbusLink:
         self._counters["bytes_out" if sending else "bytes_in"] += len(data)
         if not sending:
             self.last_received = self._loop.time()
+        if (frames := self._context.frames) is not None:
+            (frames.sent if sending else frames.received)(data)
         return data
 
     def _worker_done(self, worker: asyncio.Task[None]) -> None:
@@ -157,6 +167,8 @@ class PymodbusLink:
             if self.last_received > received and self.last_received >= job.sent:
                 self._counters["stale_transaction"] += 1
             self._counters["timeouts"] += 1
+            if (frames := self._context.frames) is not None:
+                frames.note(f"no answer within {self._timeout:g} s")
             return DeviceTimeout(f"no answer within {self._timeout:g} s ({request!r}; pymodbus: {exc})")
         self.last_rtt = rtt = self._loop.time() - job.sent
         self.smooth_rtt = rtt if self.smooth_rtt == 0.0 else self.smooth_rtt + (rtt - self.smooth_rtt) / 8
@@ -193,17 +205,21 @@ async def open_pymodbus(
     port: int,
     *,
     timeout: float,  # noqa: ASYNC109 - also the time-out of every request
-    counters: Counter[str],
+    context: DriverContext,
 ) -> PymodbusLink:
     """Connect within ``timeout`` seconds.
 
     :raises DeviceOffline: when that fails.
     """
-    link = PymodbusLink(timeout=timeout, counters=counters)
-    try:
-        await link.open(host, port)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            link.close("not connected")
-        raise
-    return link
+
+    async def open_to(address: str) -> PymodbusLink:
+        link = PymodbusLink(timeout=timeout, context=context)
+        try:
+            await link.open(address, port)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                link.close("not connected")
+            raise
+        return link
+
+    return await context.connect(host, port, open_to, timeout=timeout)
