@@ -23,13 +23,13 @@ from sphinx.util.nodes import nested_parse_with_titles
 from pydatacoll import api_server, cli, device_manager, plugin_runner
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
+from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.cli import failures
 from pydatacoll.config_text import expected, reference
 from pydatacoll.manager import metrics
 from pydatacoll.model import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.registry import Registry
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
-from pydatacoll.store.ingest import IngestStats
 from pydatacoll.store.keys import DOCUMENTATION
 
 PERFORMANCE = Path(__file__).parent / "performance.json"
@@ -174,30 +174,24 @@ def redis_keys() -> str:
     return table(("key or channel", "meaning"), rows, (42, 58))
 
 
-class _NoStatus:
-    """Nothing is running while the documentation is made."""
-
-    async def all_devices(self) -> dict[str, Any]:
-        return {}
-
-    async def links(self, device_ids: Sequence[str]) -> list[Any]:
-        return []
-
-
 def metric_names() -> list[tuple[str, str, str]]:
     """``(name, labels, meaning)`` of every family of ours, from the code that makes them."""
 
     class NoRepository:
         registry = Registry()
 
-    maker = metrics.Metrics(NoRepository(), _NoStatus(), ingest=IngestStats())  # type: ignore[arg-type]
-    families = [*metrics._devices({}, {}), *maker._model(), *maker._own()]
+    maker = metrics.Metrics(
+        NoRepository(),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type] - nothing runs while the documentation is made
+        None,  # type: ignore[arg-type]
+        more=lambda: [*HttpStats().families(), *command_families({})],
+    )
     found = []
-    for family in families:
+    for family in maker.families(None, {}, {}):
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = ", ".join(getattr(family, "_labelnames", ()))
         found.append((name, labels, family.documentation))
-    return [*found, ("pydatacoll_store_up", "", "1 when the store answers")]
+    return found
 
 
 def metric_table() -> str:

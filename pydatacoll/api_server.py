@@ -23,6 +23,7 @@ from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
+from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.api.tls import certificate
 from pydatacoll.config import effective, known_secrets
 from pydatacoll.errors import ConfigError, StoreError, StoreUnavailable
@@ -31,8 +32,10 @@ from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.manager.processes import ManagerProcesses
+from pydatacoll.model.audit import batch_entries
 from pydatacoll.model.change import PLURAL
 from pydatacoll.model.registry import ModelView
+from pydatacoll.model.steps import finish
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_command, runtime, tune_gc
@@ -41,6 +44,7 @@ from pydatacoll.store.audit import Audit
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
+from pydatacoll.store.overview import look
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 
@@ -128,12 +132,16 @@ class ApiServer:
         listening = supervise.start("command replies", commands.run)
         stack.push_async_callback(_cancel, listening)
         status = StatusReader(made.store)
-        metrics = Metrics(made.repository, status, plugins=self._hosts)
-
-        async def text() -> bytes:
-            metrics.ingest = self._manager.writer.stats if self._manager is not None else None
-            return await metrics.text()
-
+        http = HttpStats()
+        metrics = Metrics(
+            made.repository,
+            status,
+            lambda: look(made.store),
+            devices=self._settings.server.device_metrics,
+            plugins=self._hosts,
+            more=lambda: [*http.families(), *command_families(commands.outcomes)],
+        )
+        stack.push_async_callback(_cancel, supervise.start("loop lag", metrics.lag.run))
         app = create_app(
             Services(
                 settings=self._settings,
@@ -143,8 +151,9 @@ class ApiServer:
                 status=status,
                 commands=commands,
                 readiness=lambda: self._readiness(made, status),
-                metrics=text,
-                audit=Audit(made.store).write,
+                metrics=metrics.text,
+                http=http,
+                audit=Audit(made.store),
                 plugins_enabled=frozenset(self._settings.plugins),
                 access=Access(self._settings.auth),
             )
@@ -229,14 +238,20 @@ class ApiServer:
         known = made.repository.registry.devices
         ports = {device["id"]: device["port"] for device in payloads["devices"]}
 
+        def audited(tx: Transaction) -> None:
+            for entry in finish(batch_entries(tx.changes, tx.overlay, tx.registry)):
+                tx.audit({"action": "demo", "object": "demo", "result": "ok", **entry})
+
         def load(tx: Transaction) -> str:
             if not known:
                 for kind in KINDS:
                     tx.batch_upsert(kind, payloads.get(PLURAL[kind], []))
+                audited(tx)
                 return f"the demo plant is loaded: {len(ports)} simulated devices"
             # the simulated devices have other ports at every start
             for device_id in ports.keys() & known.keys():
                 tx.merge("device", device_id, {"port": ports[device_id]})
+            audited(tx)
             return (
                 f"the model is not empty: {len(ports.keys() & known.keys())} devices of the demo plant are in it"
             )

@@ -305,7 +305,8 @@ def _origin(sources: list[tuple[dict[str, Any], Source]], path: Path_) -> str:
         for name in names:
             inner = inner.get(name, _MISSING) if isinstance(inner, dict) else _MISSING
         if inner is not _MISSING:
-            return source.place(path)
+            place: str = source.place(path)
+            return place
     return dotted(path)
 
 

@@ -41,6 +41,9 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     cors_origins: Annotated[
         list[str], Meta(description="origins whose web pages may use the API, as https://hmi.example.com")
     ] = []
+    device_metrics: Annotated[
+        bool, Meta(description="whether /metrics has figures of every device; else only sums over all")
+    ] = True
 
 
 class TokenSettings(_Table, frozen=True, kw_only=True):
@@ -105,6 +108,18 @@ class StreamSettings(_Table, frozen=True, kw_only=True):
     ] = 33_554_432
 
 
+class AuditSettings(_Table, frozen=True, kw_only=True):
+    """``[audit]``: the trail of changes and controls."""
+
+    length: Annotated[
+        Annotated[int, Meta(ge=1000)], Meta(description="entries kept, about; the oldest go first")
+    ] = 100_000
+    max_bytes: Annotated[
+        Annotated[int, Meta(ge=1_048_576)],
+        Meta(description="most memory of the trail; after a large import the oldest entries go for it"),
+    ] = 268_435_456
+
+
 class ManagerSettings(_Table, frozen=True, kw_only=True):
     """``[manager]``: the device manager."""
 
@@ -152,5 +167,6 @@ class Settings(_Table, frozen=True, kw_only=True):
     redis: RedisSettings = RedisSettings()
     history: HistorySettings = HistorySettings()
     stream: StreamSettings = StreamSettings()
+    audit: AuditSettings = AuditSettings()
     manager: ManagerSettings = ManagerSettings()
     log: LogSettings = LogSettings()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from pydatacoll import supervise
 from pydatacoll.api import (
+    audit,
     batches,
     commands,
     devices,
     explorer,
     formulas,
     gate,
+    inspection,
     items,
     problems,
+    stats,
     system,
     term_items,
     terms,
@@ -31,6 +39,7 @@ def all_operations() -> tuple[Operation, ...]:
     """Every route that is served."""
     listed: list[Operation] = [
         *devices.OPERATIONS,
+        *inspection.OPERATIONS,
         *terms.OPERATIONS,
         *items.OPERATIONS,
         *term_items.OPERATIONS,
@@ -38,17 +47,30 @@ def all_operations() -> tuple[Operation, ...]:
         *values.OPERATIONS,
         *commands.OPERATIONS,
         *batches.OPERATIONS,
+        *audit.OPERATIONS,
         *system.OPERATIONS,
     ]
     listed.insert(0, system.index(listed))
     return (*listed, *explorer.operations(listed))
 
 
+async def _write_refusals(services: Services, _: web.Application) -> AsyncIterator[None]:
+    writing = supervise.start("refused requests", partial(services.refusals.run, services.audit.write))
+    yield
+    writing.cancel()
+    with suppress(asyncio.CancelledError):
+        await writing
+
+
 def create_app(services: Services) -> web.Application:
     """The REST API over these services. Run it with :func:`pydatacoll.api.server.make_runner`."""
-    app = web.Application(middlewares=[gate.middleware(services.settings), problems.middleware])
+    app = web.Application(
+        middlewares=[stats.middleware(services.http), gate.middleware(services.settings), problems.middleware]
+    )
     operations = all_operations()
+    services.http.name_routes({operation.id: operation.path for operation in operations})
     app[OPERATIONS] = operations
+    app.cleanup_ctx.append(partial(_write_refusals, services))
     for operation in operations:
         handler, expect = bind(operation, services), expectation(operation, services)
         if operation.method == "GET":

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydatacoll.api.access import Access
+from pydatacoll.api.refusals import Refusals
+from pydatacoll.api.stats import HttpStats
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import AuthSettings, Settings
+from pydatacoll.store.audit import AuditFilter, AuditPage
 from pydatacoll.store.commands import CommandReply, CommandRequest
+from pydatacoll.store.queries import QueryReply, What
 
 T = TypeVar("T")
 CommandKind = Literal["call", "ctrl"]
-AuditEntry = dict[str, Any]
 
 
 class Repository(Protocol):
@@ -66,10 +69,23 @@ class Status(Protocol):
     async def device(self, device_id: str) -> Mapping[str, Any]: ...
 
 
+class AuditTrail(Protocol):
+    """Who changed or controlled what. Changes and controls write their entries themselves."""
+
+    async def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Append entries."""
+
+    async def read(self, wanted: AuditFilter, limit: int, before: str | None = None) -> AuditPage:
+        """The newest that match, all older than the entry ``before``."""
+
+
 class Commands(Protocol):
     """The way to the devices. Never raises for what a single device did; the reply says it."""
 
     async def execute(self, kind: CommandKind, requests: Sequence[CommandRequest]) -> Sequence[CommandReply]: ...
+
+    async def query(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:
+        """Ask the manager of a device something; waits so many seconds at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +94,8 @@ class Services:
 
     :ivar readiness: reasons not to be ready; empty when ready.
     :ivar metrics: the Prometheus text.
-    :ivar audit: takes one entry for every change of the model, after it was committed.
+    :ivar http: counts requests.
+    :ivar refusals: requests that were refused, on their way into the audit trail.
     """
 
     settings: Settings
@@ -89,6 +106,8 @@ class Services:
     commands: Commands
     readiness: Callable[[], Awaitable[Sequence[str]]]
     metrics: Callable[[], bytes | Awaitable[bytes]]
-    audit: Callable[[AuditEntry], Awaitable[None]]
+    audit: AuditTrail
     plugins_enabled: frozenset[str] = field(default_factory=frozenset)
     access: Access = field(default_factory=lambda: Access(AuthSettings()))
+    refusals: Refusals = field(default_factory=Refusals)
+    http: HttpStats = field(default_factory=HttpStats)

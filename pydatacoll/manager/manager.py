@@ -13,12 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.inspection import Inspector
 from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.ownership import Ownership
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.runner import DeviceRunner
+from pydatacoll.manager.self_report import SelfReport
 from pydatacoll.model import Device, PointId, Term, TermItem
 from pydatacoll.model.change import Change
+from pydatacoll.model.network import Networks
 from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
 from pydatacoll.settings import Settings
 from pydatacoll.store import keys
@@ -28,6 +31,7 @@ from pydatacoll.store.command_server import CommandServer
 from pydatacoll.store.history import History
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.leases import Leases
+from pydatacoll.store.queries import QueryServer
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import DISABLED, UNSUPPORTED, VIRTUAL, Link, StatusWriter
 from pydatacoll.store.stream import trim
@@ -65,7 +69,11 @@ class DeviceManager:
             on_lost=self._lease_lost,
         )
         self._status = StatusWriter(store)
-        self._commands = CommandServer(store, self._owns, self._execute, self.writer.hold)
+        self._networks = Networks(settings.manager.networks)
+        self.runners: dict[str, DeviceRunner] = {}
+        inspector = Inspector(self.runners, drivers, self._networks)
+        queries = QueryServer(store, self._owns, inspector.answer)
+        self._commands = CommandServer(store, self._owns, self._execute, self.writer.hold, queries)
         self._leases = Leases(store, self.id, settings.manager.lease)
         self._ownership = Ownership(
             self._leases,
@@ -76,7 +84,7 @@ class DeviceManager:
             on_loss=self._loss,
         )
         self._links = LinkLog()
-        self.runners: dict[str, DeviceRunner] = {}
+        self._self_report = SelfReport(store, self.id, self.writer, lambda: len(self.runners))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._services: list[asyncio.Task[None]] = []
         self._affected: set[str] = set()
@@ -102,6 +110,7 @@ class DeviceManager:
             start("status report", self._report),
             start("stream trimming", self._trim),
             start("link summary", self._links.run),
+            start("own report", self._self_report.run),
         ]
         return self
 
@@ -115,6 +124,7 @@ class DeviceManager:
                 await self.writer.flush()
         with suppress(StoreError):
             await self._status.flush()
+            await self._self_report.end()
             await self._ownership.release()
         self._stop_services(None)
         await asyncio.gather(*self._services, return_exceptions=True)
@@ -229,6 +239,7 @@ class DeviceManager:
 
     def _update(self, runner: DeviceRunner, device: Device, points: list[Point]) -> None:
         runner.device = device
+        runner.keep_frames()
         old = {point.field: (point.term, point.item) for point in runner.points}
         new = {point.field: (point.term, point.item) for point in points}
         if old == new:
@@ -252,6 +263,7 @@ class DeviceManager:
             status=self._status,
             settings=self._settings.manager,
             links=self._links,
+            networks=self._networks,
         )
         self.runners[device.id] = runner
         self._tasks[device.id] = start(f"device {device.id}", runner.run)
@@ -360,11 +372,11 @@ class _Garbage:
 
 
 def _same_link(old: Device, new: Device | None) -> bool:
-    """Whether a changed device can go on with its connection: only names and texts differ."""
+    """Whether a changed device can go on with its connection: only names and texts differ, or what is logged."""
     if new is None or type(old) is not type(new):
         return False
-    texts = {"name", "description", "identify"}
-    return all(getattr(old, name) == getattr(new, name) for name in old.__struct_fields__ if name not in texts)
+    free = {"name", "description", "identify", "frame_log"}
+    return all(getattr(old, name) == getattr(new, name) for name in old.__struct_fields__ if name not in free)
 
 
 def _nothing() -> None:

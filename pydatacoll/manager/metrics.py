@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
-from pydatacoll import supervise
 from pydatacoll.errors import StoreError
-from pydatacoll.store.ingest import IngestStats
+from pydatacoll.manager.system_metrics import (
+    LoopLag,
+    manager_families,
+    plugin_families,
+    process_families,
+    store_families,
+)
+from pydatacoll.store.overview import Overview
 from pydatacoll.store.repository import Repository
-from pydatacoll.store.status import CONNECTED, Link, StatusReader
+from pydatacoll.store.status import CONNECTED, STATES, Link, StatusReader
 
 OUTCOMES = {
     "read": "Samples that drivers gave",
@@ -39,20 +46,29 @@ class Metrics:
     """Makes the text of ``/metrics``.
 
     For every device ``read = stored + unchanged + rejected + dropped + pending`` holds.
+
+    :param devices: whether every device has its own figures, or only sums are shown.
+    :param plugins: hosts of the plugins in this process.
+    :param more: gives the metrics of other parts.
     """
 
     def __init__(
         self,
         repository: Repository,
         status: StatusReader,
+        look: Callable[[], Awaitable[Overview]],
         *,
-        ingest: IngestStats | None = None,
+        devices: bool = True,
         plugins: Mapping[str, Any] | None = None,
+        more: Callable[[], Iterable[Metric]] = tuple,
     ) -> None:
         self._repository = repository
         self._status = status
-        self.ingest = ingest
+        self._look = look
+        self._with_devices = devices
         self._plugins = plugins or {}
+        self._more = more
+        self.lag = LoopLag()
         self._snapshot = _Snapshot()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -61,23 +77,38 @@ class Metrics:
         self._registry.register(self._snapshot)
 
     async def text(self) -> bytes:
-        """The exposition; while the store is away without the devices' part and with ``pydatacoll_store_up 0``."""
-        up = 1
-        families: list[Metric] = []
+        """The exposition; while the store is away without what only that knows, and ``pydatacoll_store_up 0``."""
+        overview: Overview | None = None
+        details: dict[str, dict[str, Any]] = {}
+        links: dict[str, Link] = {}
         try:
-            details = await self._status.all_devices()
+            overview = await self._look()
             known = self._repository.registry.devices
-            ids = [device_id for device_id in details if device_id in known]
-            links = dict(zip(ids, await self._status.links(ids), strict=True))
-            families += _devices({device_id: details[device_id] for device_id in ids}, links)
+            reported = await self._status.all_devices()
+            links = dict(zip(known, await self._status.links(list(known)), strict=True))
+            details = {device_id: detail for device_id, detail in reported.items() if device_id in links}
         except StoreError:
-            up = 0
-        families.append(GaugeMetricFamily("pydatacoll_store_up", "1 when the store answers", value=up))
-        families += self._model()
-        families += self._own()
-        self._snapshot.families = families
+            overview = None
+        self._snapshot.families = self.families(overview, details, links)
         text: bytes = generate_latest(self._registry)
         return text
+
+    def families(
+        self, overview: Overview | None, details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]
+    ) -> list[Metric]:
+        """All metrics of ours; without an overview those of the store have no values."""
+        up = GaugeMetricFamily("pydatacoll_store_up", "1 when the store answers", value=overview is not None)
+        return [
+            up,
+            *store_families(overview),
+            *self._model(),
+            *_sums(details, links),
+            *(_devices(details, links) if self._with_devices else ()),
+            *manager_families(overview),
+            *plugin_families(overview, self._plugins),
+            *process_families(self.lag),
+            *self._more(),
+        ]
 
     def _model(self) -> list[Metric]:
         registry = self._repository.registry
@@ -87,33 +118,27 @@ class Metrics:
         version = GaugeMetricFamily("pydatacoll_model_version", "Version of the model", value=registry.version)
         return [objects, version]
 
-    def _own(self) -> list[Metric]:
-        failures = CounterMetricFamily(
-            "pydatacoll_service_failures", "Services of this process started again", labels=["service"]
-        )
-        for name, count in supervise.failures.items():
-            failures.add_metric([name], count)
-        families: list[Metric] = [failures]
-        if self.ingest is not None:
-            for name, text in (
-                ("calls", "Calls of the write path"),
-                ("samples", "Samples sent to the store"),
-                ("bytes", "Bytes sent to the store"),
-                ("repeated", "Calls that the store had already"),
-                ("reconnects", "Interruptions of the writing connection"),
-                ("published", "Samples published for outside listeners"),
-            ):
-                families.append(
-                    CounterMetricFamily(f"pydatacoll_ingest_{name}", text, value=getattr(self.ingest, name))
-                )
-        for name in ("handled", "retries", "dead_lettered"):
-            family = CounterMetricFamily(
-                f"pydatacoll_plugin_{name}", f"Of a plugin in this process: {name}", labels=["plugin"]
-            )
-            for plugin, host in self._plugins.items():
-                family.add_metric([plugin], getattr(host.stats, name))
-            families.append(family)
-        return families
+
+def _sums(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]) -> list[Metric]:
+    """Over all devices: accounting, polls and states of the links."""
+    samples = CounterMetricFamily(
+        "pydatacoll_accounted_samples", "Samples of all devices by what became of them", labels=["outcome"]
+    )
+    for outcome in OUTCOMES:
+        samples.add_metric([outcome], sum(detail["accounting"][outcome] for detail in details.values()))
+    pending = GaugeMetricFamily(
+        "pydatacoll_accounted_samples_pending",
+        "Samples of all devices on their way to the store",
+        value=sum(detail["accounting"]["pending"] for detail in details.values()),
+    )
+    polls = CounterMetricFamily("pydatacoll_polls", "Polls of all devices by outcome", labels=["outcome"])
+    for outcome, counter in (("all", "polls"), ("failed", "failed_polls"), ("missed", "missed_polls")):
+        polls.add_metric([outcome], sum(detail["counters"].get(counter, 0) for detail in details.values()))
+    states = GaugeMetricFamily("pydatacoll_devices", "Devices by the state of their link", labels=["state"])
+    counted = Counter(link.state for link in links.values())
+    for state in STATES:
+        states.add_metric([state], counted[state])
+    return [samples, pending, polls, states]
 
 
 def _devices(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]) -> list[Metric]:

@@ -14,14 +14,16 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
 from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.store import keys
-from pydatacoll.store.audit import MAX_ENTRIES, audit_entries, audit_entry
+from pydatacoll.store.audit import Audit, audit_entries
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import (
@@ -37,6 +39,7 @@ from pydatacoll.store.command_messages import (
     part_id,
 )
 from pydatacoll.store.idempotency import Idempotency
+from pydatacoll.store.queries import QueryClient, QueryReply, What
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +59,22 @@ LOST = 3.0
 
 
 class CommandClient:
-    """The API server's side. :meth:`run` must be running; it takes the replies."""
+    """The API server's side. :meth:`run` must be running; it takes the replies.
+
+    :ivar outcomes: (kind, status of the reply) -> how many commands ended so.
+    """
 
     def __init__(self, store: Store, *, timeout: float = 10.0) -> None:
         self._store = store
         self._timeout = timeout
-        self._channel = keys.reply_channel(secrets.token_hex(8))
+        self.outcomes: Counter[tuple[Kind, int]] = Counter()
+        client_id = secrets.token_hex(8)
+        self._channel = keys.reply_channel(client_id)
+        self._queries = QueryClient(store, client_id)
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._listening = asyncio.Event()
         self._idempotency = Idempotency(store)
+        self._audit = Audit(store)
         self._clock = StoreClock(store)
         self._lost: asyncio.TimerHandle | None = None
 
@@ -80,7 +90,7 @@ class CommandClient:
             client = self._store.dedicated(binary=True)
             try:
                 async with client.pubsub() as pubsub:
-                    await pubsub.subscribe(self._channel)
+                    await pubsub.subscribe(self._channel, self._queries.channel)
                     while True:
                         message = await pubsub.get_message(timeout=None)
                         if message is None:
@@ -89,6 +99,8 @@ class CommandClient:
                             self._listening.set()
                             self._found()
                             await self._ask_again()
+                        elif message["channel"] == self._queries.channel.encode():
+                            self._queries.answered(message["data"])
                         elif message["type"] == "message":
                             self._answer(message["data"])
             except (RedisError, OSError, StoreError) as error:
@@ -138,6 +150,17 @@ class CommandClient:
         if future is not None and not future.done():
             future.set_result(reply)
 
+    async def query(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:
+        """Ask the manager of a device something; the reply says what went wrong, if anything did.
+
+        :param seconds: longest wait for the answer.
+        """
+        try:
+            await self._listen_first()
+        except StoreUnavailable as error:
+            return QueryReply.failed("", error)
+        return await self._queries.ask(what, device_id, body, seconds)
+
     async def execute(self, kind: Kind, requests: Sequence[CommandRequest]) -> list[CommandReply]:
         """Run commands and wait for what became of them; never raises for a single command.
 
@@ -165,9 +188,10 @@ class CommandClient:
                 async def send(command_id: str, request: CommandRequest = request) -> CommandReply:
                     return (await self._send(kind, [request], command_id))[0]
 
-                replies[i] = await self._idempotency.run(request.idempotency_key or "", request, send)
+                replies[i] = await self._idempotency.run(request, send)
 
         await asyncio.gather(*map(run_group, groups.values()), *map(run_keyed, keyed.values()))
+        self.outcomes.update((kind, reply.status) for reply in replies if reply is not None)
         return [reply for reply in replies if reply is not None]
 
     async def _send(
@@ -196,11 +220,7 @@ class CommandClient:
         return [result.reply(id_) for result, id_ in zip(results, ids, strict=True)]
 
     async def _ask(self, kind: Kind, message: Message, expiry: float) -> Reply:
-        try:
-            async with asyncio.timeout(1.0):
-                await self._listening.wait()
-        except TimeoutError:
-            raise StoreUnavailable("the store cannot be reached") from None
+        await self._listen_first()
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[message.id] = future
         try:
@@ -214,6 +234,14 @@ class CommandClient:
             self._waiting.pop(message.id, None)
             if future.done() and not future.cancelled():
                 future.exception()  # seen, even when the command could not be sent at all
+
+    async def _listen_first(self) -> None:
+        """An answer that comes while nobody listens is lost."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._listening.wait()
+        except TimeoutError:
+            raise StoreUnavailable("the store cannot be reached") from None
 
     async def _open(self, kind: Kind, message: Message, expiry: float) -> None:
         """
@@ -234,19 +262,24 @@ class CommandClient:
     async def _publish(self, kind: Kind, message: Message, expiry: float) -> int:
         partition = keys.partition_of(message.device_id, self._store.partitions)
         expires = await self._clock.now() + expiry
-        entries: list[bytes] = []
+        audited: list[int | bytes | str] = []
         if kind == "ctrl":
             entries = audit_entries(map(message.audit, range(len(message.parts))))
+            audited = [self._store.audit.length, len(entries), *entries, *message.fields]
         try:
             heard: int = await self._store.fcall(
                 "command_open",
-                [keys.command(message.id), keys.lease(partition), keys.AUDIT],
+                [
+                    keys.command(message.id),
+                    keys.lease(partition),
+                    keys.AUDIT,
+                    keys.latest(partition, message.device_id),
+                ],
                 [
                     int(expires * 1000) + 1,
                     keys.CTRL if kind == "ctrl" else keys.CALL,
                     encode(message),
-                    MAX_ENTRIES,
-                    *entries,
+                    *audited,
                 ],
             )
         except StoreUnavailable as error:
@@ -281,20 +314,17 @@ class CommandClient:
 
     async def _audit_failure(self, message: Message, replies: Sequence[CommandReply]) -> None:
         """The manager writes the results it knows; this is for commands it never answered."""
+        entries = [{**message.audit(i), "result": audit_result(reply)} for i, reply in enumerate(replies)]
+        executed = any(reply.status == DeviceTimeout.status for reply in replies)
         try:
             async with asyncio.timeout(AUDIT_LIMIT):
-                await self._audit_results(message, replies)
+                if executed:  # perhaps; the values known now may be those after it
+                    await self._audit.write(entries)
+                else:
+                    await self._audit.write_controls(message.device_id, message.fields, entries)
         except (StoreError, TimeoutError) as error:
-            # the intention is in the trail since before the command went out
+            # when it was sent at all, the intention is in the trail since before that
             log.warning("the result of command %s is not in the audit trail: %s", message.id, error)
-
-    async def _audit_results(self, message: Message, replies: Sequence[CommandReply]) -> None:
-        with store_errors():
-            pipeline = self._store.redis.pipeline(transaction=False)
-            for i, reply in enumerate(replies):
-                entry = audit_entry({**message.audit(i), "result": audit_result(reply)})
-                pipeline.xadd(keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True)
-            await pipeline.execute()
 
 
 def _unknown(why: str) -> DeviceTimeout:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Callable
+from urllib.parse import quote
 
 PARTITIONS = 16
 """Default number of partitions; the number in force is in ``META:PARTITIONS`` and never changes silently."""
@@ -23,10 +24,25 @@ VERSION = "META:VERSION"
 PARTITION_COUNT = "META:PARTITIONS"
 MODEL_LOG = "STREAM:MODEL"
 MODEL_TURN = "META:TURN"
+MODEL_PENDING = "META:PENDING"
+LAYOUT = "META:LAYOUT"
+MIGRATING = "META:MIGRATING"
 SET_DEVICE = "SET:DEVICE"
 SET_TERM = "SET:TERM"
 SET_ITEM = "SET:ITEM"
 SET_FORMULA = "SET:FORMULA"
+
+
+def staged(commit_id: str) -> str:
+    return f"STAGED:{commit_id}"
+
+
+def staged_names(commit_id: str) -> str:
+    return f"STAGED:{commit_id}:NAMES"
+
+
+def staged_fields(commit_id: str) -> str:
+    return f"STAGED:{commit_id}:FIELDS"
 
 
 def hs_device(device_id: str) -> str:
@@ -109,6 +125,8 @@ def status(partition: int) -> str:
 
 # Managers, commands, audit
 MANAGERS = "ZSET:MANAGER"
+MANAGER_REPORTS = "HS:MANAGER"
+PROBE = "META:PROBE"
 AUDIT = "STREAM:AUDIT"
 
 
@@ -116,13 +134,15 @@ def command(command_id: str) -> str:
     return f"COMMAND:{command_id}"
 
 
-def idempotency(key: str) -> str:
-    return f"IDEMPOTENCY:{key}"
+def idempotency(user: str, key: str) -> str:
+    """``user`` is the name of an access token, or empty; quoted, so that no two pairs have one name."""
+    return f"IDEMPOTENCY:{quote(user, safe='')}:{key}"
 
 
 # Channels
 CALL = "CHANNEL:DEVICE_CALL"
 CTRL = "CHANNEL:DEVICE_CTRL"
+QUERY = "CHANNEL:DEVICE_QUERY"
 
 
 def model_channel(event: str) -> str:
@@ -152,6 +172,10 @@ def reply_channel(client_id: str) -> str:
     return f"CHANNEL:REPLY:{client_id}"
 
 
+def query_reply_channel(client_id: str) -> str:
+    return f"{reply_channel(client_id)}:QUERY"
+
+
 _POINT = "{d}:{t}:{i}"
 _Shape = Callable[..., str]
 
@@ -160,6 +184,12 @@ DOCUMENTATION: dict[str, str] = {
     PARTITION_COUNT: "number of partitions, set at the first start",
     MODEL_LOG: "the last changes of the model, one entry per version",
     MODEL_TURN: "who may commit a change of the model next, after losing against others; expires",
+    MODEL_PENDING: "a large change of the model that has happened and is still being written",
+    staged("{id}"): "a large change in parts, the next one first; expires unless it happens",
+    staged_names("{id}"): "names of the hashes that a large change touches; expires",
+    staged_fields("{id}"): "what a large change keeps of hashes that it renames, while it is being written",
+    LAYOUT: "version of the layout of all these keys; migrations bring older data up to it",
+    MIGRATING: "the process that migrates older data now; expires",
     SET_DEVICE: "ids of all devices",
     hs_device("{id}"): "a device: field -> text",
     SET_TERM: "ids of all terms",
@@ -183,16 +213,20 @@ DOCUMENTATION: dict[str, str] = {
     "LEASE:{pN}": "the manager that owns the partition; expires",
     "WRITER:{pN}:{writer}": "sequence number of the last batch of a writer; a repeated batch is ignored",
     MANAGERS: "managers that are alive, with their time of expiry",
-    AUDIT: "who changed or controlled what, before, after, result",
+    MANAGER_REPORTS: "manager -> what it says about itself (JSON)",
+    PROBE: "written to see whether the store takes writes; expires",
+    AUDIT: "the audit trail: who changed or controlled what, before, after, result (entry = JSON)",
     command("{id}"): "a command that was taken, then its result; expires",
-    idempotency("{key}"): "Idempotency-Key of a control request -> its answer; expires",
+    "IDEMPOTENCY:{user}:{key}": "Idempotency-Key of a control request -> its answer; expires",
     CALL: "channel: requests to read now",
     CTRL: "channel: requests to write",
+    QUERY: "channel: questions to the manager of a device (its frames, a probe); nothing is written",
     call_result_channel(_POINT): "channel: result of a call",
     ctrl_result_channel(_POINT): "channel: result of a control",
     data_channel(_POINT): "channel: every new sample, when somebody listens",
     warning_channel(_POINT): "channel: alarm transitions",
     reply_channel("{client}"): "channel: replies to one API server",
+    query_reply_channel("{client}"): "channel: answers to the questions of one API server",
     **{
         model_channel(f"{kind}_{event}"): f"channel: {text} (JSON: ids, version)"
         for kind, events in {

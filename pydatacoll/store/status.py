@@ -25,6 +25,7 @@ DISABLED = "disabled"
 VIRTUAL = "virtual"
 UNSUPPORTED = "unsupported"
 NO_MANAGER = "no_manager"
+STATES = (CONNECTED, CONNECTING, BACKOFF, DISABLED, VIRTUAL, UNSUPPORTED, NO_MANAGER)
 
 
 class Link(msgspec.Struct, frozen=True):
