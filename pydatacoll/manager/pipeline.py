@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf, isfinite
-from typing import Any
-from typing import Any
 
+from pydatacoll.manager.columns import Columns, common, engineered, keep_last, repair
 from pydatacoll.manager.exception_rules import HOLD, NOTHING, STORE, UNCHANGED, PointState, Verdict
 from pydatacoll.manager.memory import Memory
-from pydatacoll.model import Quality, Sample, Value
+from pydatacoll.model import Sample, Value
 from pydatacoll.sdk import Point, PointGroup, Readings
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.packets import Account, Packet
-
-_INVALID = int(Quality.INVALID)
 
 
 class DeviceSink:
@@ -87,8 +84,8 @@ class DeviceSink:
         except (TypeError, OverflowError):
             fit = False
         if not fit:
-            values, quality = _repair(group, list(readings.values), quality)
-            _keep_last(values, group)
+            values, quality = repair(group, list(readings.values), quality)
+            keep_last(values, group)
         if group.ruled:
             self._by_exception(readings, values, quality)
             return
@@ -161,7 +158,7 @@ class DeviceSink:
         if now >= self._stale_due:
             states = [state for state in self._memory.states.values() if state.stale_after < inf]
             wall = self._wall()
-            out = _Columns()
+            out = Columns()
             for state in states:
                 held = state.held
                 if state.grow_stale(now):
@@ -197,7 +194,7 @@ class DeviceSink:
         now = self._clock()
         raw = readings.values
         left_out: list[int] = []
-        before = _Columns()
+        before = Columns()
         for i, state in zip(group.ruled, group.states, strict=True):
             one = quality[i] if isinstance(quality, list) else quality
             at = times[i] if isinstance(times, list) else times
@@ -239,11 +236,11 @@ class DeviceSink:
     def _one_by_one(self, samples: Sequence[tuple[Point, Sample]], *, always: bool = False) -> list[Sample]:
         """Pass on raw samples in their order; ``always``: whatever the rules say. Returns what is known then."""
         now = self._clock()
-        out = _Columns()
+        out = Columns()
         shown: list[Sample] = []
         for point, sample in samples:
             time, raw, _ = sample
-            value, quality = _engineered(point, sample)
+            value, quality = engineered(point, sample)
             if not point.ruled:
                 if value is None:
                     value = self._last_value(point)
@@ -275,7 +272,7 @@ class DeviceSink:
     def _mark(self, points: Iterable[Point], quality: int, time: float) -> None:
         """Points for which nothing was obtained; a sample of each that does not have this quality yet."""
         now = self._clock()
-        out = _Columns()
+        out = Columns()
         for point in points:
             if point.ruled:
                 state = self._state(point)
@@ -327,7 +324,7 @@ class DeviceSink:
         self._let_go(state)
         self.account.unchanged += 1
 
-    def _end_hold(self, state: PointState, out: _Columns) -> None:
+    def _end_hold(self, state: PointState, out: Columns) -> None:
         """A newer sample has been stored: the held one is stored before it when its quality is another."""
         held = state.held
         if held is None or held.quality == state.quality:
@@ -339,7 +336,7 @@ class DeviceSink:
     def _release(self, states: Iterable[PointState]) -> None:
         """Store what is held of these points."""
         now = self._clock()
-        out = _Columns()
+        out = Columns()
         for state in states:
             held = state.held
             if held is not None:
@@ -369,76 +366,9 @@ class DeviceSink:
         packet.mergeable = mergeable
         self._writer.put(packet)
 
-    def _put_columns(self, out: _Columns) -> None:
+    def _put_columns(self, out: Columns) -> None:
         if out.fields:
-            self._put(out.fields, out.values, _common(out.times), _common(out.qualities), out.history)
-
-
-class _Columns:
-    """Samples one by one, in the form of a packet."""
-
-    __slots__ = ("fields", "history", "qualities", "times", "values")
-
-    def __init__(self) -> None:
-        self.fields: list[str] = []
-        self.values: list[Value] = []
-        self.times: list[float] = []
-        self.qualities: list[int] = []
-        self.history: list[int | None] = []
-
-    def add(self, field: str, sample: Sample, history: int | None) -> None:
-        self.fields.append(field)
-        self.times.append(sample.time)
-        self.values.append(sample.value)
-        self.qualities.append(sample.quality)
-        self.history.append(history)
-
-
-def _common(column: list[Any]) -> Any:
-    """One for all when all are the same: that is written faster."""
-    return column[0] if column.count(column[0]) == len(column) else column
-
-
-def _common(column: list[Any]) -> Any:
-    """One for all when all are the same: that is written faster."""
-    return column[0] if column.count(column[0]) == len(column) else column
-
-
-def _engineered(point: Point, sample: Sample) -> tuple[Value, int]:
-    """Engineering value and quality of a raw sample; ``None``, never with a good quality, when there is none."""
-    try:
-        value = point.engineering(sample.value)
-        if isinstance(value, float) and not isfinite(value):
-            value = None
-    except OverflowError:
-        value = None
-    quality = int(sample.quality)
-    if value is None and (sample.value is not None or not quality):
-        quality |= _INVALID
-    return value, quality
-
-
-def _repair(group: PointGroup, raw: list[Value], quality: int | list[int]) -> tuple[list[Value], int | list[int]]:
-    """The careful way, for a column with texts, missing values or numbers that are not finite.
-
-    Not a number becomes invalid, and is ``None`` like a missing value.
-    """
-    rows = [
-        _engineered(point, Sample(0.0, value, quality[i] if isinstance(quality, list) else quality))
-        for i, (point, value) in enumerate(zip(group.points, raw, strict=True))
-    ]
-    values = [value for value, _ in rows]
-    qualities = [one for _, one in rows]
-    first = qualities[0] if qualities else 0
-    return values, first if all(one == first for one in qualities) else qualities
-
-
-def _keep_last(values: list[Value], group: PointGroup) -> None:
-    """A missing value is the last known one; for points with rules their state sees to that."""
-    ruled: Container[int] = set(group.ruled)
-    for i, value in enumerate(values):
-        if value is None and i not in ruled and group.last is not None:
-            values[i] = group.last[i]
+            self._put(out.fields, out.values, common(out.times), common(out.qualities), out.history)
 
 
 def _nobody() -> None:
