@@ -7,7 +7,8 @@ writes ``NaN`` here: a document that holds one is written by msgspec, as ``null`
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, NoReturn
 
 import msgspec
 import ujson
@@ -60,6 +61,35 @@ def _check_depth(value: Any) -> None:
         if not level:
             return
     raise MalformedJson(_TOO_DEEP)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is no number in JSON")
+
+
+_part_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def decode_at(text: str, at: int) -> tuple[Any, int]:
+    """One value out of the middle of a text that is decoded piece by piece; returns it and where it ends.
+
+    Slower than :func:`decode`, and a number beyond a double is infinite here.
+
+    :raises MalformedJson: without a place, where the error is not one of syntax.
+    """
+    try:
+        value, end = _part_decoder.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
+    except RecursionError:
+        raise MalformedJson(_TOO_DEEP) from None
+    except MalformedJson:
+        raise
+    except ValueError:  # more digits than Python converts
+        raise MalformedJson("it holds a number that is out of range") from None
+    if type(value) in _CONTAINERS:
+        _check_depth(value)
+    return value, end
 
 
 def encode(value: Any) -> bytes:

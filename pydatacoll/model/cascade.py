@@ -48,6 +48,11 @@ class Cascade:
 
     def settle(self) -> Steps[list[FieldError]]:
         """Give every point written since the last call its address; returns those whose address is taken."""
+        taken = yield from self.settle_keys()
+        return [FieldError(index, "protocol_code", message) for _, index, message in taken]
+
+    def settle_keys(self) -> Steps[list[tuple[TermItemKey, int, str]]]:
+        """``settle``, telling key, index and message of each point whose address is taken."""
         taken = []
         for key, index in self._unsettled.items():
             yield
@@ -64,7 +69,7 @@ class Cascade:
                 self.overlay.own_address(device.id, address, key)
             elif owner != key:
                 message = f"address {address} is already used by term item {owner[0]}:{owner[1]}"
-                taken.append(FieldError(index, "protocol_code", message))
+                taken.append((key, index, message))
         self._unsettled.clear()
         return taken
 
@@ -137,6 +142,36 @@ class Cascade:
                 )
         if errors:
             raise Invalid.of(errors)
+
+    def put_parent(self, old: Device | Term, new: Device | Term) -> Steps[None]:
+        """Put a device or term in the place of one of the same id, without asking whether its children fit: they
+        may be replaced, too, before :meth:`recheck` asks."""
+        self.overlay.put("device" if isinstance(new, Device) else "term", new.id, new)
+        if isinstance(new, Term) and isinstance(old, Term) and old.device_id != new.device_id:
+            for item_id in list(self.overlay.items_of(new.id)):
+                yield
+                self._follow(PointId(old.device_id, old.id, item_id), PointId(new.device_id, new.id, item_id))
+
+    def recheck(self, old: Device | Term, new: Device | Term, index: int) -> Steps[list[FieldError]]:
+        """What is wrong with the children after :meth:`put_parent`, and after all that was to be written."""
+        errors: list[FieldError] = []
+        if isinstance(new, Term):
+            device = self.overlay.device(new.device_id)
+            terms = [] if device is None or not term_moves_addresses(cast("Term", old), new) else [new]
+        else:
+            device = new
+            moves = device_moves_addresses(cast("Device", old), new)
+            below = self.overlay.terms_of(new.id) if moves else ()
+            terms = [cast("Term", self.overlay.term(term_id)) for term_id in below]
+        for term in terms:
+            device = cast("Device", device)
+            fitting = cast("Term", self._retype("term", term, device.protocol, index, errors))
+            if fitting is not term:
+                self.overlay.put("term", term.id, fitting)
+            for item in list(self.overlay.items_under(term.id)):
+                yield
+                self._item_under(device, fitting, item, index, errors, retype=True)
+        return errors
 
     def _item_changed(self, old: Item, new: Item, index: int) -> Steps[None]:
         if old.id == new.id:

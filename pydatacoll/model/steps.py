@@ -19,3 +19,13 @@ def finish(steps: Steps[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+class Progress:
+    """How far a long computation is, for those who watch it: ``done`` of ``total``, in units of its own."""
+
+    __slots__ = ("done", "total")
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total = 0
