@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
+
 from pydatacoll.api.access import Access
-from pydatacoll.api.services import AuditEntry, CommandKind, LinkState, Services
+from pydatacoll.api.services import CommandKind, LinkState, Services
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.change import apply
@@ -16,17 +18,45 @@ from pydatacoll.model.steps import Steps, finish
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import Settings
+from pydatacoll.store.audit import AuditFilter, AuditPage
 from pydatacoll.store.commands import CommandReply, CommandRequest
+from pydatacoll.store.queries import QueryReply, What
 from pydatacoll.store.status import Link
 
 T = TypeVar("T")
 
 
-class FakeRepository:
-    """Transactions on a registry in memory. ``failure`` is raised instead of committing, when set."""
+class FakeAudit:
+    """The trail in memory; ``entries`` are as they come, oldest first.
 
-    def __init__(self, schemas: Schemas) -> None:
+    ``asked`` is the filter of the last reading, ``page`` what is answered.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.asked: tuple[AuditFilter, int, str | None] | None = None
+        self.page = AuditPage([])
+
+    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """What a commit does."""
+        self.entries += [msgspec.json.decode(msgspec.json.encode(entry)) for entry in entries]
+
+    async def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """See :class:`pydatacoll.api.services.AuditTrail`."""
+        self.append(entries)
+
+    async def read(self, wanted: AuditFilter, limit: int, before: str | None = None) -> AuditPage:
+        """See :class:`pydatacoll.api.services.AuditTrail`."""
+        self.asked = wanted, limit, before
+        return self.page
+
+
+class FakeRepository:
+    """Transactions on a registry in memory, audited. ``failure`` is raised instead of committing, when set."""
+
+    def __init__(self, schemas: Schemas, trail: FakeAudit) -> None:
         self.registry = Registry()
+        self._trail = trail
         self.failure: Exception | None = None
         self._schemas = schemas
 
@@ -36,7 +66,8 @@ class FakeRepository:
             raise self.failure
         transaction = Transaction(self.registry, self._schemas)
         result = fn(transaction)
-        if not dry_run:
+        if not dry_run and transaction.changes:
+            self._trail.append(transaction.entries)
             apply(self.registry, transaction.changes)
         return result
 
@@ -87,13 +118,16 @@ class FakeStatus:
 class FakeCommands:
     """Confirms every command with the value asked for, or replies what ``outcome`` says.
 
-    ``taken`` holds the kind and the request of every command that came so far.
+    ``taken`` holds the kind and the request of every command that came so far. Questions are answered with
+    ``body`` and kept in ``asked``.
     """
 
     outcome: PyDataCollError | None = None
     value: bool | int | float | str = 42
     time: float = 1_700_000_000.0
     taken: list[tuple[CommandKind, CommandRequest]] = field(default_factory=list)
+    asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    body: Any = None
 
     async def execute(self, kind: CommandKind, requests: Sequence[CommandRequest]) -> list[CommandReply]:
         replies = []
@@ -107,6 +141,12 @@ class FakeCommands:
                 replies.append(CommandReply(200, Sample(self.time, value), command_id))
         return replies
 
+    async def query(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:
+        self.asked.append((what, device_id, body))
+        if self.outcome is not None:
+            return QueryReply.failed("q", self.outcome)
+        return QueryReply("q", 200, self.body)
+
 
 @dataclass
 class FakeBackend:
@@ -115,10 +155,10 @@ class FakeBackend:
     schemas: Schemas
     settings: Settings = field(default_factory=Settings)
     reasons: list[str] = field(default_factory=list)
-    entries: list[AuditEntry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.repository = FakeRepository(self.schemas)
+        self.audit = FakeAudit()
+        self.repository = FakeRepository(self.schemas, self.audit)
         self.history = FakeHistory()
         self.status = FakeStatus()
         self.commands = FakeCommands()
@@ -126,8 +166,10 @@ class FakeBackend:
     async def _readiness(self) -> list[str]:
         return self.reasons
 
-    async def _audit(self, entry: AuditEntry) -> None:
-        self.entries.append(entry)
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The audit trail, oldest first."""
+        return self.audit.entries
 
     @property
     def services(self) -> Services:
@@ -141,5 +183,5 @@ class FakeBackend:
             access=Access(self.settings.auth),
             readiness=self._readiness,
             metrics=lambda: b"# HELP pydatacoll_up 1\npydatacoll_up 1\n",
-            audit=self._audit,
+            audit=self.audit,
         )

@@ -53,6 +53,14 @@ LOCAL: Final = Identity("", "admin")
 """Who asks when no tokens are configured: the server listens on loopback only."""
 
 
+class Denied(ApiProblem):
+    """No access. ``user`` is the name of the token, when there is such a token at all."""
+
+    def __init__(self, user: str, kind: str, detail: str, *, headers: Mapping[str, str]) -> None:
+        super().__init__(kind, detail, headers=headers)
+        self.user = user
+
+
 class Bucket:
     """A token bucket: ``rate`` a second, ``burst`` at once. ``rate`` 0 means no limit."""
 
@@ -118,9 +126,11 @@ class Access:
         if identity is None:
             raise _unauthorized("the access token is not known here", ', error="invalid_token"')
         if identity.expires is not None and self._wall() >= identity.expires:
-            raise _unauthorized(f"the access token {identity.name!r} has expired", ', error="invalid_token"')
+            detail = f"the access token {identity.name!r} has expired"
+            raise _unauthorized(detail, ', error="invalid_token"', identity.name)
         if _RANK[identity.scope] < _RANK[scope]:
-            raise ApiProblem(
+            raise Denied(
+                identity.name,
                 "forbidden",
                 f"this needs the scope {scope}; the access token {identity.name!r} has {identity.scope}",
                 headers={
@@ -153,8 +163,8 @@ class Access:
         return view
 
 
-def _unauthorized(detail: str, more: str) -> ApiProblem:
-    return ApiProblem("unauthorized", detail, headers={"WWW-Authenticate": _CHALLENGE + more})
+def _unauthorized(detail: str, more: str, user: str = "") -> Denied:
+    return Denied(user, "unauthorized", detail, headers={"WWW-Authenticate": _CHALLENGE + more})
 
 
 def _epoch(moment: datetime) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from pydatacoll.api import changes, responses
+from pydatacoll.api import responses
 from pydatacoll.api.access import check_named
 from pydatacoll.api.operation import Answer, Body, Call, Endpoint, Operation, one_or_many, ref
 from pydatacoll.api.query import DRY_RUN
 from pydatacoll.api.resource import ID
 from pydatacoll.model.change import PLURAL
+from pydatacoll.model.steps import Steps
+from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Kind
 
 _COMPONENTS: dict[Kind, str] = {
@@ -28,10 +30,14 @@ def _upsert(kind: Kind) -> Endpoint:
         if call.identity.devices:
             for payload in call.body:
                 check_named(call.identity, kind, payload, call.model)
-        counts = await call.transact(lambda tx: tx.batch_upsert_steps(kind, call.body), dry_run=dry_run)
-        if not dry_run:
-            await changes.audit(call, f"{kind}.batch", PLURAL[kind], result=counts)
-        return responses.of(counts)
+
+        def work(tx: Transaction) -> Steps[dict[str, int]]:
+            counts = yield from tx.batch_upsert_steps(kind, call.body)
+            if not dry_run:
+                yield from call.audited(tx, f"{kind}.batch", PLURAL[kind])
+            return counts
+
+        return responses.of(await call.transact(work, dry_run=dry_run))
 
     return batch_upsert
 
@@ -40,10 +46,14 @@ def _delete(kind: Kind) -> Endpoint:
     async def batch_delete(call: Call) -> web.StreamResponse:
         """Delete with all that depends on it."""
         dry_run: bool = call.query["dry_run"]
-        counts = await call.transact(lambda tx: tx.batch_delete_steps(kind, call.body), dry_run=dry_run)
-        if not dry_run:
-            await changes.audit(call, f"{kind}.batch_delete", PLURAL[kind], before=call.body, result=counts)
-        return responses.of({"deleted": counts})
+
+        def work(tx: Transaction) -> Steps[dict[str, int]]:
+            counts = yield from tx.batch_delete_steps(kind, call.body)
+            if not dry_run:
+                yield from call.audited(tx, f"{kind}.batch_delete", PLURAL[kind])
+            return counts
+
+        return responses.of({"deleted": await call.transact(work, dry_run=dry_run)})
 
     return batch_delete
 

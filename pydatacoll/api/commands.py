@@ -13,6 +13,7 @@ from aiohttp import web
 from pydatacoll.api import problems, responses
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, one_or_many, ref
 from pydatacoll.api.points import find_point
+from pydatacoll.api.refusals import clean
 from pydatacoll.api.services import CommandKind
 from pydatacoll.api.views import CallRequest, CtrlRequest
 from pydatacoll.errors import Conflict, FieldError, Invalid, PyDataCollError
@@ -175,13 +176,46 @@ def _answer(kind: CommandKind, request: CommandRequest, reply: CommandReply) -> 
     return body
 
 
+def _note(call: Call, kind: CommandKind, payload: Any, detail: str, status: int) -> None:
+    """Put a control that is not sent into the audit trail."""
+    if kind != "ctrl":
+        return
+    given = _named(payload)
+    value = payload.get("value") if isinstance(payload, dict) else None
+    device_id = clean(str(given.get("device_id", "")))
+    call.services.refusals.note(
+        "ctrl.refused",
+        ":".join(str(given.get(name, "")) for name in _IDS),
+        f"{status} {detail}",
+        user=call.identity.name,
+        source=call.request.remote or "",
+        devices=[device_id] if device_id else [],
+        after=value if value is None or _is_number(value) else clean(str(value)),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (bool, float)) or (isinstance(value, int) and -(2**63) <= value < 2**64)
+
+
+def _note_reply(call: Call, kind: CommandKind, payload: Any, reply: CommandReply) -> None:
+    """An ``Idempotency-Key`` may keep a control from being sent, too."""
+    if reply.status in {409, 422} and not reply.command_id:
+        _note(call, kind, payload, reply.detail, reply.status)
+
+
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
     key = _idempotency_key(call) if kind == "ctrl" else None
-    asked = _check(call, _parse(kind, call.body, 0), 0)
+    try:
+        asked = _check(call, _parse(kind, call.body, 0), 0)
+    except PyDataCollError as error:
+        _note(call, kind, call.body, str(error), error.status)
+        raise
     request = _request(call, asked, key)
     if kind == "ctrl":
         call.services.access.spend(call.identity, 1)
     (reply,) = await call.services.commands.execute(kind, (request,))
+    _note_reply(call, kind, call.body, reply)
     body = _answer(kind, request, reply)
     return responses.of(body) if body is not None else problems.respond(_problem(reply))
 
@@ -214,6 +248,7 @@ async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
             asked = _check(call, _parse(kind, payload, index), index)
         except PyDataCollError as error:
             answers.append({**problems.document_of(error), **_named(payload)})
+            _note(call, kind, payload, str(error), error.status)
         else:
             requests.append((index, _request(call, asked, None if key is None else f"{key}.{index}")))
             answers.append(None)
@@ -222,6 +257,7 @@ async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
             call.services.access.spend(call.identity, len(requests))
         replies = await call.services.commands.execute(kind, [request for _, request in requests])
         for (index, request), reply in zip(requests, replies, strict=True):
+            _note_reply(call, kind, call.body[index], reply)
             body = _answer(kind, request, reply)
             answers[index] = (
                 {"status": 200, **body} if body is not None else {**_problem(reply), **request.point._asdict()}

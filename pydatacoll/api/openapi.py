@@ -35,6 +35,7 @@ _TAGS: Final = {
     "values": "latest values and recent samples",
     "commands": "reading and writing devices now",
     "batches": "many objects, all or nothing",
+    "audit": "who changed or controlled what",
     "system": "the service itself",
 }
 

@@ -10,10 +10,12 @@ from aiohttp import HttpVersion11, web
 
 from pydatacoll.api import body as bodies
 from pydatacoll.api import problems
-from pydatacoll.api.access import Identity, Scope, check_changes
+from pydatacoll.api.access import Denied, Identity, Scope, check_changes
+from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.query import Query, parse
 from pydatacoll.api.services import Services
 from pydatacoll.errors import FieldError, Invalid
+from pydatacoll.model.audit import Entry, batch_entries
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
@@ -97,19 +99,38 @@ class Call:
     async def transact(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
         """Change the model in steps, as :meth:`pydatacoll.api.services.Repository.transact_steps`.
 
+        No change is without an entry in the audit trail: when ``fn`` leaves none (see :meth:`audited`), there is
+        one that names the request.
+
         :raises ApiProblem: 403 when that would change devices that the token is not for.
         """
-        repository, identity = self.services.repository, self.identity
-        if not identity.devices:
-            return await repository.transact_steps(fn, dry_run=dry_run)
+        identity = self.identity
 
         def checked(tx: Transaction) -> Steps[T]:
             result = yield from fn(tx)
-            changes = yield from tx.changes_steps()
-            check_changes(identity, changes, tx.overlay, tx.registry)
+            if identity.devices:
+                changes = yield from tx.changes_steps()
+                check_changes(identity, changes, tx.overlay, tx.registry)
+            if not dry_run and not tx.entries:
+                yield from self.audited(tx, self.request.method, self.request.path)
             return result
 
-        return await repository.transact_steps(checked, dry_run=dry_run)
+        return await self.services.repository.transact_steps(checked, dry_run=dry_run)
+
+    def audited(self, tx: Transaction, action: str, name: str) -> Steps[None]:
+        """Leave audit entries of all that a transaction has changed so far, in steps; to be called at its end.
+
+        :param action: what was done, as ``device.clone``.
+        :param name: what it was done to: an id, or the plural of a kind.
+        """
+        changes = yield from tx.changes_steps()
+        for entry in (yield from batch_entries(changes, tx.overlay, tx.registry)):
+            tx.audit(self.entry(action, name, **entry))
+
+    def entry(self, action: str, name: str, result: str = "ok", **more: Any) -> Entry:
+        """An audit entry of what this request did."""
+        who = {"user": self.identity.name, "source": self.request.remote or ""}
+        return {"action": action, **who, "object": name, "result": result, **more}
 
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -179,6 +200,22 @@ def expectation(operation: Operation, services: Services) -> Expectation:
     return expect
 
 
+_AUDITED: Final = frozenset({401, 403, 429})
+
+
+def _note(services: Services, request: web.Request, error: ApiProblem, identity: Identity | None) -> None:
+    """Put a request that was not allowed into the audit trail."""
+    if error.kind.status in _AUDITED:
+        user = identity.name if identity is not None else error.user if isinstance(error, Denied) else ""
+        services.refusals.note(
+            "request.refused",
+            f"{request.method} {request.path}",
+            f"{error.kind.status} {error}",
+            user=user,
+            source=request.remote or "",
+        )
+
+
 def bind(operation: Operation, services: Services) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The aiohttp handler of an operation; everything that can be worked out before a request is."""
     handler = operation.handler
@@ -190,9 +227,14 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     if body is None:
 
         async def without_body(request: web.Request) -> web.StreamResponse:
-            identity = identify(request.headers.get("Authorization"), scope)
-            query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
-            return await handler(Call(services, request, request.match_info, query, None, identity))
+            identity: Identity | None = None
+            try:
+                identity = identify(request.headers.get("Authorization"), scope)
+                query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
+                return await handler(Call(services, request, request.match_info, query, None, identity))
+            except ApiProblem as error:
+                _note(services, request, error, identity)
+                raise
 
         return without_body
 
@@ -203,14 +245,19 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     many = body.shape != "object"
 
     async def with_body(request: web.Request) -> web.StreamResponse:
-        identity = identify(request.headers.get("Authorization"), scope)
-        query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
-        content = await bodies.read_json(request, limit, media_types)
-        if not isinstance(content, types):
-            raise Invalid.of([FieldError(0, "body", f"must be {expected}")])
-        if many:
-            content = content if isinstance(content, list) else [content]
-            bodies.check_count(content, server.max_batch)
-        return await handler(Call(services, request, request.match_info, query, content, identity))
+        identity: Identity | None = None
+        try:
+            identity = identify(request.headers.get("Authorization"), scope)
+            query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
+            content = await bodies.read_json(request, limit, media_types)
+            if not isinstance(content, types):
+                raise Invalid.of([FieldError(0, "body", f"must be {expected}")])
+            if many:
+                content = content if isinstance(content, list) else [content]
+                bodies.check_count(content, server.max_batch)
+            return await handler(Call(services, request, request.match_info, query, content, identity))
+        except ApiProblem as error:
+            _note(services, request, error, identity)
+            raise
 
     return with_body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,15 +52,15 @@ def flag(name: str, description: str) -> Query:
     return Query(name, description, {"type": "boolean", "default": False}, convert, False)
 
 
-def integer(name: str, description: str, *, ge: int = 0, default: int | None = None) -> Query:
-    """A decimal number of at least ``ge``."""
+def integer(name: str, description: str, *, ge: int = 0, le: int = _MAX_INT, default: int | None = None) -> Query:
+    """A decimal number from ``ge`` to ``le``."""
 
     def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or len(text) > 10 or not ge <= int(text) <= _MAX_INT:
-            raise ValueError(f"must be a whole number from {ge} to {_MAX_INT}")
+        if not (text.isascii() and text.isdigit()) or len(text) > 10 or not ge <= int(text) <= le:
+            raise ValueError(f"must be a whole number from {ge} to {le}")
         return int(text)
 
-    schema: dict[str, Any] = {"type": "integer", "minimum": ge, "maximum": _MAX_INT}
+    schema: dict[str, Any] = {"type": "integer", "minimum": ge, "maximum": le}
     if default is not None:
         schema["default"] = default
     return Query(name, description, schema, convert, default)
@@ -91,16 +91,31 @@ def ids(name: str, description: str) -> Query:
     return Query(name, description, {"type": "string", "examples": ["feeder1,feeder2"]}, convert)
 
 
-def quality(name: str, description: str) -> Query:
-    """``good``, ``bad`` or the name of a flag."""
-    names = ["good", "bad", *FLAG_NAMES]
+def word(name: str, description: str, *, longest: int = 256) -> Query:
+    """A text, perhaps a glob."""
+
+    def convert(text: str) -> str:
+        if not 0 < len(text) <= longest:
+            raise ValueError(f"must be 1-{longest} characters")
+        return text
+
+    return Query(name, description, {"type": "string", "minLength": 1, "maxLength": longest}, convert)
+
+
+def choice(name: str, description: str, names: Sequence[str]) -> Query:
+    """One of the names."""
 
     def convert(text: str) -> str:
         if text not in names:
             raise ValueError(f"must be one of {', '.join(names)}")
         return text
 
-    return Query(name, description, {"type": "string", "enum": names}, convert)
+    return Query(name, description, {"type": "string", "enum": list(names)}, convert)
+
+
+def quality(name: str, description: str) -> Query:
+    """``good``, ``bad`` or the name of a flag."""
+    return choice(name, description, ["good", "bad", *FLAG_NAMES])
 
 
 EXPAND = flag("expand", "answer whole objects instead of ids")

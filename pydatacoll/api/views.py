@@ -174,6 +174,101 @@ class CtrlDone(CtrlAnswer, kw_only=True):
     status: Literal[200]
 
 
+class AuditChange(Struct, kw_only=True):
+    """One object of a change of many."""
+
+    kind: Literal["device", "term", "item", "term_item", "formula"]
+    key: Annotated[str, Meta(description="id, or term_id:item_id")]
+    renamed_from: str | UnsetType = UNSET
+    before: Annotated[dict[str, Any], Meta(description="fields that differ; of what went: all but defaults")] | (
+        UnsetType
+    ) = UNSET
+    after: Annotated[dict[str, Any], Meta(description="fields that differ; of what is new: all but defaults")] | (
+        UnsetType
+    ) = UNSET
+
+
+class AuditEntry(Struct, kw_only=True):
+    """Who changed or controlled what."""
+
+    id: Annotated[str, Meta(description="place in the trail, for the parameter before")]
+    time: Annotated[Time, Meta(description="by the clock of the store")]
+    action: Annotated[
+        str, Meta(description="ctrl, device.create, term.batch, import, ..., ctrl.refused, request.refused")
+    ]
+    user: Annotated[str, Meta(description="name of the access token; redis: a program on the request channel")]
+    source: Annotated[str, Meta(description="address the request came from")]
+    object: Annotated[str, Meta(description="id, term_id:item_id, device:term:item, plural of a kind, or path")]
+    before: Annotated[Any, Meta(description="the object, or the last known value of a point")]
+    after: Annotated[Any, Meta(description="the object, or the value written")]
+    result: Annotated[
+        str | None, Meta(description="ok, or status and reason of a failure; null: a control about to be sent")
+    ]
+    devices: Annotated[list[str], Meta(description="devices it concerns; empty: the model as a whole")]
+    counts: (
+        Annotated[dict[str, Any], Meta(description="kind -> created, changed, renamed, deleted -> how many")]
+        | UnsetType
+    ) = UNSET
+    changes: list[AuditChange] | UnsetType = UNSET
+    part: Annotated[int, Meta(description="place of this entry among the entries of one change")] | UnsetType = (
+        UNSET
+    )
+    parts: int | UnsetType = UNSET
+    command_id: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    verify: bool | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    left_out: Annotated[int, Meta(description="refusals of this user not in the trail, up to this one")] | (
+        UnsetType
+    ) = UNSET
+
+
+class FrameView(Struct, kw_only=True):
+    """A protocol frame, or a note about the link."""
+
+    time: Time
+    direction: Literal["sent", "received", "note"]
+    hex: Annotated[str, Meta(description="the bytes on the line; empty for a note")]
+    text: Annotated[str, Meta(description="in plain words", examples=["read 1 coil from 5, unit 3"])]
+
+
+class FrameList(Struct, kw_only=True):
+    """The last protocol frames of a device, oldest first."""
+
+    device_id: str
+    size: Annotated[int, Meta(ge=0, description="frames kept; 0: frame logging is off")]
+    frames: list[FrameView]
+
+
+class ProbeSample(Struct, kw_only=True):
+    """The point as it is configured, engineering value."""
+
+    time: Time
+    value: Json
+    quality: QualityView
+
+
+class ProbeMeaning(Struct, kw_only=True):
+    """One way to understand what was read."""
+
+    code_type: str
+    byte_order: str | None
+    word_order: str | None
+    value: Annotated[Json, Meta(description="scaled as the point is; null: the bytes hold none of this type")]
+    configured: Annotated[bool, Meta(description="whether this is how the point is configured")]
+
+
+class ProbeAnswer(Struct, kw_only=True):
+    """What a probe found."""
+
+    reachable: Annotated[bool, Meta(description="whether a connection could be made")]
+    seconds: Annotated[float, Meta(description="time to connect, or until that was given up")]
+    error: Annotated[str | None, Meta(description="why there is no connection, or no value")]
+    raw: Annotated[str | None, Meta(description="the bytes read, hexadecimal")]
+    sample: ProbeSample | None
+    interpretations: list[ProbeMeaning]
+
+
 class Health(Struct, kw_only=True):
     """``ok`` or ``ready``."""
 
@@ -190,10 +285,14 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     BatchCounts,
     TermItemKey,
     DeviceStatus,
+    FrameList,
+    ProbeAnswer,
     Problem,
     CommandProblem,
     CallDone,
     CtrlDone,
     Health,
     LinkView,
+    AuditChange,
+    AuditEntry,
 )

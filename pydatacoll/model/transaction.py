@@ -12,11 +12,12 @@ from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound
 from pydatacoll.model.cascade import Cascade
 from pydatacoll.model.change import PLURAL, Change, DataOp, Key, key_of, missing
 from pydatacoll.model.fields import id_from_json
+from pydatacoll.model.load import Given, Loaded, Loader
 from pydatacoll.model.objects import ID_PATTERN, Formula, ModelObject, Term, TermItem
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.sample import PointId
-from pydatacoll.model.steps import Steps, finish
+from pydatacoll.model.steps import Progress, Steps, finish
 from pydatacoll.model.validation import KINDS, Kind, Schemas, to_wire
 
 Outcome = Literal["created", "updated", "unchanged"]
@@ -42,6 +43,7 @@ class Transaction:
     the transaction, nor to its overlay and registry, before the last step.
 
     :ivar data: what happens to the recent data of points, in order.
+    :ivar entries: what the audit trail is to say; committed with the changes, or not at all.
     """
 
     def __init__(self, registry: Registry, schemas: Schemas, overlay: Overlay | None = None) -> None:
@@ -51,6 +53,8 @@ class Transaction:
         self._start = self.overlay.mark
         self._asked: set[Kind] = set()
         self._cascade = Cascade(self.overlay, schemas)
+        self._net: tuple[int, list[Change]] | None = None
+        self.entries: list[Mapping[str, Any]] = []
 
     # Results
 
@@ -64,7 +68,13 @@ class Transaction:
         return finish(self.changes_steps())
 
     def changes_steps(self) -> Steps[list[Change]]:
-        """``changes``, in steps."""
+        """``changes``, in steps; worked out anew only when more was done since."""
+        mark = self.overlay.mark
+        if self._net is None or self._net[0] != mark:
+            self._net = mark, (yield from self._net_changes())
+        return self._net[1]
+
+    def _net_changes(self) -> Steps[list[Change]]:
         origin: dict[tuple[Kind, Key], Key] = {}
         for kind, old, new in self._cascade.renames:
             origin[kind, new] = origin.pop((kind, old), old)
@@ -79,11 +89,18 @@ class Transaction:
         deleted = Counter(self._cascade.deleted)
         return {PLURAL[kind]: deleted[kind] for kind in KINDS if deleted[kind] or kind in self._asked}
 
+    def audit(self, entry: Mapping[str, Any]) -> None:
+        """Say something in the audit trail: JSON types. It is written by the commit itself, before anything else;
+        when nothing changed, it is not written."""
+        self.entries.append(entry)
+
     def rollback(self) -> None:
         """Undo everything this transaction did."""
         self.overlay.rollback(self._start)
         self._cascade.rollback((0, 0, 0))
         self._asked.clear()
+        self._net = None
+        self.entries.clear()
 
     # Operations
 
@@ -200,6 +217,26 @@ class Transaction:
             yield from self._settle(errors)
         self._asked.add(kind)
         return self.counts
+
+    def load_steps(
+        self, given: Mapping[Kind, Sequence[Given]], *, replace: bool = False, progress: Progress | None = None
+    ) -> Steps[Loaded]:
+        """Bring in a whole document; what is wrong with an object is told in the result and does not keep the
+        others from being written: whoever wants all or nothing raises.
+
+        :param replace: delete what the document does not describe.
+        :param progress: counts the objects.
+        """
+        with self._operation():
+            loader = Loader(
+                self.overlay,
+                self.schemas,
+                self._cascade,
+                self._build,
+                replace=replace,
+                progress=progress or Progress(),
+            )
+            return (yield from loader.run(given))
 
     # Parts
 

@@ -26,6 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pydatacoll.errors import StoreError, StoreRefused, StoreUnavailable
+from pydatacoll.settings import AuditSettings
 from pydatacoll.store import keys
 
 Arg = str | bytes | int | float
@@ -39,6 +40,9 @@ _REFUSALS = (
     redis_errors.NoPermissionError,
     redis_errors.AuthenticationError,
 )
+
+_REFUSAL_CODES = ("MISCONF", "OOM", "READONLY", "NOPERM", "NOAUTH", "NOREPLICAS", "WRONGTYPE")
+"""First words of answers that refuse; the last one: another program has put something else under our name."""
 
 
 @contextmanager
@@ -57,7 +61,7 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable(f"the store cannot be reached: {error}") from error
     except redis_errors.ResponseError as error:
         text = str(error)
-        if text.startswith(("MISCONF", "OOM", "READONLY", "NOPERM", "NOAUTH")) or "OOM" in text:
+        if text.startswith(_REFUSAL_CODES) or "OOM" in text:
             raise StoreRefused(f"the store refuses: {text}") from error
         if text.startswith(("LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")):
             raise StoreUnavailable(f"the store is not ready: {text}") from error
@@ -104,11 +108,13 @@ class Store:
     :ivar redis: text client for short commands; waits for a free connection, never retries.
     :ivar binary: the same for binary replies.
     :ivar partitions: number of partitions in force.
+    :ivar audit: how much of the audit trail is kept.
     """
 
-    def __init__(self, url: str, partitions: int = keys.PARTITIONS) -> None:
+    def __init__(self, url: str, partitions: int = keys.PARTITIONS, audit: AuditSettings | None = None) -> None:
         self.url = url
         self.partitions = partitions
+        self.audit = audit or AuditSettings()
         self.redis: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool, decode_responses=True))
         self.binary: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool))
         self._dedicated: list[Redis] = []

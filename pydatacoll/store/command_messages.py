@@ -56,7 +56,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request on ``CHANNEL:DEVICE_CALL`` or ``CHANNEL:DEVICE_CTRL``: points of one device, run together.
 
-    ``user``, ``source`` and ``reason`` are for the audit trail, where the manager writes the result.
+    ``user``, ``source``, ``reason`` and ``before``, the last known value of each part when the command was opened,
+    are for the audit trail, where the manager writes the result.
     """
 
     id: str
@@ -66,6 +67,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str = ""
     source: str = ""
     reason: str = ""
+    before: list[Value] = []
+
+    @property
+    def fields(self) -> list[str]:
+        """``term_id:item_id`` of each part."""
+        return [f"{part.term_id}:{part.item_id}" for part in self.parts]
 
     def audit(self, index: int) -> dict[str, Any]:
         """The audit entry of one part, without its result."""
@@ -75,9 +82,16 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
             "user": self.user,
             "source": self.source,
             "object": f"{self.device_id}:{part.term_id}:{part.item_id}",
+            "devices": [self.device_id],
             "after": part.value,
             "command_id": part_id(self.id, index, len(self.parts)),
         }
+        if index < len(self.before):
+            entry["before"] = self.before[index]
+        if part.mode is not None:
+            entry["mode"] = part.mode
+        if part.verify:
+            entry["verify"] = True
         if self.reason:
             entry["reason"] = self.reason
         return entry
@@ -105,9 +119,9 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
         return CommandReply(200, Sample(self.time, self.value, self.quality), command_id)
 
 
-def audit_result(reply: CommandReply) -> int | str:
+def audit_result(reply: CommandReply) -> str:
     """The ``result`` of an audit entry."""
-    return reply.status if reply.status == 200 else f"{reply.status} {reply.detail}"
+    return "ok" if reply.status == 200 else f"{reply.status} {reply.detail}"
 
 
 class Reply(msgspec.Struct, frozen=True):

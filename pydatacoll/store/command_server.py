@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from pydatacoll.errors import PyDataCollError, StoreUnavailable
 from pydatacoll.model import PointId, sample_to_wire
 from pydatacoll.store import keys
-from pydatacoll.store.audit import MAX_ENTRIES, audit_entries, audit_entry
-from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.audit import Audit, audit_entries
+from pydatacoll.store.client import Store
 from pydatacoll.store.command_messages import (
     CommandReply,
     Kind,
@@ -28,6 +28,7 @@ from pydatacoll.store.command_messages import (
     decode_message,
     encode,
 )
+from pydatacoll.store.queries import QueryServer
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ _decode_flat = msgspec.json.Decoder(_Flat, strict=False).decode
 class CommandServer:
     """Hears all commands, executes those for which ``owns(device_id)`` is true.
 
-    ``hold()`` is entered while a command is under way.
+    ``hold()`` is entered while a command is under way. Questions come over the same connection and go to
+    ``queries``.
     """
 
     def __init__(
@@ -66,11 +68,14 @@ class CommandServer:
         owns: Callable[[str], bool],
         handler: Handler,
         hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+        queries: QueryServer | None = None,
     ) -> None:
         self._store = store
         self._hold = hold
+        self._queries = queries
         self._owns = owns
         self._handler = handler
+        self._audit = Audit(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self.listening = asyncio.Event()
 
@@ -90,17 +95,23 @@ class CommandServer:
                         await self._store.release(client)
                 await asyncio.sleep(0.1)
         finally:
+            if self._queries is not None:
+                await self._queries.stop()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=2.0)
 
     async def _listen(self, pubsub: object) -> None:
-        await pubsub.subscribe(keys.CALL, keys.CTRL)  # type: ignore[attr-defined]
+        channels = [keys.CALL, keys.CTRL] + ([keys.QUERY] if self._queries is not None else [])
+        await pubsub.subscribe(*channels)  # type: ignore[attr-defined]
         while True:
             message = await pubsub.get_message(timeout=None)  # type: ignore[attr-defined]
             if message is None:
                 continue
             if message["type"] == "subscribe":
                 self.listening.set()
+            elif message["type"] == "message" and message["channel"] == keys.QUERY.encode():
+                if self._queries is not None:
+                    self._queries.take(message["data"])
             elif message["type"] == "message":
                 kind: Kind = "ctrl" if message["channel"] == keys.CTRL.encode() else "call"
                 self._take(kind, message["data"])
@@ -142,16 +153,20 @@ class CommandServer:
                 # the answer may have been long on its way
                 left = max(0.0, milliseconds / 1000 - (asyncio.get_running_loop().time() - asked))
             elif kind == "ctrl":
-                with store_errors():
-                    for index in range(len(message.parts)):
-                        entry = audit_entry(message.audit(index))
-                        await self._store.redis.xadd(
-                            keys.AUDIT, {"entry": entry}, maxlen=MAX_ENTRIES, approximate=True
-                        )
+                message = await self._audited(message)
             replies = await self._handler(kind, message.device_id, message.parts, left)
             await self._reply(kind, message, replies, publish=listeners > 0)
         except PyDataCollError as error:
             log.warning("%s %s: %s", kind, message.id, error)
+
+    async def _audited(self, message: Message) -> Message:
+        """A control of another program is in the trail before it is executed, as one that came over REST.
+
+        :raises StoreError: it is not, so it must not be executed.
+        """
+        entries = [message.audit(index) for index in range(len(message.parts))]
+        before = await self._audit.write_controls(message.device_id, message.fields, entries)
+        return msgspec.structs.replace(message, before=before)
 
     async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply], *, publish: bool) -> None:
         """Hand the result over, again when the store was away: it may stand twice in the audit trail then."""
@@ -183,7 +198,7 @@ class CommandServer:
         await self._store.fcall(
             "command_reply",
             [keys.command(message.id), keys.AUDIT],
-            [reply, REMEMBER, message.reply_to, MAX_ENTRIES, len(entries), *entries, *publications],
+            [reply, REMEMBER, message.reply_to, self._store.audit.length, len(entries), *entries, *publications],
         )
 
 

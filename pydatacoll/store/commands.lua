@@ -1,10 +1,39 @@
 #!lua name=pydatacoll_commands
 
--- Send a command out: in this order check that somebody owns the device, open the command, write the audit
--- trail, publish. When nobody hears it, it is closed again.
--- KEYS[1] COMMAND:{id}, KEYS[2] LEASE:{pN}, KEYS[3] STREAM:AUDIT
+-- A JSON object with one more member
+local function with(object, name, value)
+  return string.sub(object, 1, -2) .. ',"' .. name .. '":' .. value .. '}'
+end
+
+-- Write the audit trail, each entry with the last known value of its point (the latest values hold
+-- "time,quality,value"). argv from first on: most audit entries, their number, the entries, then the field t:i of each.
+-- Returns the values as a JSON list
+local function record(trail, latest, argv, first)
+  local count = tonumber(argv[first + 1])
+  local before = {}
+  for start = first + 2 + count, first + 1 + 2 * count, 1000 do
+    local found = redis.call('HMGET', latest, unpack(argv, start, math.min(start + 999, #argv)))
+    for n = 1, #found do
+      before[#before + 1] = found[n] and string.match(found[n], '^[^,]*,[^,]*,(.+)$') or 'null'
+    end
+  end
+  for n = 1, count do
+    local entry = with(argv[first + 1 + n], 'before', before[n])
+    redis.call('XADD', trail, 'MAXLEN', '~', argv[first], '*', 'entry', entry)
+  end
+  return '[' .. table.concat(before, ',') .. ']'
+end
+
+-- Write the audit trail alone. KEYS[1] STREAM:AUDIT, KEYS[2] HS:LATEST:{pN}:d, ARGV: see record
+local function audit(names, argv)
+  return record(names[1], names[2], argv, 1)
+end
+
+-- Send a command out: in this order check that somebody owns the device, write the audit trail, open the command,
+-- publish. What cannot be audited is not sent. When nobody hears it, it is closed again.
+-- KEYS[1] COMMAND:{id}, KEYS[2] LEASE:{pN}, KEYS[3] STREAM:AUDIT, KEYS[4] HS:LATEST:{pN}:d
 -- ARGV[1] its expiry by the clock of this server, milliseconds since 1970, ARGV[2] channel, ARGV[3] message,
--- ARGV[4] most audit entries, ARGV[5...] audit entries
+-- ARGV[4...] see record; none of a call. The message gets the values, too
 -- Reply: managers that heard it, 0 none, -1 no lease, -2 it came too late: a request may wait long in a socket
 local function open(names, argv)
   local time = redis.call('TIME')
@@ -15,11 +44,12 @@ local function open(names, argv)
   if redis.call('EXISTS', names[2]) == 0 then
     return -1
   end
-  redis.call('SET', names[1], 'open', 'PX', left)
-  for i = 5, #argv do
-    redis.call('XADD', names[3], 'MAXLEN', '~', argv[4], '*', 'entry', argv[i])
+  local message = argv[3]
+  if #argv > 3 then
+    message = with(message, 'before', record(names[3], names[4], argv, 4))
   end
-  local heard = redis.call('PUBLISH', argv[2], argv[3])
+  redis.call('SET', names[1], 'open', 'PX', left)
+  local heard = redis.call('PUBLISH', argv[2], message)
   if heard == 0 then
     redis.call('DEL', names[1])
   end
@@ -66,6 +96,7 @@ local function withdraw(names)
   return 0
 end
 
+redis.register_function('command_audit', audit)
 redis.register_function('command_open', open)
 redis.register_function('command_claim', claim)
 redis.register_function('command_reply', reply)

@@ -40,23 +40,21 @@ class Idempotency:
         self._store = store
         self._running: dict[str, asyncio.Future[CommandReply]] = {}
 
-    async def run(
-        self, key: str, request: CommandRequest, send: Callable[[str], Awaitable[CommandReply]]
-    ) -> CommandReply:
-        """The first answer for ``key``; ``send`` is called with a command id only for the first request.
+    async def run(self, request: CommandRequest, send: Callable[[str], Awaitable[CommandReply]]) -> CommandReply:
+        """The first answer for the key of the request; a key belongs to the user that sent it.
+
+        ``send`` is called, with a command id, only for the first request.
 
         Errors become replies: 409 while the first request is under way elsewhere or its outcome is unknown,
         422 when the key was used for another command.
         """
         try:
-            return await self._run(key, request, send)
+            return await self._run(request, send)
         except PyDataCollError as error:
             return CommandReply.failed(error)
 
-    async def _run(
-        self, key: str, request: CommandRequest, send: Callable[[str], Awaitable[CommandReply]]
-    ) -> CommandReply:
-        name = keys.idempotency(key)
+    async def _run(self, request: CommandRequest, send: Callable[[str], Awaitable[CommandReply]]) -> CommandReply:
+        name = keys.idempotency(request.user, request.idempotency_key or "")
         record = _Record(_fingerprint(request), secrets.token_hex(12))
         with store_errors():
             fresh = await self._store.redis.set(name, msgspec.json.encode(record), nx=True, ex=REMEMBER)

@@ -50,7 +50,7 @@ async def api(store: Store) -> AsyncIterator[Api]:
         commands=commands,
         readiness=_ready,
         metrics=lambda: b"",
-        audit=Audit(store).write,
+        audit=Audit(store),
     )
     try:
         async with serve(create_app(services)) as running:

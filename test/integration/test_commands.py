@@ -228,7 +228,7 @@ async def test_the_intention_is_audited_before_the_command_goes_out(system):
     before, after = entries
     assert (before["object"], before["after"], before["user"], before["reason"]) == (str(POINT), 7, "eve", "test")
     assert "result" not in before
-    assert (after["command_id"], after["result"]) == (reply.command_id, 200)
+    assert (after["command_id"], after["result"]) == (reply.command_id, "ok")
 
 
 async def test_another_programs_plain_message_is_executed_and_answered_on_the_result_channel(system):

@@ -18,7 +18,7 @@ async def test_a_batch_creates_and_replaces(api: Api, backend: FakeBackend) -> N
     assert await api.post("/api/v2/devices", changed, 200) == {"created": 1, "updated": 1, "unchanged": 1}
     assert await api.get("/api/v1/devices") == ["d0", "d1", "d2", "d9"]
     assert [entry["action"] for entry in backend.entries] == ["device.batch", "device.batch"]
-    assert backend.entries[1]["result"] == {"created": 1, "updated": 1, "unchanged": 1}
+    assert backend.entries[1]["counts"] == {"devices": {"created": 1, "changed": 1}}
 
 
 async def test_one_object_is_a_batch_of_one(api: Api) -> None:
