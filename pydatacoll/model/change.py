@@ -9,6 +9,7 @@ from pydatacoll.errors import NotFound
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, TermItem
 from pydatacoll.model.registry import ModelView, Registry, TermItemKey
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import KINDS, Kind
 
 Key = str | TermItemKey
@@ -111,6 +112,24 @@ def apply(registry: Registry, changes: Iterable[Change]) -> None:
             _PUT[kind](registry, new)
         else:
             _REMOVE[kind](registry, key)
+
+
+def apply_steps(registry: Registry, changes: Iterable[Change], version: int) -> Steps[None]:
+    """``apply`` for many changes, in steps; readers see the registry as it was until the last one.
+
+    Nothing else may change the registry meanwhile.
+    """
+    ordered: list[list[Change]] = [[] for _ in KINDS]
+    for change in changes:
+        yield
+        ordered[RANK[change.kind]].append(change)
+    copy = yield from registry.copy_steps()
+    for of_kind in ordered:
+        for change in of_kind:
+            yield
+            apply(copy, (change,))
+    copy.version = version
+    registry.adopt(copy)
 
 
 def _rank(change: Change) -> int:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pydatacoll.model.objects import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps
 
 TermItemKey = tuple[str, str]
 """``(term_id, item_id)``."""
@@ -70,6 +71,13 @@ class Index:
     def __getitem__(self, key: object) -> Collection[str]:
         return self._sets.get(key, ())
 
+    def copy_steps(self) -> Steps[Index]:
+        other = Index()
+        for key, members in self._sets.items():
+            yield
+            other._sets[key] = members.copy()
+        return other
+
 
 class Registry:
     """The model with its indexes. Changed only by its ``put_`` and ``remove_`` methods, which never fail."""
@@ -91,6 +99,21 @@ class Registry:
     def adopt(self, other: Registry) -> None:
         """Become a copy of another registry, which is then not used any more."""
         self.__dict__.update(other.__dict__)
+
+    def copy_steps(self) -> Steps[Registry]:
+        """A copy that shares the objects, made in steps."""
+        other = Registry()
+        other.version = self.version
+        other._address_of = self._address_of
+        for name in ("devices", "terms", "items", "term_items", "formulas"):
+            yield
+            setattr(other, name, getattr(self, name).copy())
+        for name in ("_terms_of", "_items_of", "_terms_with", "_formulas_with"):
+            setattr(other, name, (yield from getattr(self, name).copy_steps()))
+        for device_id, known in self._addresses.items():
+            yield
+            other._addresses[device_id] = known.copy()
+        return other
 
     def terms_of(self, device_id: str) -> Collection[str]:
         return self._terms_of[device_id]

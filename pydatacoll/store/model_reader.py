@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple, cast
 
 import msgspec
 
 from pydatacoll.model import Device, ModelObject, PointId, Term
-from pydatacoll.model.change import PLURAL, RANK, Change, Key, apply
+from pydatacoll.model.change import PLURAL, Change, Key, apply, apply_steps
 from pydatacoll.model.registry import Registry, formula_points
 from pydatacoll.model.steps import Steps
-from pydatacoll.model.validation import Kind, Schemas
+from pydatacoll.model.validation import KINDS, Kind, Schemas
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.model_codec import CorruptHash, decode, hash_key, parse_hash_key
 from pydatacoll.store.pace import Pace
+from pydatacoll.store.staging import finish_pending
 
 log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Keys read in one call: 1-2 ms of the server's time."""
 
+AT_ONCE = 1_000
+"""Changes that are taken over, or told, without letting others go in between: 1-2 ms."""
+
 ORPHANS_LOGGED = 20
 
 _Found = dict[tuple[Kind, Key], ModelObject | None]
 _Decoder = msgspec.msgpack.Decoder(list[list[str]])
+
+
+class _News(NamedTuple):
+    """The present version, the hashes that changed, and their fields when they are few."""
+
+    version: int
+    names: list[str]
+    rows: list[list[str]] | None
 
 
 class ModelReader:
@@ -37,13 +50,15 @@ class ModelReader:
         self.schemas = schemas
 
     async def version(self) -> int:
-        """The version in the store, 0 for an empty one."""
-        with store_errors():
-            return int(await self.store.redis.get(keys.VERSION) or 0)
+        """The version in the store, 0 for an empty one; a large change that has begun is finished first."""
+        while True:
+            version = await self.store.fcall("model_version", [keys.VERSION, keys.MODEL_PENDING], [])
+            if version:
+                return int(version)
+            await finish_pending(self.store)
 
     async def load(self) -> Registry:
         """Read everything. Changes made meanwhile are caught up with before it returns."""
-        pace = Pace()
         registry = Registry()
         registry.version = await self.version()
         roots = await self._read(
@@ -51,22 +66,21 @@ class ModelReader:
         )
         devices, terms, items, formulas = roots
         linked = await self._read("model_members", [keys.set_term_item(term) for term in terms])
-        wanted: list[tuple[Kind, Key]] = [
-            *(("device", one) for one in devices),
-            *(("item", one) for one in items),
-            *(("term", one) for one in terms),
-            *(("term_item", (term, one)) for term, ones in zip(terms, linked, strict=True) for one in ones),
-            *(("formula", one) for one in formulas),
-        ]
-        for start in range(0, len(wanted), CHUNK * 8):
-            part = wanted[start : start + CHUNK * 8]
-            rows = await self._read("model_hashes", [hash_key(kind, key) for kind, key in part])
-            found = await pace.run(self._objects(dict(zip(part, rows, strict=True)), registry))
+        wanted: Iterator[tuple[Kind, Key]] = chain(
+            (("device", one) for one in devices),
+            (("item", one) for one in items),
+            (("term", one) for one in terms),
+            (("term_item", (term, one)) for term, ones in zip(terms, linked, strict=True) for one in ones),
+            (("formula", one) for one in formulas),
+        )
+        while part := list(islice(wanted, CHUNK)):
+            found: _Found = {}
+            await self._read_objects(part, registry, found)
             apply(registry, [Change(*entry, None, made) for entry, made in found.items() if made is not None])
         if await self.catch_up(registry) is None:
             log.warning("the model changed a lot while it was loaded; loading it again")
             return await self.load()
-        _drop_orphans(registry)
+        await Pace().run(_drop_orphans(registry))
         return registry
 
     async def catch_up(self, registry: Registry) -> list[Change] | None:
@@ -75,46 +89,76 @@ class ModelReader:
         :returns: what changed; ``None`` when the log does not lead there, so that everything must be loaded.
         """
         known = registry.version
-        rows: dict[tuple[Kind, Key], list[str]] = {}
+        found: _Found = {}
         whole = False
         while not whole:  # what is read piecemeal may be newer than the version; the next round is at one moment
-            version, names, found = await self._since(known)
-            if names is None:
+            news = await self._since(known)
+            if news is None:
                 return None
-            whole = found is not None
-            if found is None:
-                found = await self._read("model_hashes", names)
-            rows.update(zip(map(parse_hash_key, names), found, strict=True))
-            known = version
-        changes = []
-        objects = await Pace().run(self._objects(rows, registry))
-        for (kind, key), made in objects.items():
-            old = cast("dict[Key, ModelObject]", getattr(registry, PLURAL[kind])).get(key)
-            if old != made:
-                changes.append(Change(kind, key, old, made))
-        apply(registry, changes)
-        registry.version = known
+            entries = await Pace().run(_ordered(news.names))
+            whole = news.rows is not None
+            if news.rows is not None:
+                rows = dict(zip(map(parse_hash_key, news.names), news.rows, strict=True))
+                await Pace().run(self._objects(entries, [rows[entry] for entry in entries], registry, found))
+            else:
+                await self._read_objects(entries, registry, found)
+            known = news.version
+        changes = await Pace().run(_differences(registry, found))
+        await take_over(registry, changes, known)
         return changes
 
-    async def _since(self, known: int) -> tuple[int, list[str] | None, list[list[str]] | None]:
-        """The present version, the hashes that changed, and their fields when they are few."""
-        names = [keys.VERSION, keys.MODEL_LOG]
-        try:
-            reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), CHUNK]))
-        except (msgspec.DecodeError, UnicodeDecodeError):  # bytes that are no text: to be read one by one
-            reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), -1]))
-        version, changed, found = (*reply, None, None)[:3]
-        return int(version), changed, found
+    async def _since(self, known: int) -> _News | None:
+        """What changed since a version; ``None`` when the log does not lead there."""
+        names = [keys.VERSION, keys.MODEL_LOG, keys.MODEL_PENDING]
+        while True:
+            try:
+                reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), CHUNK]))
+            except (msgspec.DecodeError, UnicodeDecodeError):  # bytes that are no text: to be read one by one
+                reply = msgspec.msgpack.decode(await self.store.fcall("model_since", names, [str(known), -1]))
+            version, changed, lists, rows = (*reply, None, None, None)[:4]
+            if version:
+                break
+            await finish_pending(self.store)
+        if changed is None:
+            return None
+        for name, length in lists or ():
+            more = await self._names(name, length)
+            if more is None:
+                return None
+            changed += more
+        return _News(int(version), changed, rows)
 
-    def _objects(self, rows: Mapping[tuple[Kind, Key], list[str]], registry: Registry) -> Steps[_Found]:
-        """Decode in steps, parents first; ``None`` for what is not there or cannot be read."""
-        found: _Found = {}
-        protocol_of = _protocol_finder(registry, found)
-        for kind, key in sorted(rows, key=lambda entry: RANK[entry[0]]):
-            yield
-            fields = rows[kind, key]
-            found[kind, key] = self._decode(kind, key, fields, protocol_of) if fields else None
+    async def _names(self, name: str, length: int) -> list[str] | None:
+        """What a large change touched; ``None`` when that is not known any more."""
+        found: list[str] = []
+        for at in range(length):
+            with store_errors():
+                piece = await self.store.binary.lindex(name, at)
+            if piece is None:
+                return None
+            found += msgspec.json.decode(piece)
         return found
+
+    async def _read_objects(self, entries: Sequence[tuple[Kind, Key]], registry: Registry, found: _Found) -> None:
+        """Read objects, parents first, and add them to ``found``; ``None`` for what is not there."""
+        pace = Pace()
+        for start in range(0, len(entries), CHUNK):
+            part = entries[start : start + CHUNK]
+            rows = await self._read_part("model_hashes", [hash_key(kind, key) for kind, key in part])
+            await pace.run(self._objects(part, rows, registry, found))
+
+    def _objects(
+        self,
+        entries: Sequence[tuple[Kind, Key]],
+        rows: Sequence[list[str]],
+        registry: Registry,
+        found: _Found,
+    ) -> Steps[None]:
+        """Decode in steps; ``None`` for what is not there or cannot be read."""
+        protocol_of = _protocol_finder(registry, found)
+        for (kind, key), fields in zip(entries, rows, strict=True):
+            yield
+            found[kind, key] = self._decode(kind, key, fields, protocol_of) if fields else None
 
     def _decode(
         self, kind: Kind, key: Key, flat: list[str], protocol_of: Callable[[Kind, str], str | None]
@@ -168,27 +212,71 @@ def _protocol_finder(registry: Registry, found: _Found) -> Callable[[Kind, str],
     return protocol_of
 
 
-def _drop_orphans(registry: Registry) -> None:
-    """What refers to an object that could not be read is left out too."""
-    gone: list[tuple[Kind, Key]] = [
-        ("term", term.id) for term in registry.terms.values() if term.device_id not in registry.devices
-    ]
-    apply(registry, [Change(kind, key, None, None) for kind, key in gone])
-    points: list[tuple[Kind, Key]] = [
-        ("term_item", key)
-        for key in registry.term_items
-        if key[0] not in registry.terms or key[1] not in registry.items
-    ]
-    apply(registry, [Change(kind, key, None, None) for kind, key in points])
-    formulas: list[tuple[Kind, Key]] = [
-        ("formula", formula.id)
-        for formula in registry.formulas.values()
-        if not all(_has_point(registry, point) for point in formula_points(formula))
-    ]
-    apply(registry, [Change(kind, key, None, None) for kind, key in formulas])
-    orphans = [*gone, *points, *formulas]
-    for kind, key in orphans[:ORPHANS_LOGGED]:
-        log.error("stored %s %s ignored: what it belongs to is missing", kind, key)
+async def take_over(registry: Registry, changes: Sequence[Change], version: int) -> None:
+    """Bring a registry to a version at one moment, as readers see it: nobody is to read half a change.
+
+    Nothing else may change the registry meanwhile.
+    """
+    if len(changes) > AT_ONCE:
+        await Pace().run(apply_steps(registry, changes, version))
+    else:
+        apply(registry, changes)
+        registry.version = version
+
+
+def _ordered(names: Iterable[str]) -> Steps[list[tuple[Kind, Key]]]:
+    """Names of hashes -> objects, each once, parents first."""
+    by_kind: dict[Kind, dict[Key, None]] = {kind: {} for kind in KINDS}
+    for name in names:
+        yield
+        kind, key = parse_hash_key(name)
+        by_kind[kind][key] = None
+    ordered: list[tuple[Kind, Key]] = []
+    for kind, found in by_kind.items():
+        for one in found:
+            yield
+            ordered.append((kind, one))
+    return ordered
+
+
+def _differences(registry: Registry, found: _Found) -> Steps[list[Change]]:
+    changes = []
+    for (kind, key), made in found.items():
+        yield
+        old = cast("dict[Key, ModelObject]", getattr(registry, PLURAL[kind])).get(key)
+        if old != made:
+            changes.append(Change(kind, key, old, made))
+    return changes
+
+
+def _drop_orphans(registry: Registry) -> Steps[None]:
+    """What refers to an object that could not be read is left out too. Nobody else has the registry yet."""
+    orphans: list[tuple[Kind, Key]] = []
+
+    def drop(kind: Kind, gone: Sequence[Key]) -> None:
+        orphans.extend((kind, key) for key in gone)
+        apply(registry, [Change(kind, key, None, None) for key in gone])
+
+    terms: list[Key] = []
+    for term in registry.terms.values():
+        yield
+        if term.device_id not in registry.devices:
+            terms.append(term.id)
+    drop("term", terms)
+    points: list[Key] = []
+    for key in registry.term_items:
+        yield
+        if key[0] not in registry.terms or key[1] not in registry.items:
+            points.append(key)
+    drop("term_item", points)
+    formulas: list[Key] = []
+    for formula in registry.formulas.values():
+        yield
+        if not all(_has_point(registry, point) for point in formula_points(formula)):
+            formulas.append(formula.id)
+    drop("formula", formulas)
+    for kind, orphan in orphans[:ORPHANS_LOGGED]:
+        log.error("stored %s %s ignored: what it belongs to is missing", kind, orphan)
 
 
 def _has_point(registry: Registry, point: PointId) -> bool:

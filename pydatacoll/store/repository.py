@@ -1,4 +1,4 @@
-"""The model: in memory for reading, in Redis for keeping, changed by one atomic call per commit.
+"""The model: in memory for reading, in Redis for keeping, changed atomically by each commit.
 
 Transactions that arrive while a commit is under way are computed one on top of the other and committed together,
 so that many callers share a round trip. Other processes learn of a commit from the log, ``STREAM:MODEL``.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from pydatacoll.errors import PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.model import PointId
-from pydatacoll.model.change import Change, DataOp, apply
+from pydatacoll.model.change import Change, DataOp
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.steps import Steps
@@ -26,8 +25,10 @@ from pydatacoll.model.validation import Schemas
 from pydatacoll.store import keys, point_data
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
 from pydatacoll.store.model_ops import Commit
-from pydatacoll.store.model_reader import ModelReader
+from pydatacoll.store.model_reader import AT_ONCE, ModelReader, take_over
 from pydatacoll.store.pace import Pace
+from pydatacoll.store.staging import send_commit
+from pydatacoll.store.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,6 @@ ATTEMPTS = 10
 """How often a commit is computed anew because another process was faster."""
 BLOCK = 1_000
 """Milliseconds the log is waited for; then the version is compared, which finds a flushed store."""
-TURN_PAUSE = 0.002
-"""Seconds between two attempts while another process has the turn; it has it for three seconds at most."""
-_LOST, _NOT_OUR_TURN = 0, 2
-"""Answers of ``model_commit``, besides 1."""
 NEWS_PAUSE = 0.02
 """Seconds between two looks into the log, so that a burst of commits is read at once."""
 BACKOFF = (0.05, 2.0)
@@ -88,8 +85,7 @@ class Repository:
         self._wake = asyncio.Event()
         self._loaded = asyncio.Event()
         self._connected = asyncio.Event()
-        self._writer = secrets.token_hex(8)
-        self._has_turn = False
+        self._turn = Turn(store)
         self._lock = asyncio.Lock()
         self._data_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,6 +132,8 @@ class Repository:
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Call ``callback`` after every change, with the changes, or with ``None`` when everything was reloaded.
+
+        Many changes come in portions; the registry has them all before the first one comes.
 
         :returns: a function that ends the subscription.
         """
@@ -227,8 +225,10 @@ class Repository:
             while group:
                 overlay = Overlay(self.registry, self.schemas)
                 commit = Commit(overlay)
-                ran = await self._run(deque(group), overlay, commit)
-                if not await self._send(commit, ran):
+                async with self._turn.kept():
+                    ran = await self._run(deque(group), overlay, commit)
+                    committed = await self._send(commit, ran)
+                if not committed:
                     break
                 for _ in ran:
                     group.popleft()
@@ -237,12 +237,6 @@ class Repository:
                 return
             await self._refresh()
         raise StoreUnavailable("the model is being changed by others all the time; try again")
-
-    async def _give_up_turn(self) -> None:
-        """The turn was won, but then there was nothing to commit."""
-        if self._has_turn:
-            self._has_turn = False
-            await self.store.fcall("model_release", [keys.MODEL_TURN], [self._writer])
 
     async def _run(self, pending: deque[_Job], overlay: Overlay, commit: Commit) -> list[_Ran]:
         """Compute transactions one on top of the other. Nothing else changes the registry: the lock is held."""
@@ -264,37 +258,26 @@ class Repository:
                 one.changes, one.data = await pace.run(transaction.changes_steps()), list(transaction.data)
                 changed += len(one.changes)
                 await pace.run(commit.add(one.changes))
+                if one.changes:
+                    await pace.run(commit.record(transaction.entries))
             ran.append(one)
             await pace.rest()
         return ran
 
     async def _send(self, commit: Commit, ran: list[_Ran]) -> bool:
-        """One call; ``False`` when another process was faster, so that all was computed on an old model."""
+        """``False`` when another process was faster, so that all was computed on an old model."""
         if not any(one.changes for one in ran):
             current = await self._reader.version() == self.registry.version
             if current:
-                await self._give_up_turn()
+                await self._turn.give_up()
             return current
-        names = [keys.VERSION, keys.MODEL_LOG, keys.MODEL_TURN]
-        encoded = await Pace().run(commit.arguments())
-        arguments: list[str | bytes] = [str(self.registry.version), *encoded, self._writer]
-        while True:
-            reply = await self.store.fcall("model_commit", names, arguments)
-            if reply[0] != _NOT_OUR_TURN:
-                break
-            await asyncio.sleep(TURN_PAUSE)
-        self._has_turn = reply[0] == _LOST
-        if self._has_turn:
+        version = await send_commit(self.store, commit, self.registry.version, self._turn)
+        if version is None:
             return False
-        version = reply[1]
-        pace = Pace()
-        for one in ran:  # at one moment: nobody is to read half a change
-            apply(self.registry, one.changes)
-        self.registry.version = int(version)
+        changes = [change for one in ran for change in one.changes]
+        await take_over(self.registry, changes, version)
         self._connected.set()
-        await pace.rest()
-        self._tell([change for one in ran for change in one.changes])
-        await pace.rest()
+        await self._tell_steps(changes)
         return True
 
     def _answer(self, ran: list[_Ran]) -> None:
@@ -327,6 +310,11 @@ class Repository:
         _refuse(self._jobs, error)
         self._jobs.clear()
 
+    async def _tell_steps(self, changes: Sequence[Change]) -> None:
+        for start in range(0, len(changes), AT_ONCE):
+            self._tell(changes[start : start + AT_ONCE])
+            await asyncio.sleep(0)
+
     def _tell(self, changes: Sequence[Change] | None) -> None:
         for callback in list(self._callbacks):
             try:
@@ -345,8 +333,8 @@ class Repository:
             self.registry.adopt(await self._reader.load())
             self._loaded.set()
             self._tell(None)
-        elif changes:
-            self._tell(changes)
+        else:
+            await self._tell_steps(changes)
         self._connected.set()
 
     async def _follow_log(self) -> None:
