@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 import msgspec
 from redis.exceptions import RedisError
 
-from pydatacoll.errors import PyDataCollError, StoreUnavailable
+from pydatacoll.errors import PyDataCollError, StoreError, StoreUnavailable
 from pydatacoll.model import PointId, sample_to_wire
 from pydatacoll.store import keys
 from pydatacoll.store.audit import Audit, audit_entries
-from pydatacoll.store.client import Store
+from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.command_messages import (
     CommandReply,
     Kind,
@@ -162,10 +162,20 @@ class CommandServer:
     async def _audited(self, message: Message) -> Message:
         """A control of another program is in the trail before it is executed, as one that came over REST.
 
-        :raises StoreError: it is not, so it must not be executed.
+        :raises StoreError: it is not, so it must not be executed; who listens is told.
         """
         entries = [message.audit(index) for index in range(len(message.parts))]
-        before = await self._audit.write_controls(message.device_id, message.fields, entries)
+        try:
+            before = await self._audit.write_controls(message.device_id, message.fields, entries)
+        except StoreError as error:
+            reply = CommandReply.failed(error)
+            for part in message.parts:
+                point = PointId(message.device_id, part.term_id, part.item_id)
+                with store_errors():
+                    await self._store.redis.publish(
+                        _result_channel("ctrl", str(point)), _result_json(point, reply, message.id)
+                    )
+            raise
         return msgspec.structs.replace(message, before=before)
 
     async def _reply(self, kind: Kind, message: Message, replies: list[CommandReply], *, publish: bool) -> None:
