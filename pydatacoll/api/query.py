@@ -66,6 +66,20 @@ def integer(name: str, description: str, *, ge: int = 0, le: int = _MAX_INT, def
     return Query(name, description, schema, convert, default)
 
 
+def choice(name: str, description: str, names: Sequence[str], default: str | None = None) -> Query:
+    """One of several words."""
+
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return text
+
+    schema: dict[str, Any] = {"type": "string", "enum": list(names)}
+    if default is not None:
+        schema["default"] = default
+    return Query(name, description, schema, convert, default)
+
+
 def moment(name: str, description: str) -> Query:
     """A time, as epoch seconds: ISO 8601 (a missing zone means UTC) or epoch seconds."""
 
@@ -100,17 +114,6 @@ def word(name: str, description: str, *, longest: int = 256) -> Query:
         return text
 
     return Query(name, description, {"type": "string", "minLength": 1, "maxLength": longest}, convert)
-
-
-def choice(name: str, description: str, names: Sequence[str]) -> Query:
-    """One of the names."""
-
-    def convert(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return text
-
-    return Query(name, description, {"type": "string", "enum": list(names)}, convert)
 
 
 def quality(name: str, description: str) -> Query:
