@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from collections.abc import Sequence
 from html import escape
 from typing import Final
@@ -13,6 +14,7 @@ from aiohttp import web
 from pydatacoll.api import responses
 from pydatacoll.api.operation import Answer, Call, Operation, ref
 from pydatacoll.api.problems import ApiProblem
+from pydatacoll.model import time_to_wire
 from pydatacoll.store.keys import DOCUMENTATION
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
@@ -89,6 +91,20 @@ async def redis_key(call: Call) -> web.StreamResponse:
     return responses.of(DOCUMENTATION)
 
 
+async def whoami(call: Call) -> web.StreamResponse:
+    """What the access token of the request allows."""
+    identity = call.identity
+    return responses.of(
+        {
+            "name": identity.name,
+            "scope": identity.scope,
+            "devices": list(identity.devices),
+            "expires": None if identity.expires is None else time_to_wire(identity.expires),
+            "time": time_to_wire(time.time()),
+        }
+    )
+
+
 async def healthz(call: Call) -> web.StreamResponse:
     """Alive: this answer is the proof."""
     return responses.of({"status": "ok"})
@@ -135,6 +151,15 @@ OPERATIONS = [
         summary="Every Redis key and channel with its meaning",
         tag="system",
         answers={200: Answer("key -> meaning", _NAMES)},
+    ),
+    Operation(
+        id="whoami",
+        method="GET",
+        path="/api/v2/whoami",
+        handler=whoami,
+        summary="What the access token of the request allows, and the time of the server",
+        tag="system",
+        answers={200: Answer("the token", ref("IdentityView"))},
     ),
     Operation(
         id="healthz",

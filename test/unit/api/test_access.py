@@ -105,6 +105,17 @@ async def test_every_route_needs_a_token_but_those_that_are_open(api: Api, backe
             await api(method, _filled(path), headers={"Authorization": wrong}, status=401)
 
 
+async def test_a_token_can_ask_what_it_allows(api: Api) -> None:
+    answer = await api("GET", "/api/v2/whoami", headers=_bearer("north"), status=200)
+    assert {**answer.json, "time": None} == {
+        "name": "north",
+        "scope": "admin",
+        "devices": ["north*"],
+        "expires": None,
+        "time": None,
+    }
+
+
 async def test_every_route_refuses_a_scope_that_is_too_low(api: Api, backend: FakeBackend) -> None:
     app = create_app(backend.services)
     for operation in app[OPERATIONS]:
