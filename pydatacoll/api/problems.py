@@ -39,6 +39,12 @@ KINDS: Final[dict[str, Kind]] = {
     for kind in (
         Kind("bad-request", 400, "Bad request", "The request is not valid HTTP, or its body cannot be read."),
         Kind("malformed-json", 400, "Malformed JSON", "The body is not a JSON document in UTF-8."),
+        Kind(
+            "malformed-document",
+            400,
+            "Malformed document",
+            "The body is not the YAML or CSV document it is said to be; detail says where.",
+        ),
         Kind("unauthorized", 401, "Unauthorized", "A valid access token is needed (Authorization: Bearer)."),
         Kind("forbidden", 403, "Forbidden", "The access token does not allow this; detail says what it lacks."),
         Kind("no-route", 404, "No such path", "Nothing is served at this path; see /openapi.json."),
@@ -53,7 +59,7 @@ KINDS: Final[dict[str, Kind]] = {
             "misdirected", 421, "Misdirected request", "The name in the header Host is not one of this server's."
         ),
         Kind("invalid", 422, errors.Invalid.title, "Well-formed but not acceptable; errors names each field."),
-        Kind("too-many", 429, "Too many requests", "A rate limit; the header Retry-After says when to go on."),
+        Kind("too-many", 429, errors.TooMany.title, "A rate limit; the header Retry-After says when to go on."),
         Kind("internal", 500, "Internal error", "A bug of the server. It was logged with its traceback."),
         Kind("device-refused", 502, errors.DeviceRefused.title, "The device answered, negatively."),
         Kind("device-offline", 503, errors.DeviceOffline.title, "No working connection. Try again later."),
@@ -71,6 +77,7 @@ _BY_CLASS: Final[dict[type[errors.PyDataCollError], Kind]] = {
     errors.NotFound: KINDS["not-found"],
     errors.Conflict: KINDS["conflict"],
     errors.Invalid: KINDS["invalid"],
+    errors.TooMany: KINDS["too-many"],
     errors.DeviceRefused: KINDS["device-refused"],
     errors.DeviceOffline: KINDS["device-offline"],
     errors.DeviceTimeout: KINDS["device-timeout"],

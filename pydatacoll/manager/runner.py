@@ -19,7 +19,8 @@ from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
 from pydatacoll.manager.watch import Watch
 from pydatacoll.model import Device, PointId, Quality, Sample
-from pydatacoll.sdk import DeviceDriver, DriverContext, Point, PointGroup, Result, WriteRequest
+from pydatacoll.model.network import ANYWHERE, Networks
+from pydatacoll.sdk import DeviceDriver, DriverContext, FrameLog, Point, PointGroup, Result, WriteRequest
 from pydatacoll.settings import ManagerSettings
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.ingest import Writer
@@ -51,6 +52,7 @@ class DeviceRunner:
         status: StatusWriter,
         settings: ManagerSettings,
         links: LinkLog,
+        networks: Networks = ANYWHERE,
     ) -> None:
         self.device = device
         self.sink = sink
@@ -59,7 +61,9 @@ class DeviceRunner:
         self._status = status
         self._settings = settings
         self._links = links
-        self._context = DriverContext(sink, self.counters, logging.LoggerAdapter(log, {"device": device.id}))
+        logger = logging.LoggerAdapter(log, {"device": device.id})
+        self._context = DriverContext(sink, self.counters, logger, networks=networks)
+        self.keep_frames()
         self._driver = driver_type(device, self._context)
         self._points: dict[str, Point] = {}
         self._session: Tasks | None = None
@@ -89,6 +93,25 @@ class DeviceRunner:
         self._take_points(points)
         if self._session is not None:
             self._start_lanes(self._session)
+
+    # Frames
+
+    @property
+    def frames(self) -> FrameLog | None:
+        """The last protocol frames; ``None`` when none are kept."""
+        return self._context.frames
+
+    def keep_frames(self) -> None:
+        """Keep as many frames as the device, or else the setting, wants from now on."""
+        size = self._settings.frame_log if self.device.frame_log is None else self.device.frame_log
+        frames = self._context.frames
+        if size != (0 if frames is None else frames.size):
+            kept = FrameLog(size) if frames is None else frames.resized(size)
+            self._context.frames = kept if size else None
+
+    def _note(self, text: str) -> None:
+        if self._context.frames is not None:
+            self._context.frames.note(text)
 
     # Link
 
@@ -143,8 +166,10 @@ class DeviceRunner:
         reason = "the driver ended its connection"
         self._open = True
         try:
+            self._context.check_host(self.device.ip)  # also for a driver that does not
             await self._driver.connect()
             self.counters["connects"] += 1
+            self._note("connected")
             self._set_link(CONNECTED)
             self._connected_at = asyncio.get_running_loop().time()
             self._links.connected(self.device.id)
@@ -164,6 +189,7 @@ class DeviceRunner:
             self._session = None
             self._lanes.clear()
             await self._close()
+        self._note(reason)
         return reason
 
     # Polling

@@ -131,8 +131,8 @@ def _mask(pdu: bytes) -> str:
 
 def _write_and_read(pdu: bytes) -> str:
     address, count, to, written, _ = struct.unpack(">HHHHB", pdu[1:10])
-    values = _values(pdu[10:], None)
-    return f"write {written} holding registers from {to}: {values}, then read {count} from {address}"
+    what = "holding register" if written == 1 else "holding registers"
+    return f"write {written} {what} from {to}: {_values(pdu[10:], None)}, then read {count} from {address}"
 
 
 _COIL = {0xFF00: "on", 0: "off"}
