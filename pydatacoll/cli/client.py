@@ -86,6 +86,12 @@ class Client:
         """A client for the same server, with a connection of its own, for another thread."""
         return Client(self.url, token=self._token, ca=self._ca, timeout=self._timeout)
 
+    @property
+    def exposes_token(self) -> bool:
+        """Whether the token goes over a network without encryption."""
+        local = self._host in {"localhost", "::1"} or self._host.startswith("127.")
+        return self._token is not None and not self._tls and not local
+
     def now(self) -> float:
         """The server's time, as epoch seconds, as well as it is known."""
         return time.time() + (self.offset if abs(self.offset) > _DATE_STEP else 0.0)

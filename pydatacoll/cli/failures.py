@@ -77,7 +77,7 @@ class Refused(Failure):
         super().__init__(
             str(problem.get("detail") or problem.get("title") or f"the server answered {status}"),
             code_of(status, problem),
-            details=_details(problem),
+            details=details_of(problem),
             remedy=remedy,
         )
         self.status = status
@@ -97,7 +97,7 @@ def code_of(status: int, problem: Mapping[str, Any]) -> int:
     return UNREACHABLE if status in {502, 503, 504} else FAILED
 
 
-def _details(problem: Mapping[str, Any]) -> list[str]:
+def details_of(problem: Mapping[str, Any]) -> list[str]:
     found = []
     for error in problem.get("errors") or ():
         places = [f"{name} {error[name]}" for name in ("row", "column") if error.get(name) is not None]

@@ -10,15 +10,20 @@ from typing import Any
 import click
 
 from pydatacoll import __version__
+from pydatacoll.cli.audit import audit
 from pydatacoll.cli.completion import completion
 from pydatacoll.cli.control import ctrl
+from pydatacoll.cli.doctor import doctor
 from pydatacoll.cli.failures import EXIT_CODES, INTERRUPTED, Failure
+from pydatacoll.cli.frames import frames
 from pydatacoll.cli.lists import ls, show
+from pydatacoll.cli.probe import probe
 from pydatacoll.cli.serve import serve, version
 from pydatacoll.cli.session import options
 from pydatacoll.cli.simulate import simulate
 from pydatacoll.cli.tail import tail
 from pydatacoll.cli.tokens import token
+from pydatacoll.cli.transfer import export_model, import_model
 from pydatacoll.cli.values import call, get
 
 COMPLETE = "_PYDATACOLL_COMPLETE"
@@ -80,7 +85,13 @@ for _command in (
     call,
     ctrl,
     tail,
+    probe,
+    import_model,
+    export_model,
+    frames,
+    audit,
     token,
+    doctor,
     completion,
     version,
 ):

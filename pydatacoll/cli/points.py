@@ -147,7 +147,8 @@ def complete(ctx: click.Context, incomplete: str, depth: int) -> list[Completion
     else:
         path = path_of("api", "v1", "terms", before[1], "items")
     try:
-        client = Client(session.url, token=session.secret(), ca=session.ca, timeout=COMPLETION_TIMEOUT)
+        timeout = min(session.timeout or COMPLETION_TIMEOUT, COMPLETION_TIMEOUT)
+        client = Client(session.url, token=session.secret(), ca=session.ca, timeout=timeout)
         try:
             ids = client.get(path)
         finally:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
+TIMEOUT: Final = 30.0
+"""Longest silence of the server, seconds; a call or a control may take a device 10."""
 FORMATS: Final = ("table", "json", "jsonl", "csv")
 
 
@@ -32,7 +34,7 @@ class Session:
     token: str | None = None
     token_file: str | None = None
     ca: str | None = None
-    timeout: float = 30.0
+    timeout: float | None = None
     output: str | None = None
     no_color: bool = False
     _client: Client | None = field(default=None, repr=False)
@@ -41,11 +43,16 @@ class Session:
     def client(self) -> Client:
         """The connection to the server, made when it is first wanted."""
         if self._client is None:
-            from pydatacoll.cli.client import Client
-
-            self._client = Client(self.url, token=self.secret(), ca=self.ca, timeout=self.timeout)
-            click.get_current_context().find_root().call_on_close(self._client.close)
+            self._client = self.patient(TIMEOUT)
         return self._client
+
+    def patient(self, seconds: float) -> Client:
+        """A connection that waits so long for an answer, unless the person said how long."""
+        from pydatacoll.cli.client import Client
+
+        client = Client(self.url, token=self.secret(), ca=self.ca, timeout=self.timeout or seconds)
+        click.get_current_context().find_root().call_on_close(client.close)
+        return client
 
     def secret(self) -> str | None:
         """The access token.
@@ -79,9 +86,9 @@ class Session:
         return Printer(self.format)
 
 
-def note(text: str) -> None:
-    """Say something to the person, on standard error."""
-    click.echo(clean(text), err=True)
+def note(text: str, *, title: str = "", colour: str | None = None) -> None:
+    """Say something to the person, on standard error; ``title`` stands in front, in a colour."""
+    click.echo((click.style(title, fg=colour, bold=True) + " " if title else "") + clean(text), err=True)
 
 
 def interactive() -> bool:
@@ -148,7 +155,7 @@ _OPTIONS: Final = (
         "--timeout",
         metavar="SECONDS",
         type=click.FloatRange(min=0, min_open=True, max=86_400),
-        help="Longest silence of the server (30).",
+        help="Longest silence of the server (30; 600 for import and export).",
     ),
     _option(
         "-o",
