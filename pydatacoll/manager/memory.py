@@ -56,7 +56,7 @@ class Memory:
             return
         group, i = owner
         if group.last is not group.own or group.own is None:
-            # the columns are also those of a packet on its way: they must not be written to
+            # the columns may also be those of a packet on its way: they must not be written to
             count = len(group.fields)
             group.last = group.own = list(group.last or ())
             quality, time = group.last_quality, group.last_time

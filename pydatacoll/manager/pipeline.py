@@ -58,8 +58,8 @@ class DeviceSink:
         items = {point.field: point.item for point in points}
         self._release([state for state in self._holding if items.get(state.field) != state.item])
         self._memory.configure(points)
-        shortest = min((state.stale_after for state in self._memory.states.values()), default=inf)
-        self._stale_due = self._clock() + shortest
+        now = self._clock()
+        self._stale_due = min((state.stale_at(now) for state in self._memory.states.values()), default=inf)
         self.wake()
 
     def known(self, point: Point) -> Sample | None:
@@ -84,6 +84,9 @@ class DeviceSink:
         except (TypeError, OverflowError):
             fit = False
         if not fit:
+            if not group.distinct:
+                self._repeating(readings)
+                return
             values, quality = repair(group, list(readings.values), quality)
             keep_last(values, group)
         if group.ruled:
@@ -120,6 +123,7 @@ class DeviceSink:
             return
         self.account.read += len(changed)
         group.last_quality = quality
+        group.own = None
         history = group.history
         self._put(
             [group.fields[i] for i in changed],
@@ -186,10 +190,7 @@ class DeviceSink:
         times = readings.time
         count = len(values)
         if not group.distinct:
-            each_time = times if isinstance(times, list) else [times] * count
-            each_quality = quality if isinstance(quality, list) else [quality] * count
-            rows = map(Sample, each_time, readings.values, each_quality)
-            self._one_by_one(list(zip(group.points, rows, strict=True)))
+            self._repeating(readings)
             return
         now = self._clock()
         raw = readings.values
@@ -232,6 +233,14 @@ class DeviceSink:
                 [quality[i] for i in passed] if isinstance(quality, list) else quality,
                 None if history is None else [history[i] for i in passed],
             )
+
+    def _repeating(self, readings: Readings) -> None:
+        """Pass on a reading of a group in which a point stands twice: its samples depend on each other."""
+        count = len(readings.values)
+        times = readings.time if isinstance(readings.time, list) else [readings.time] * count
+        qualities = readings.quality if isinstance(readings.quality, list) else [readings.quality] * count
+        rows = map(Sample, times, readings.values, qualities)
+        self._one_by_one(list(zip(readings.group.points, rows, strict=True)))
 
     def _one_by_one(self, samples: Sequence[tuple[Point, Sample]], *, always: bool = False) -> list[Sample]:
         """Pass on raw samples in their order; ``always``: whatever the rules say. Returns what is known then."""

@@ -20,6 +20,11 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
         sink.wake = self._arm
 
+    @property
+    def next(self) -> float | None:
+        """When the sink is looked at, ``loop.time()``; ``None`` when nothing waits for it."""
+        return None if self._timer is None else self._timer.when()
+
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._arm()

@@ -5,33 +5,9 @@ import math
 import pytest
 
 from pydatacoll.manager.pipeline import DeviceSink
-from pydatacoll.model import Quality, Sample, Term, TermItem
-from pydatacoll.sdk import Point, PointGroup, Readings
-
-TERM = Term(id="t", name="t", device_id="d")
-
-
-class Recorder:
-    """Stands for the writer; settles nothing."""
-
-    def __init__(self) -> None:
-        self.packets = []
-
-    def put(self, packet) -> None:
-        packet.account.pending += len(packet.fields)
-        self.packets.append(packet)
-
-    def rows(self):
-        """``(field, value, quality)`` of everything put, in order."""
-        return [
-            (field, value, packet.qualities[i] if isinstance(packet.qualities, list) else packet.qualities)
-            for packet in self.packets
-            for i, (field, value) in enumerate(zip(packet.fields, packet.values, strict=True))
-        ]
-
-
-def point(item_id: str, **options) -> Point:
-    return Point(TERM, TermItem(term_id="t", item_id=item_id, protocol_code="x", **options))
+from pydatacoll.model import Quality, Sample
+from pydatacoll.sdk import PointGroup, Readings
+from test.sink_rig import Recorder, point
 
 
 @pytest.fixture
