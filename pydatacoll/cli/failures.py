@@ -105,7 +105,7 @@ def details_of(problem: Mapping[str, Any]) -> list[str]:
             places.append(f"{error['kind']} {error.get('key') or ''}".strip())
         if not places and error.get("index"):
             places.append(f"element {error['index']}")
-        if error.get("field"):
+        if error.get("field") and not error.get("column"):
             places.append(str(error["field"]))
         found.append(": ".join(filter(None, (", ".join(places), str(error.get("message", ""))))))
     if len(found) == 1 and found[0] == problem.get("detail"):

@@ -128,13 +128,14 @@ def import_model(session: Session, file: str, *, form: str | None, mode: str, dr
             details = details_of({"errors": errors})
             raise Failure(f"{file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", details=details)
         if dry_run:
-            _show(session, plan, "would be")
+            _show(session, plan, "to add {add}, to change {change}, to delete {delete}, unchanged {unchanged}")
             return
         if plan["delete"]:
             if interactive():
                 _changes(session, plan, err=True)
-            confirm(f"Delete {plan['delete']} objects, {_told(plan, 'in all')}?", yes=False)
-    _show(session, upload.send(dry_run=False), "were")
+            confirm(f"Add {plan['add']} objects, change {plan['change']} and delete {plan['delete']}?", yes=False)
+    answer = upload.send(dry_run=False)
+    _show(session, answer, "added {add}, changed {change}, deleted {delete}, unchanged {unchanged}")
 
 
 class _Upload:
@@ -178,9 +179,12 @@ class _Upload:
         body = cast("IO[bytes]", Watched(BytesIO(self._content), len(self._content), progress))
         outcome: list[dict[str, Any] | BaseException] = []
 
+        context = click.get_current_context()
+
         def work() -> None:
             try:
-                outcome.append(self._post(dry_run, import_id, body))
+                with context.scope(cleanup=False):  # an error takes its colours from it
+                    outcome.append(self._post(dry_run, import_id, body))
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
                 outcome.append(error)
 
@@ -210,7 +214,7 @@ def _ask(client: Client, import_id: str, progress: Progress) -> None:
                 progress.show(cell(entry.get("state")), int(entry.get("done") or 0), int(entry["total"]))
 
 
-def _show(session: Session, answer: dict[str, Any], verb: str) -> None:
+def _show(session: Session, answer: dict[str, Any], summary: str) -> None:
     if session.format == "json":
         session.printer.one(answer)
     elif session.format == "table":
@@ -221,14 +225,7 @@ def _show(session: Session, answer: dict[str, Any], verb: str) -> None:
             [{**row, "fields": to_json(row["fields"])} for row in changes] if session.format == "csv" else changes
         )
         session.printer.rows(rows, ())
-    note(_told(answer, verb))
-
-
-def _told(answer: Mapping[str, Any], verb: str) -> str:
-    parts = [
-        f"{answer[name]} {word}" for name, word in (("add", "added"), ("change", "changed"), ("delete", "deleted"))
-    ]
-    return f"{', '.join(parts)} {verb}, {answer['unchanged']} unchanged" if verb != "in all" else ", ".join(parts)
+    note(summary.format_map(answer))
 
 
 def _changes(session: Session, answer: Mapping[str, Any], *, err: bool) -> None:
