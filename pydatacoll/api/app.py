@@ -14,6 +14,7 @@ from pydatacoll import supervise
 from pydatacoll.api import (
     audit,
     batches,
+    clone,
     commands,
     devices,
     explorer,
@@ -26,6 +27,7 @@ from pydatacoll.api import (
     system,
     term_items,
     terms,
+    transfer,
     values,
 )
 from pydatacoll.api.operation import Operation, bind, expectation
@@ -47,6 +49,8 @@ def all_operations() -> tuple[Operation, ...]:
         *values.OPERATIONS,
         *commands.OPERATIONS,
         *batches.OPERATIONS,
+        *transfer.OPERATIONS,
+        *clone.OPERATIONS,
         *audit.OPERATIONS,
         *system.OPERATIONS,
     ]

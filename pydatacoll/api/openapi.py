@@ -35,6 +35,7 @@ _TAGS: Final = {
     "values": "latest values and recent samples",
     "commands": "reading and writing devices now",
     "batches": "many objects, all or nothing",
+    "transfer": "the whole model as a document, and back; copies of devices",
     "audit": "who changed or controlled what",
     "system": "the service itself",
 }
@@ -156,7 +157,10 @@ class Document:
         if operation.body is not None:
             document["requestBody"] = {
                 "required": True,
-                "content": {media: {"schema": operation.body.schema} for media in operation.body.media_types},
+                "content": {
+                    media: {"schema": operation.body.schemas.get(media, operation.body.schema)}
+                    for media in operation.body.media_types
+                },
             }
         for status in operation.statuses:
             document["responses"][str(status)] = {"$ref": f"#/components/responses/Problem{status}"}

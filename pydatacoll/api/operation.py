@@ -19,6 +19,7 @@ from pydatacoll.model.audit import Entry, batch_entries
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
+from pydatacoll.settings import ServerSettings
 
 T = TypeVar("T")
 
@@ -43,14 +44,23 @@ def one_or_many(items: Schema) -> Schema:
 class Body:
     """A request body.
 
-    :ivar shape: what is accepted: an object, a list, or (``batch``) a list or one object.
+    :ivar shape: what is accepted: an object, a list, or (``batch``) a list or one object; a ``document`` is read
+        by the handler.
     :ivar large: read up to ``server.max_batch_body`` instead of ``server.max_body``.
+    :ivar schemas: of media types that are not JSON.
     """
 
     schema: Schema
-    shape: Literal["object", "list", "batch"] = "object"
+    shape: Literal["object", "list", "batch", "document"] = "object"
     media_types: tuple[str, ...] = (bodies.JSON_TYPE,)
     large: bool = False
+    schemas: Mapping[str, Schema] = field(default_factory=dict)
+
+    def limit(self, server: ServerSettings) -> int:
+        """Bytes it may have."""
+        if self.shape == "document":
+            return server.max_import_body
+        return server.max_batch_body if self.large else server.max_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ def expectation(operation: Operation, services: Services) -> Expectation:
     """Answers ``Expect: 100-continue`` (RFC 9110, 10.1.1); a body that will be refused is not asked for."""
     server = services.settings.server
     body = operation.body
-    limit = 0 if body is None else server.max_batch_body if body.large else server.max_body
+    limit = 0 if body is None else body.limit(server)
 
     async def expect(request: web.Request) -> web.StreamResponse | None:
         given = request.headers["Expect"]
@@ -224,7 +234,7 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     body = operation.body
     identify, scope = services.access.identify, operation.needs
 
-    if body is None:
+    if body is None or body.shape == "document":
 
         async def without_body(request: web.Request) -> web.StreamResponse:
             identity: Identity | None = None
@@ -241,7 +251,7 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     types, expected = _SHAPES[body.shape]
     media_types = body.media_types
     server = services.settings.server
-    limit = server.max_batch_body if body.large else server.max_body
+    limit = body.limit(server)
     many = body.shape != "object"
 
     async def with_body(request: web.Request) -> web.StreamResponse:

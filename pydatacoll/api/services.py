@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydatacoll.api.access import Access
+from pydatacoll.api.imports import Imports
 from pydatacoll.api.refusals import Refusals
 from pydatacoll.api.stats import HttpStats
 from pydatacoll.model import PointId, Sample
@@ -95,6 +96,7 @@ class Services:
     :ivar readiness: reasons not to be ready; empty when ready.
     :ivar metrics: the Prometheus text.
     :ivar http: counts requests.
+    :ivar imports: what is being imported.
     :ivar refusals: requests that were refused, on their way into the audit trail.
     """
 
@@ -111,3 +113,4 @@ class Services:
     access: Access = field(default_factory=lambda: Access(AuthSettings()))
     refusals: Refusals = field(default_factory=Refusals)
     http: HttpStats = field(default_factory=HttpStats)
+    imports: Imports = field(default_factory=Imports)

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound
 from pydatacoll.model.cascade import Cascade
 from pydatacoll.model.change import PLURAL, Change, DataOp, Key, key_of, missing
+from pydatacoll.model.clone import Cloner
 from pydatacoll.model.fields import id_from_json
 from pydatacoll.model.load import Given, Loaded, Loader
 from pydatacoll.model.objects import ID_PATTERN, Formula, ModelObject, Term, TermItem
@@ -237,6 +238,20 @@ class Transaction:
                 progress=progress or Progress(),
             )
             return (yield from loader.run(given))
+
+    def clone_steps(self, device_id: str, payloads: Sequence[object]) -> Steps[dict[str, int]]:
+        """Copy a device with its terms and points, once for each payload: an ``id``, and the fields of the device
+        that are to differ. The ids of the terms begin with that of their device; formulas are not copied.
+
+        :returns: how many ``devices``, ``terms`` and ``term_items`` were created.
+        :raises NotFound: when there is no such device.
+        :raises Conflict: when a new id exists.
+        :raises Invalid: with what is wrong with each, by index; then nothing happened.
+        """
+        with self._operation():
+            made = yield from Cloner(self.overlay, self.schemas, self._cascade, device_id).run(payloads)
+            yield from self._settle([])
+        return made
 
     # Parts
 

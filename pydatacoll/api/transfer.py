@@ -1,0 +1,254 @@
+"""``/api/v2/export``, ``/api/v2/import``: the whole model as JSON, YAML or CSV, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, cast
+
+from aiohttp import web
+
+from pydatacoll.api import body as bodies
+from pydatacoll.api import responses
+from pydatacoll.api.imports import Import
+from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
+from pydatacoll.api.problems import ApiProblem
+from pydatacoll.api.query import DRY_RUN, choice, ids, integer
+from pydatacoll.bulk.columns import Columns
+from pydatacoll.bulk.document import Document, Malformed
+from pydatacoll.bulk.read import read_json, read_yaml
+from pydatacoll.bulk.read_csv import read_csv
+from pydatacoll.bulk.snapshot import Snapshot
+from pydatacoll.bulk.summary import faults_of, summary, wire_faults
+from pydatacoll.bulk.write import WRITERS, Format
+from pydatacoll.errors import FieldError, Invalid
+from pydatacoll.model.change import find
+from pydatacoll.model.load import Fault
+from pydatacoll.model.objects import ID_PATTERN
+from pydatacoll.model.steps import Progress, Steps
+from pydatacoll.model.transaction import Transaction
+from pydatacoll.store.pace import Pace
+
+MEDIA: Final[dict[str, Format]] = {
+    "application/json": "json",
+    "application/yaml": "yaml",
+    "application/x-yaml": "yaml",
+    "text/yaml": "yaml",
+    "text/csv": "csv",
+}
+"""Media type -> format; of each format the first is what is answered."""
+_ANSWERED: Final[dict[Format, str]] = {how: media for media, how in reversed(MEDIA.items())}
+_WRITE: Final = 65_536
+"""Bytes sent at once."""
+_UPLOAD: Final = 600.0
+"""Longest time that a document may take to arrive, seconds."""
+_ID = re.compile(ID_PATTERN)
+_TEXT: Final = {"type": "string"}
+
+
+# Export
+
+
+def accepted(accept: str) -> Format:
+    """The format that a client prefers; JSON when it says nothing that is known here."""
+    best: tuple[float, Format] = (0.0, "json")
+    for part in accept.split(","):
+        media, *parameters = (text.strip().lower() for text in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+        how = MEDIA.get(media) or ("csv" if media == "text/*" else None)
+        if how is not None and quality > best[0]:
+            best = quality, how
+        elif media in ("*/*", "application/*") and quality > best[0]:
+            best = quality, "json"
+    return best[1]
+
+
+async def export(call: Call) -> web.StreamResponse:
+    """The model as it is at this moment, written piece by piece."""
+    chosen = call.query["device_id"]
+    for device_id in chosen or ():
+        find(call.model, "device", device_id)
+    how: Format = call.query["format"] or accepted(call.request.headers.get("Accept", ""))
+    # The whole model, as choosing the token's part in one go would hold up others: the snapshot chooses in steps.
+    snapshot = Snapshot(call.services.repository.registry, call.identity.sees, chosen)
+    charset = "" if how == "json" else "; charset=utf-8"
+    response = web.StreamResponse(
+        headers=responses.with_type(
+            f"{_ANSWERED[how]}{charset}",
+            **{"Content-Disposition": f'attachment; filename="pydatacoll.{how}"', "Vary": "Accept"},
+        )
+    )
+    if call.request.method == "HEAD":
+        await response.prepare(call.request)
+        return response
+    pace = Pace()
+    await pace.run(snapshot.sort())
+    try:
+        await response.prepare(call.request)
+        waiting: list[str] = []
+        size = 0
+        for piece in WRITERS[how](snapshot, Columns(call.services.schemas)):
+            waiting.append(piece)
+            size += len(piece)
+            if size >= _WRITE:
+                await response.write("".join(waiting).encode())
+                waiting.clear()
+                size = 0
+            await pace.rest()
+        await response.write("".join(waiting).encode())
+        await response.write_eof()
+    except ConnectionResetError:
+        pass  # the client is gone: nobody is left to be told
+    return response
+
+
+# Import
+
+
+def _read(how: Format, raw: bytes, columns: Columns, progress: Progress) -> Steps[Document]:
+    if how == "csv":
+        return read_csv(raw, columns, progress)
+    return (read_json if how == "json" else read_yaml)(raw, progress)
+
+
+def _import_id(call: Call) -> str | None:
+    given = call.request.headers.get("X-Import-Id")
+    if given is not None and not _ID.match(given):
+        raise Invalid.of([FieldError(0, "X-Import-Id", "must be 1-64 characters of A-Z a-z 0-9 _ . -")])
+    return given
+
+
+def _refuse(document: Document, faults: list[Fault]) -> NoReturn:
+    first = faults[0]
+    column = document.column(first.kind, first.field)
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    detail = f"row {first.row}, {column or first.kind}: {first.message}{more}; nothing was changed"
+    raise ApiProblem("invalid", detail, errors=wire_faults(document, faults))
+
+
+async def bring_in(call: Call) -> web.StreamResponse:
+    """Read the document, then work out and commit what it does, in one transaction."""
+    request = call.request
+    import_id = _import_id(call)
+    replace = call.query["mode"] == "replace"
+    if replace and call.identity.devices:
+        raise ApiProblem(
+            "forbidden",
+            f"mode=replace concerns all devices; the access token {call.identity.name!r} is for some only",
+        )
+    bodies.check_media_type(request, tuple(MEDIA))
+    how = MEDIA[request.headers.get("Content-Type", "").partition(";")[0].strip().lower()]
+    raw = await bodies.read(request, call.services.settings.server.max_import_body, _UPLOAD)
+    dry_run: bool = call.query["dry_run"]
+    with call.services.imports.run(import_id, call.identity.name, dry_run=dry_run) as own:
+        try:
+            document = await Pace().run(_read(how, raw, Columns(call.services.schemas), own))
+        except Malformed as error:
+            kind = "malformed-json" if how == "json" else "malformed-document"
+            raise ApiProblem(kind, f"The body is not valid {how.upper()}: {error}.") from None
+        del raw
+        work = _work(call, document, own, replace=replace, dry_run=dry_run)
+        return responses.of(await call.transact(work, dry_run=dry_run))
+
+
+def _work(
+    call: Call, document: Document, own: Import, *, replace: bool, dry_run: bool
+) -> Callable[[Transaction], Steps[dict[str, Any]]]:
+    limit: int = call.query["limit"]
+
+    def work(tx: Transaction) -> Steps[dict[str, Any]]:
+        own.state = "checking"
+        loaded = yield from tx.load_steps(document.given, replace=replace, progress=own)
+        faults = yield from faults_of(document, loaded)
+        if faults and not dry_run:
+            _refuse(document, faults)
+        changes = yield from tx.changes_steps()
+        answer = yield from summary(loaded, changes, limit)
+        if not dry_run:
+            yield from call.audited(tx, "import", "model")
+            own.state = "committing"
+        return {**answer, "errors": wire_faults(document, faults), "error_count": len(faults)}
+
+    return work
+
+
+async def list_imports(call: Call) -> web.StreamResponse:
+    """Newest first."""
+    return responses.of([one.wire() for one in call.services.imports.listed()])
+
+
+OPERATIONS = [
+    Operation(
+        id="export_model",
+        method="GET",
+        path="/api/v2/export",
+        handler=export,
+        summary="The whole model as JSON, YAML or CSV",
+        description=(
+            "As it is at one moment, sorted; fields that have their default are left out. CSV is one table with a "
+            "row for each point. A token that is limited to devices gets what belongs to them, and all items."
+        ),
+        tag="transfer",
+        query=(
+            choice("format", "instead of the header Accept", ("json", "yaml", "csv")),
+            ids("device_id", "only these devices, separated by commas, and the items that they have"),
+        ),
+        answers={
+            200: Answer(
+                "the document",
+                ref("ExportView"),
+                headers={"Content-Disposition": "a file name"},
+                also={"application/yaml": _TEXT, "text/csv": _TEXT},
+            )
+        },
+        errors=(404, 503),
+    ),
+    Operation(
+        id="import_model",
+        method="POST",
+        path="/api/v2/import",
+        handler=bring_in,
+        summary="Bring in a document as /api/v2/export writes it, all or nothing",
+        description=(
+            "mode=merge adds and replaces what the document describes and deletes nothing; what a table has no "
+            "column for stays as it is. mode=replace makes the model exactly what the document says. A dry run "
+            "answers what would change, and every error; otherwise 422 names the errors and nothing is changed. "
+            "One import at a time: another one gets 409."
+        ),
+        tag="transfer",
+        query=(
+            DRY_RUN,
+            choice(
+                "mode",
+                "what becomes of objects that the document does not describe",
+                ("merge", "replace"),
+                "merge",
+            ),
+            integer("limit", "list at most so many changes", le=10_000, default=1000),
+        ),
+        headers={"X-Import-Id": "id under which /api/v2/imports shows the progress (1-64 characters of an id)"},
+        body=Body(
+            {"type": "object"},
+            shape="document",
+            media_types=tuple(MEDIA),
+            schemas=cast("Any", {media: _TEXT for media, how in MEDIA.items() if how != "json"}),
+        ),
+        answers={200: Answer("what was, or would be, done", ref("ImportAnswer"))},
+        errors=(409, 503),
+    ),
+    Operation(
+        id="list_imports",
+        method="GET",
+        path="/api/v2/imports",
+        handler=list_imports,
+        summary="Imports of this server that are under way, or ended in the last ten minutes; newest first",
+        tag="transfer",
+        answers={200: Answer("the imports", array(ref("ImportView")))},
+    ),
+]
