@@ -7,6 +7,7 @@ no more requests, no more polling, what was read is stored, and the embedded sto
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import os
@@ -26,7 +27,9 @@ from pydatacoll.api.services import Services
 from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.api.tls import certificate
 from pydatacoll.config import effective, known_secrets
-from pydatacoll.errors import ConfigError, StoreError, StoreUnavailable
+from pydatacoll.errors import ConfigError, StoreUnavailable
+from pydatacoll.health.diagnosis import Diagnosis
+from pydatacoll.health.readiness import Readiness
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
@@ -39,7 +42,7 @@ from pydatacoll.model.steps import finish
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_command, runtime, tune_gc
-from pydatacoll.settings import Settings
+from pydatacoll.settings import ServerSettings, Settings
 from pydatacoll.store.audit import Audit
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
@@ -69,6 +72,19 @@ def check_host(settings: Settings) -> None:
             "could operate the plant; make one with: pydatacoll token new --scope admin, and put its hash under "
             "[[auth.tokens]] in the settings file; or keep 127.0.0.1"
         )
+
+
+def _cannot_listen(server: ServerSettings, error: OSError) -> ConfigError:
+    reason = error.strerror or str(error)
+    if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+        return ConfigError(
+            f"server.port: cannot listen on {server.host}:{server.port}: {reason}; "
+            "choose another with --port (0 takes any free one)"
+        )
+    return ConfigError(
+        f"server.host: cannot listen on {server.host}: {reason}; give an address of this machine, "
+        "127.0.0.1 for this machine only or 0.0.0.0 for all its networks"
+    )
 
 
 class _Model:
@@ -101,6 +117,7 @@ class ApiServer:
         self._config = config
         self._settings = settings
         self._demo = demo
+        self._demo_loaded = False
         self._with_manager = manager
         self._manager: DeviceManager | None = None
         self._hosts: dict[str, PluginHost] = {}
@@ -142,6 +159,10 @@ class ApiServer:
             more=lambda: [*http.families(), *command_families(commands.outcomes)],
         )
         stack.push_async_callback(_cancel, supervise.start("loop lag", metrics.lag.run))
+        readiness = Readiness(
+            made.store, made.store_settled, made.repository, status, lambda: self._demo and not self._demo_loaded
+        )
+        diagnosis = Diagnosis(self._settings, self._config, made.store, status, self._plugin_states)
         app = create_app(
             Services(
                 settings=self._settings,
@@ -150,7 +171,8 @@ class ApiServer:
                 history=History(made.store),
                 status=status,
                 commands=commands,
-                readiness=lambda: self._readiness(made, status),
+                readiness=readiness.reasons,
+                diagnosis=diagnosis.checks,
                 metrics=metrics.text,
                 http=http,
                 audit=Audit(made.store),
@@ -175,30 +197,15 @@ class ApiServer:
             site = web.TCPSite(runner, server.host, server.port, backlog=1024, ssl_context=context)
             await site.start()
         except OSError as error:
-            raise ConfigError(
-                f"server.port: cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
-                "choose another with --port (0 takes any free one)"
-            ) from error
+            raise _cannot_listen(server, error) from error
         port = runner.addresses[0][1]
         host = f"[{server.host}]" if ":" in server.host else server.host
         scheme = "http" if secured is None else "https"
         click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
         made.notifier.ready(f"running on {scheme}://{host}:{port}")
 
-    async def _readiness(self, made: Runtime, status: StatusReader) -> list[str]:
-        reasons = []
-        if not made.store_settled.is_set():
-            return ["the store has not been reached yet"]
-        try:
-            await made.store.ping()
-            missing = await status.managers_missing()
-            if missing:
-                reasons.append(f"no device manager runs {len(missing)} of {made.store.partitions} partitions")
-        except StoreError as error:
-            reasons.append(str(error))
-        if not made.repository.ready:
-            reasons.append("the model is not loaded")
-        return reasons
+    def _plugin_states(self) -> dict[str, tuple[str, str | None]]:
+        return {name: (host.stats.state, host.stats.last_error) for name, host in self._hosts.items()}
 
     async def _collect(self, made: Runtime, url: str) -> None:
         """Manager, plugins and demo plant, once the store is there; until cancelled."""
@@ -257,6 +264,7 @@ class ApiServer:
             )
 
         log.info("%s", await made.repository.transact(load))
+        self._demo_loaded = True
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

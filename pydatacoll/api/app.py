@@ -17,6 +17,7 @@ from pydatacoll.api import (
     clone,
     commands,
     devices,
+    diagnosis,
     explorer,
     formulas,
     gate,
@@ -53,6 +54,7 @@ def all_operations() -> tuple[Operation, ...]:
         *clone.OPERATIONS,
         *audit.OPERATIONS,
         *system.OPERATIONS,
+        *diagnosis.OPERATIONS,
     ]
     listed.insert(0, system.index(listed))
     return (*listed, *explorer.operations(listed))

@@ -89,6 +89,23 @@ class Commands(Protocol):
         """Ask the manager of a device something; waits so many seconds at most."""
 
 
+class Finding(Protocol):
+    """One check of the diagnosis."""
+
+    @property
+    def check(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
+async def _nothing_found(_: Callable[[], ModelView]) -> Sequence[Finding]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a handler may use.
@@ -96,6 +113,7 @@ class Services:
     :ivar readiness: reasons not to be ready; empty when ready.
     :ivar metrics: the Prometheus text.
     :ivar http: counts requests.
+    :ivar diagnosis: looks after everything; of devices after those in the model that it is given.
     :ivar imports: what is being imported.
     :ivar refusals: requests that were refused, on their way into the audit trail.
     """
@@ -113,4 +131,5 @@ class Services:
     access: Access = field(default_factory=lambda: Access(AuthSettings()))
     refusals: Refusals = field(default_factory=Refusals)
     http: HttpStats = field(default_factory=HttpStats)
+    diagnosis: Callable[[Callable[[], ModelView]], Awaitable[Sequence[Finding]]] = _nothing_found
     imports: Imports = field(default_factory=Imports)

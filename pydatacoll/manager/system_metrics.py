@@ -65,14 +65,16 @@ def store_families(overview: Overview | None) -> list[Metric]:
             family.add_metric([], float(info[field]))
         families.append(family)
     count = GaugeMetricFamily("pydatacoll_store_keys", "Keys in the store")
+    audit = GaugeMetricFamily("pydatacoll_audit_entries", "Entries of the audit trail, see audit.length")
     written = GaugeMetricFamily("pydatacoll_store_aof_ok", "1 when the append-only file took the last write")
     version = GaugeMetricFamily("pydatacoll_store_info", "1; the labels say what the store is", labels=["version"])
     if overview is not None:
         count.add_metric([], overview.keys)
+        audit.add_metric([], overview.audit)
         if info.get("aof_enabled"):
             written.add_metric([], info.get("aof_last_write_status", "ok") == "ok")
         version.add_metric([str(info.get("valkey_version") or info.get("redis_version"))], 1)
-    return [*families, count, written, version]
+    return [*families, count, audit, written, version]
 
 
 def manager_families(overview: Overview | None) -> list[Metric]:

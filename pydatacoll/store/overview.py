@@ -58,17 +58,21 @@ class Overview:
 
     :ivar time: of the store's clock, epoch seconds.
     :ivar info: the server's ``INFO``.
+    :ivar layout: version of the layout of our keys.
     :ivar owners: partition -> manager, ``None`` where nobody runs the devices.
     :ivar managers: those that are alive.
+    :ivar audit: entries of the audit trail.
     """
 
     time: float
     info: Mapping[str, Any]
     keys: int
+    layout: str | None
     owners: list[str | None]
     streams: list[int]
     groups: dict[str, GroupState] = field(default_factory=dict)
     managers: dict[str, ManagerReport] = field(default_factory=dict)
+    audit: int = 0
 
     @property
     def unowned(self) -> int:
@@ -87,8 +91,10 @@ async def look(store: Store) -> Overview:
         pipeline.time()
         pipeline.info()
         pipeline.dbsize()
+        pipeline.get(keys.LAYOUT)
         pipeline.zrange(keys.MANAGERS, 0, -1)
         pipeline.hgetall(keys.MANAGER_REPORTS)
+        pipeline.xlen(keys.AUDIT)
         for partition in partitions:
             pipeline.get(keys.lease(partition))
             pipeline.xlen(keys.stream(partition))
@@ -98,7 +104,7 @@ async def look(store: Store) -> Overview:
         for reply in replies:
             if isinstance(reply, Exception) and not _missing(reply):
                 raise reply
-    (seconds, microseconds), info, count, alive, reports, *rest = replies
+    (seconds, microseconds), info, count, layout, alive, reports, audit, *rest = replies
     counted: dict[str, list[int]] = {}
     for partition in partitions:
         _, _, dropped, groups = rest[4 * partition : 4 * partition + 4]
@@ -112,12 +118,14 @@ async def look(store: Store) -> Overview:
         time=seconds + microseconds / 1e6,
         info=info,
         keys=count,
+        layout=layout,
         owners=rest[::4],
         streams=rest[1::4],
         groups={name: GroupState(*numbers) for name, numbers in sorted(counted.items())},
         managers={
             name: msgspec.json.decode(reports[name], type=ManagerReport) for name in alive if name in reports
         },
+        audit=audit,
     )
 
 

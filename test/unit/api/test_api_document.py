@@ -27,7 +27,7 @@ get_datas get_data_at list_datas list_points list_values device_call device_ctrl
 batch_devices batch_delete_devices batch_terms batch_delete_terms batch_items batch_delete_items
 batch_term_items batch_delete_term_items batch_formulas batch_delete_formulas
 export_model import_model list_imports clone_device
-list_device_protocols list_term_protocols list_redis_keys whoami healthz readyz metrics
+list_device_protocols list_term_protocols list_redis_keys whoami healthz readyz metrics get_diagnosis
 list_audit
 openapi docs explorer_js explorer_css
 """

@@ -1,0 +1,240 @@
+"""The single checks of the diagnosis: what is found, how bad it is, what to do. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from pydatacoll.store.overview import Overview
+from pydatacoll.store.status import BACKOFF, CONNECTED, CONNECTING, NO_MANAGER, UNSUPPORTED, VIRTUAL, Link
+
+Status = Literal["ok", "warning", "failed"]
+
+MEMORY_WARNING: Final = 0.8
+"""Part of the store's limit of memory from which it is warned of."""
+CLOCK_WARNING: Final = 1.0
+"""Seconds between two clocks from which it is warned of."""
+CLOCK_FAILED: Final = 30.0
+"""Seconds from which commands may be taken for expired."""
+DISK_LEAST: Final = 1_000_000_000
+"""Free bytes below which it is warned of."""
+DISK_PART: Final = 0.1
+"""Free part of the disk below which it is warned of."""
+LAG: Final = 1000
+"""Batches a plugin may be behind."""
+WORST: Final = 5
+"""Devices that are named."""
+EXPIRES_SOON: Final = 14 * 86_400
+"""Seconds before a certificate's end from which it is warned of."""
+
+
+class Check(Struct, frozen=True):
+    """One thing that was looked at. ``remedy`` is empty when there is nothing to do."""
+
+    check: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+def store(info: Mapping[str, Any], *, embedded: bool) -> Iterator[Check]:
+    """The server by its ``INFO``."""
+    product = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version"))
+    yield Check("store", "ok", f"{product} {version}, {'embedded' if embedded else 'external'}")
+    if not info.get("aof_enabled"):
+        yield Check(
+            "persistence",
+            "warning",
+            "the append-only file is off: a crash of the server loses data",
+            "set appendonly yes in its configuration",
+        )
+    elif info.get("aof_last_write_status", "ok") != "ok":
+        yield Check(
+            "persistence", "failed", "the last write of the append-only file failed", "make room on its disk"
+        )
+    elif info.get("aof_last_bgrewrite_status", "ok") != "ok":
+        yield Check(
+            "persistence",
+            "warning",
+            "the append-only file could not be rewritten and grows on",
+            "make room on its disk, and see the server's log",
+        )
+    else:
+        yield Check("persistence", "ok", f"append-only file, {_bytes(float(info.get('aof_current_size', 0)))}")
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        yield Check(
+            "eviction",
+            "failed",
+            f"maxmemory-policy is {policy}: the server may silently drop the model",
+            "set maxmemory-policy noeviction",
+        )
+    used, limit = float(info.get("used_memory", 0)), float(info.get("maxmemory", 0))
+    if limit and used > MEMORY_WARNING * limit:
+        yield Check(
+            "memory",
+            "warning" if used < limit else "failed",
+            f"the store uses {_bytes(used)} of at most {_bytes(limit)}",
+            "raise maxmemory (redis.maxmemory), or shorten history.length and stream.max_bytes",
+        )
+    else:
+        yield Check("memory", "ok", _bytes(used) + (f" of at most {_bytes(limit)}" if limit else ", no limit set"))
+
+
+def managers(overview: Overview) -> Iterator[Check]:
+    """Managers and partitions."""
+    count = len(overview.managers)
+    if overview.unowned:
+        yield Check(
+            "managers",
+            "failed",
+            f"no manager runs the devices of {overview.unowned} of {len(overview.owners)} partitions; "
+            f"managers alive: {count}",
+            "start one with python -m pydatacoll.device_manager; after one was killed wait for manager.lease",
+        )
+    else:
+        devices = sum(said.devices for said in overview.managers.values())
+        yield Check(
+            "managers", "ok", f"{count} alive, {len(overview.owners)} partitions, {devices} devices running"
+        )
+    for name, said in overview.managers.items():
+        if said.error is not None:
+            yield Check(
+                "writing",
+                "failed",
+                f"manager {name} cannot write, {said.pending} samples wait: {said.error}",
+                "mend the store; what waits is written then, the oldest beyond manager.buffer are dropped",
+            )
+
+
+def devices(links: Mapping[str, Link]) -> Check:
+    """How many are not connected, and those that are away for the longest time."""
+    states = Counter(link.state for link in links.values())
+    away = {
+        device_id: link
+        for device_id, link in links.items()
+        if link.state in {BACKOFF, CONNECTING, NO_MANAGER, UNSUPPORTED}
+    }
+    text = f"{states[CONNECTED] + states[VIRTUAL]} of {len(links)} connected"
+    if states["disabled"]:
+        text += f", {states['disabled']} disabled"
+    if not away:
+        return Check("devices", "ok", text)
+    longest = sorted(away.items(), key=lambda entry: entry[1].since or 0.0)[:WORST]
+    named = "; ".join(f"{device_id}: {link.last_error or link.state}" for device_id, link in longest)
+    more = f"; and {len(away) - WORST} more" if len(away) > WORST else ""
+    return Check(
+        "devices",
+        "warning",
+        f"{text}; {named}{more}",
+        "check address and network of the device (pydatacoll probe), or set enabled to false",
+    )
+
+
+def clock(here: float, there: float, round_trip: float) -> Check:
+    """This host's clock against the store's, epoch seconds."""
+    off = abs(here - there)
+    if off <= CLOCK_WARNING + round_trip:
+        return Check("clock", "ok", f"{off:.3f} s off the store's")
+    way = "ahead of" if here > there else "behind"
+    return Check(
+        "clock",
+        "failed" if off > CLOCK_FAILED else "warning",
+        f"this host is {off:.1f} s {way} the store",
+        "synchronise the clocks of both hosts (chrony)",
+    )
+
+
+def manager_clocks(overview: Overview, period: float) -> Iterator[Check]:
+    """Managers' clocks against the store's: a report is at most some periods old, and not of the future."""
+    for name, said in overview.managers.items():
+        age = overview.time - said.reported
+        when = f"{age:.1f} s ago" if age > 0 else f"{-age:.1f} s in the future"
+        if age < -CLOCK_WARNING or age > CLOCK_WARNING + 5 * period:
+            yield Check(
+                "clock",
+                "warning",
+                f"the last report of manager {name} is of {when}",
+                f"synchronise the clock of {said.host}, and see whether that manager hangs",
+            )
+
+
+def disk(path: str, free: int, total: int) -> Check:
+    """The disk of the data directory."""
+    text = f"{_bytes(free)} of {_bytes(total)} free for {path}"
+    if free >= DISK_LEAST and free >= DISK_PART * total:
+        return Check("disk", "ok", text)
+    status: Status = "failed" if free < DISK_LEAST / 10 else "warning"
+    return Check("disk", status, text, "make room, or move data_dir; when it is full nothing can be stored")
+
+
+def rights(path: str, mode: int, what: str) -> Check | None:
+    """Who may read what should be secret; ``None`` when only its owner may."""
+    if not mode & 0o077:
+        return None
+    flag = "go-rwx"
+    return Check(
+        "rights", "warning", f"other users may read {what} {path} (mode {mode:04o})", f"chmod {flag} '{path}'"
+    )
+
+
+def plugins(
+    overview: Overview | None, enabled: Sequence[str], states: Mapping[str, tuple[str, str | None]]
+) -> Iterable[Check]:
+    """How far plugins are behind; ``states``: plugin of this process -> (state, last error)."""
+    found = []
+    for name, (state, error) in states.items():
+        if state != "running":
+            found.append(
+                Check(
+                    "plugins",
+                    "failed",
+                    f"{name}: {state}: {error or 'no error yet'}",
+                    "see the log for its traceback",
+                )
+            )
+    for name, group in (overview.groups if overview is not None else {}).items():
+        if group.lag > LAG:
+            remedy = (
+                f"start more runners with python -m pydatacoll.plugin_runner {name}"
+                if name in enabled
+                else f"run it with python -m pydatacoll.plugin_runner {name}, or remove its consumer group"
+            )
+            found.append(Check("plugins", "warning", f"{name} is {group.lag} batches behind", remedy))
+        if group.dropped:
+            found.append(
+                Check(
+                    "plugins",
+                    "warning",
+                    f"{name} has missed {group.dropped} samples since ever: it was too slow",
+                    "start more runners, or raise stream.max_bytes",
+                )
+            )
+    if not found and (enabled or (overview is not None and overview.groups)):
+        names = sorted({*enabled, *(overview.groups if overview is not None else ())})
+        found.append(Check("plugins", "ok", ", ".join(names)))
+    return found
+
+
+def certificate(path: str, left: float) -> Check:
+    """``left``: seconds until the certificate ends."""
+    days = int(left // 86_400)
+    if left > EXPIRES_SOON:
+        return Check("certificate", "ok", f"{path} is valid for {days} days")
+    if left > 0:
+        return Check(
+            "certificate", "warning", f"{path} ends in {days} days", "renew it; a changed file is read at once"
+        )
+    return Check("certificate", "failed", f"{path} has ended", "renew it; a changed file is read at once")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

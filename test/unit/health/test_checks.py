@@ -1,0 +1,140 @@
+"""The diagnosis: what is wrong is named with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydatacoll.health import checks
+from pydatacoll.health.checks import Check
+from pydatacoll.health.readiness import remedy_of
+from pydatacoll.store.overview import GroupState, ManagerReport, Overview
+from pydatacoll.store.status import Link
+
+INFO = {
+    "valkey_version": "9.1.2",
+    "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+    "maxmemory_policy": "noeviction",
+    "used_memory": 1_500_000,
+    "maxmemory": 0,
+}
+
+
+def overview(**more: object) -> Overview:
+    given: dict[str, object] = {
+        "time": 1000.0,
+        "info": INFO,
+        "keys": 5,
+        "layout": "2",
+        "owners": ["m1", "m1"],
+        "streams": [1, 2],
+    }
+    return Overview(**(given | more))  # type: ignore[arg-type]
+
+
+def report(**more: object) -> ManagerReport:
+    given: dict[str, object] = {"reported": 999.0, "host": "h", "pid": 1, "devices": 3, "pending": 0}
+    return ManagerReport(**(given | more))  # type: ignore[arg-type]
+
+
+def bad(found: list[Check]) -> list[tuple[str, str]]:
+    assert all(check.remedy for check in found if check.status != "ok")
+    assert all(check.detail for check in found)
+    return [(check.check, check.status) for check in found if check.status != "ok"]
+
+
+def test_a_sound_store_has_nothing_to_complain_about() -> None:
+    found = list(checks.store(INFO, embedded=True))
+    assert bad(found) == []
+    assert found[0].detail == "Valkey 9.1.2, embedded"
+    assert {check.check for check in found} == {"store", "persistence", "memory"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"aof_enabled": 0}, ("persistence", "warning")),
+        ({"aof_last_write_status": "err"}, ("persistence", "failed")),
+        ({"aof_last_bgrewrite_status": "err"}, ("persistence", "warning")),
+        ({"maxmemory_policy": "allkeys-lru"}, ("eviction", "failed")),
+        ({"maxmemory": 1_600_000}, ("memory", "warning")),
+        ({"maxmemory": 1_500_000}, ("memory", "failed")),
+    ],
+)
+def test_what_is_wrong_with_a_store(change: dict[str, object], expected: tuple[str, str]) -> None:
+    assert bad(list(checks.store(INFO | change, embedded=False))) == [expected]
+
+
+def test_managers_and_what_they_cannot_write() -> None:
+    sound = list(checks.managers(overview(managers={"m1": report()})))
+    assert bad(sound) == []
+    assert sound[0].detail == "1 alive, 2 partitions, 3 devices running"
+    found = list(checks.managers(overview(owners=["m1", None], managers={"m1": report(error="OOM", pending=7)})))
+    assert bad(found) == [("managers", "failed"), ("writing", "failed")]
+    assert "1 of 2 partitions" in found[0].detail
+    assert "7 samples wait: OOM" in found[1].detail
+
+
+def test_devices_that_are_away_are_named_longest_first() -> None:
+    links = {f"d{n}": Link("backoff", float(100 - n), f"refused {n}") for n in range(7)}
+    links |= {"good": Link("connected"), "virtual": Link("virtual"), "off": Link("disabled")}
+    check = checks.devices(links)
+    assert check.status == "warning"
+    assert check.detail.startswith("2 of 10 connected, 1 disabled; d6: refused 6; d5: ")
+    assert check.detail.endswith("; and 2 more")
+    assert checks.devices({"good": Link("connected")}).status == "ok"
+    assert checks.devices({}).status == "ok"
+
+
+@pytest.mark.parametrize(("off", "status"), [(0.5, "ok"), (-0.5, "ok"), (5.0, "warning"), (-3600.0, "failed")])
+def test_clocks(off: float, status: str) -> None:
+    assert checks.clock(1000.0 + off, 1000.0, 0.01).status == status
+    said = list(checks.manager_clocks(overview(managers={"m1": report(reported=1000.0 + off)}), 2.0))
+    assert bool(said) == (status != "ok")
+
+
+def test_disk_and_rights() -> None:
+    assert checks.disk("/d", 50_000_000_000, 100_000_000_000).status == "ok"
+    assert checks.disk("/d", 5_000_000_000, 100_000_000_000).status == "warning"
+    assert checks.disk("/d", 500_000_000, 1_000_000_000).status == "warning"
+    assert checks.disk("/d", 50_000_000, 1_000_000_000).status == "failed"
+    assert checks.rights("/d", 0o700, "x") is None
+    found = checks.rights("/d", 0o755, "the data directory")
+    assert found is not None
+    assert found.remedy == "chmod go-rwx '/d'"
+
+
+def test_plugins_that_are_behind_or_stand_still() -> None:
+    groups = {"late": GroupState(5000, 1, 0), "lossy": GroupState(0, 0, 12), "fine": GroupState(3, 1, 0)}
+    states = {"fine": ("running", None), "broken": ("failed", "ValueError: x")}
+    found = list(checks.plugins(overview(groups=groups), ["fine", "late", "broken"], states))
+    assert bad(found) == [("plugins", "failed"), ("plugins", "warning"), ("plugins", "warning")]
+    assert "ValueError: x" in found[0].detail
+    assert "5000 batches behind" in found[1].detail
+    assert "missed 12 samples" in found[2].detail
+    assert list(checks.plugins(overview(), [], {})) == []
+    assert [check.status for check in checks.plugins(None, ["a"], {"a": ("running", None)})] == ["ok"]
+
+
+def test_a_certificate_that_ends() -> None:
+    day = 86_400.0
+    assert checks.certificate("c", 90 * day).status == "ok"
+    assert checks.certificate("c", 3 * day).detail == "c ends in 3 days"
+    assert checks.certificate("c", -1).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("the store refuses: command not allowed when used memory > 'maxmemory'.", "raise its maxmemory"),
+        ("the store refuses: OOM command not allowed", "raise its maxmemory"),
+        ("MISCONF Errors writing to the AOF file: No space left on device", "make room"),
+        ("the store refuses: You can't write against a read only replica.", "primary"),
+        ("NOREPLICAS Not enough good replicas to write.", "replicas"),
+        ("the store refuses: Authentication required.", "redis.url"),
+        ("the store refuses: this user has no permissions to run the 'set' command", "ACL SETUSER"),
+        ("something new", "see its log"),
+    ],
+)
+def test_a_refusal_has_a_remedy(said: str, remedy: str) -> None:
+    assert remedy in remedy_of(said)
