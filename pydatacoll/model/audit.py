@@ -16,7 +16,7 @@ from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import to_wire
 
 Entry = dict[str, Any]
-"""An entry of the trail, JSON types; see ``docs/explanation/audit.rst`` for its members."""
+"""An entry of the trail, JSON types; docs/explanation/audit.rst explains it."""
 
 PART = 500
 """Objects in one entry; more make several entries."""

@@ -147,12 +147,53 @@ async def test_points_without_data(api: Api) -> None:
     assert status["link"]["state"] == "no_manager"
 
 
-async def test_changes_are_in_the_audit_trail(api: Api, store: Store) -> None:
+async def test_changes_and_controls_are_in_the_audit_trail(api: Api, store: Store) -> None:
     await _plant(api)
     await api("PATCH", "/api/v1/items/i", {"unit": "V"}, status=200)
-    entries = [fields["entry"] for _, fields in await store.redis.xrange("STREAM:AUDIT")]
-    assert len(entries) == 5
-    assert '"action":"item.merge"' in entries[-1]
+    await api.post("/api/v2/items", [{"id": "i", "name": "J", "unit": "V"}, {"id": "k", "name": "K"}], 200)
+    point = {"device_id": "d", "term_id": "t", "item_id": "i"}
+    await api.post("/api/v1/device_ctrl", {**point, "value": 1}, 503)
+    path = "/api/v2/audit?limit=3"
+    pages = []
+    while path:
+        answer = await api("GET", path, status=200)
+        pages.append(answer.json)
+        path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
+    actions = [entry["action"] for page in pages for entry in page]
+    assert actions == [
+        "ctrl",
+        "item.batch",
+        "item.merge",
+        "term_item.create",
+        "item.create",
+        "term.create",
+        "device.create",
+    ]
+    control, batch, merged = pages[0]
+    assert (control["object"], control["after"], control["result"][:3]) == ("d:t:i", 1, "503")
+    assert batch["counts"] == {"items": {"changed": 1, "created": 1}}
+    assert batch["changes"][0] == {"kind": "item", "key": "i", "before": {"name": "I"}, "after": {"name": "J"}}
+    assert (merged["before"].get("unit", ""), merged["after"]["unit"]) == ("", "V")
+    only = await api.get("/api/v2/audit?device_id=d&action=*.create")
+    assert [entry["action"] for entry in only] == ["term_item.create", "term.create", "device.create"]
+
+
+async def test_a_store_that_is_full_refuses_changes_and_controls(api: Api, store: Store) -> None:
+    await _plant(api)
+    point = {"device_id": "d", "term_id": "t", "item_id": "i", "value": 1}
+    await store.redis.config_set("maxmemory", 1)
+    try:
+        for method, path, body in (
+            ("POST", "/api/v1/items", {"id": "x", "name": "X"}),
+            ("DELETE", "/api/v1/devices/d", None),
+            ("POST", "/api/v1/device_ctrl", point),
+        ):
+            problem = await api(method, path, *([] if body is None else [body]), status=503)
+            assert problem.json["type"] == "/docs#problem-store-refused"
+    finally:
+        await store.redis.config_set("maxmemory", 0)
+    assert await api.get("/api/v1/items") == ["i"]
+    assert await api.get("/api/v1/devices") == ["d"]
 
 
 async def test_recent_data_follows_a_renamed_device(api: Api, store: Store) -> None:
