@@ -34,7 +34,8 @@ class FrameLog:
     __slots__ = ("_frames", "_wall")
 
     def __init__(self, size: int, wall: Callable[[], float] = time.time) -> None:
-        self._frames: deque[Frame] = deque(maxlen=max(1, size))
+        # plain tuples: making a Frame costs four times as much, and few are ever looked at
+        self._frames: deque[tuple[float, Direction, bytes, str]] = deque(maxlen=max(1, size))
         self._wall = wall
 
     @property
@@ -49,20 +50,20 @@ class FrameLog:
 
     def sent(self, data: bytes) -> None:
         """A frame that went to the device."""
-        self._frames.append(Frame(self._wall(), "sent", data))
+        self._frames.append((self._wall(), "sent", data, ""))
 
     def received(self, data: bytes) -> None:
         """A frame that came from the device; also what is no frame."""
-        self._frames.append(Frame(self._wall(), "received", data))
+        self._frames.append((self._wall(), "received", data, ""))
 
     def note(self, text: str) -> None:
         """What happened to the link: opened, closed, refused, no answer."""
-        self._frames.append(Frame(self._wall(), "note", b"", text))
+        self._frames.append((self._wall(), "note", b"", text))
 
     def newest(self, limit: int) -> list[Frame]:
         """At most ``limit`` entries, oldest first."""
         frames = self._frames
-        return list(islice(frames, max(0, len(frames) - limit), None))
+        return [Frame(*entry) for entry in islice(frames, max(0, len(frames) - limit), None)]
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -25,6 +25,7 @@ from pydatacoll.sdk import (
     DeviceRefused,
     DeviceTimeout,
     DriverContext,
+    Frame,
     Invalid,
     Point,
     Result,
@@ -46,7 +47,8 @@ class LineDevice(Device, frozen=True, kw_only=True):
 class Connection(asyncio.Protocol):
     """One TCP connection. Answers find their request by its number, so that a late one cannot do harm."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
         self.lost: asyncio.Future[DeviceOffline] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport | None = None
         self._waiting: dict[str, asyncio.Future[str]] = {}
@@ -59,6 +61,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
+            if (frames := self._context.frames) is not None:
+                frames.received(line)
             number, _, answer = line.decode("ascii", "replace").partition(" ")
             waiting = self._waiting.get(number)
             if waiting is not None and not waiting.done():
@@ -78,7 +82,10 @@ class Connection(asyncio.Protocol):
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            self.transport.write(f"{number} {request}\n".encode("ascii"))
+            line = f"{number} {request}".encode("ascii")
+            if (frames := self._context.frames) is not None:
+                frames.sent(line)
+            self.transport.write(line + b"\n")
             async with asyncio.timeout(patience):
                 return await answer
         except TimeoutError:
@@ -111,17 +118,22 @@ class LineDriver(DeviceDriver):
             raise Invalid(f"{value!r}: a finite number is expected")
         return super().check_value(device, term, item, value)
 
+    @classmethod
+    def describe(cls, frames: Sequence[Frame]) -> list[str]:
+        """The protocol is readable as it is."""
+        return [frame.text or frame.data.decode("ascii", "backslashreplace") for frame in frames]
+
     async def connect(self) -> None:
         if self._connection is not None and not self._connection.lost.done():
             return
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout):
-                _, self._connection = await loop.create_connection(
-                    Connection, self.device.ip, self.device.port or 7700
-                )
-        except (OSError, TimeoutError) as error:
-            raise DeviceOffline(f"{self.device.ip}:{self.device.port}: {error or 'no answer'}") from error
+        port = self.device.port or 7700
+
+        async def open_to(address: str) -> Connection:
+            _, connection = await loop.create_connection(lambda: Connection(self.context), address, port)
+            return connection
+
+        self._connection = await self.context.connect(self.device.ip, port, open_to, timeout=self._timeout)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

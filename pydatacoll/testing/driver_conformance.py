@@ -20,7 +20,8 @@ from typing import Self
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.model import Device, Quality, Sample, Value
-from pydatacoll.sdk import DeviceDriver, DriverContext, Point, WriteRequest
+from pydatacoll.model.network import Networks
+from pydatacoll.sdk import DeviceDriver, DriverContext, Frame, FrameLog, Point, WriteRequest
 from pydatacoll.testing.fakes import FakeSink
 
 PATIENCE = 20.0
@@ -147,6 +148,28 @@ class DriverConformance(ABC):
             await harness.stop()
             await self._expect_offline(driver.connect())
             await driver.close()
+
+    async def test_a_device_outside_the_networks_is_not_connected_to(self) -> None:
+        async with asyncio.timeout(PATIENCE), self.harness() as harness:
+            context = DriverContext(FakeSink(), networks=Networks(["203.0.113.0/24"]))
+            driver = harness.driver_type(harness.device(), context)
+            await self._expect_offline(driver.connect())
+            await driver.close()
+            expect(harness.connections() == 0, "connected past DriverContext.connect")
+
+    async def test_frames_are_noted_and_told(self) -> None:
+        async with self._connected() as (harness, driver, _):
+            driver.context.frames = log = FrameLog(100)
+            await driver.read(harness.points())
+            frames = log.newest(100)
+            kinds = {frame.direction for frame in frames if frame.data}
+            expect(kinds == {"sent", "received"}, f"frames noted: {kinds or 'none'}")
+            texts = driver.describe([*frames, Frame(0.0, "received", b"\xff\0\x80"), Frame(0.0, "sent", b"")])
+            expect(len(texts) == len(frames) + 2, "one text for each frame")
+            expect(all(isinstance(text, str) for text in texts), f"texts: {texts}")
+            driver.context.frames = None
+            await driver.read(harness.points())
+            expect(len(log) == len(frames), "frames are noted after that was ended")
 
     async def test_read_gives_one_result_per_point_in_order(self) -> None:
         async with self._connected() as (harness, driver, _):
