@@ -9,7 +9,7 @@ from pydatacoll.model.change import Change, Key
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, TermItem
 from pydatacoll.model.registry import Registry, TermItemKey, formula_points
 from pydatacoll.model.sample import PointId
-from pydatacoll.model.steps import Steps
+from pydatacoll.model.steps import Steps, finish
 from pydatacoll.model.validation import KINDS, Kind, Schemas
 
 _ABSENT: Any = object()
@@ -51,8 +51,13 @@ class Overlay:
 
     def rollback(self, mark: int) -> None:
         """Undo everything since ``mark``."""
+        finish(self.rollback_steps(mark))
+
+    def rollback_steps(self, mark: int) -> Steps[None]:
+        """``rollback``, in steps."""
         log = self._log
         while len(log) > mark:
+            yield
             table, key, before, _ = log.pop()
             if before is _ABSENT:
                 del table[key]

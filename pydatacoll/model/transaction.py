@@ -51,7 +51,7 @@ class Transaction:
         self.registry = registry
         self.schemas = schemas
         self.overlay = overlay or Overlay(registry, schemas)
-        self._start = self.overlay.mark
+        self._start = self._began = self.overlay.mark
         self._asked: set[Kind] = set()
         self._cascade = Cascade(self.overlay, schemas)
         self._net: tuple[int, list[Change]] | None = None
@@ -82,7 +82,12 @@ class Transaction:
         changes = yield from self.overlay.changes_since(self._start)
         if not origin:
             return changes
-        return [change._replace(renamed_from=origin.get((change.kind, change.key))) for change in changes]
+        for at, change in enumerate(changes):
+            yield
+            source = origin.get((change.kind, change.key))
+            if source is not None:
+                changes[at] = change._replace(renamed_from=source)
+        return changes
 
     @property
     def counts(self) -> dict[str, int]:
@@ -97,7 +102,11 @@ class Transaction:
 
     def rollback(self) -> None:
         """Undo everything this transaction did."""
-        self.overlay.rollback(self._start)
+        finish(self.rollback_steps())
+
+    def rollback_steps(self) -> Steps[None]:
+        """``rollback``, in steps."""
+        yield from self.overlay.rollback_steps(self._start)
         self._cascade.rollback((0, 0, 0))
         self._asked.clear()
         self._net = None
@@ -258,12 +267,13 @@ class Transaction:
     @contextmanager
     def _operation(self) -> Iterator[None]:
         """All or nothing."""
-        before = self.overlay.mark, self._cascade.mark
+        self._began = self.overlay.mark
+        before = self._cascade.mark
         try:
             yield
         except BaseException:
-            self.overlay.rollback(before[0])
-            self._cascade.rollback(before[1])
+            self.overlay.rollback(self._began)
+            self._cascade.rollback(before)
             self._cascade.abandon()
             raise
 
@@ -273,6 +283,7 @@ class Transaction:
         if taken and errors is None:
             raise Conflict(taken[0].message)
         if errors is not None and errors + taken:
+            yield from self.overlay.rollback_steps(self._began)  # here it can be done in steps
             raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))
 
     @contextmanager

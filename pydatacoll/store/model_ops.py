@@ -26,9 +26,9 @@ LARGE = 1000
 """A commit of more objects is staged, see :mod:`pydatacoll.store.staging`; one call takes 5 ms for so many."""
 LARGE_BYTES = 1_048_576
 """Also one of fewer objects with more text."""
-PART = 8_000
-"""Arguments of the commands in one part of a staged commit: 2 to 8 ms of the server's time."""
-PART_BYTES = 524_288
+PART = 4_000
+"""Arguments of the commands in one part of a staged commit: 1 to 4 ms of the server's time."""
+PART_BYTES = 262_144
 NAMES = 1000
 """Names of hashes in one element of a list."""
 

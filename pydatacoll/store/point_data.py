@@ -6,7 +6,7 @@ Key names come from the model; the key space is never scanned. Other requests go
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 import msgspec
 
@@ -24,18 +24,19 @@ async def carry_out(store: Store, ops: Sequence[DataOp]) -> None:
 
     :raises StoreError: when the store is away or refuses.
     """
-    for kind, run in groupby(ops, type):
-        part = list(run)
-        if kind is DataDrop:
+    for _, run in groupby(ops, _sort):
+        while part := list(islice(run, CHUNK)):
             await drop_points(store, [op.point for op in part if isinstance(op, DataDrop)])
-        elif kind is DataMove:
-            await _move_points(store, [op for op in part if isinstance(op, DataMove)])
-        elif kind is DeviceDrop:
             await drop_devices(store, [op.device_id for op in part if isinstance(op, DeviceDrop)])
-        else:
+            await _move_points(store, [op for op in part if isinstance(op, DataMove)])
             for op in part:
                 if isinstance(op, DeviceMove):
                     await _move_device(store, op)
+
+
+def _sort(op: DataOp) -> str:
+    """Operations of one sort can be done in any order."""
+    return "drop" if isinstance(op, DataDrop | DeviceDrop) else type(op).__name__
 
 
 async def drop_points(store: Store, points: Iterable[PointId]) -> None:

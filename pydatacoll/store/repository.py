@@ -26,7 +26,7 @@ from pydatacoll.store import keys, point_data
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
 from pydatacoll.store.model_ops import Commit
 from pydatacoll.store.model_reader import AT_ONCE, ModelReader, take_over
-from pydatacoll.store.pace import Pace
+from pydatacoll.store.pace import Pace, collector_paused, let_go
 from pydatacoll.store.staging import send_commit
 from pydatacoll.store.turn import Turn
 
@@ -225,14 +225,17 @@ class Repository:
             while group:
                 overlay = Overlay(self.registry, self.schemas)
                 commit = Commit(overlay)
-                async with self._turn.kept():
-                    ran = await self._run(deque(group), overlay, commit)
-                    committed = await self._send(commit, ran)
+                with collector_paused():
+                    async with self._turn.kept():
+                        ran = await self._run(deque(group), overlay, commit)
+                        committed = await self._send(commit, ran)
+                    if committed:
+                        for _ in ran:
+                            group.popleft()
+                        self._answer(ran)
+                    await self._let_go(ran, overlay)
                 if not committed:
                     break
-                for _ in ran:
-                    group.popleft()
-                self._answer(ran)
             else:
                 return
             await self._refresh()
@@ -253,9 +256,10 @@ class Repository:
             except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 one.error = error
             if one.error is not None or job.dry_run:
-                transaction.rollback()
+                await pace.run(transaction.rollback_steps())
             else:
-                one.changes, one.data = await pace.run(transaction.changes_steps()), list(transaction.data)
+                one.changes = list(await pace.run(transaction.changes_steps()))
+                one.data = list(transaction.data)
                 changed += len(one.changes)
                 await pace.run(commit.add(one.changes))
                 if one.changes:
@@ -278,7 +282,15 @@ class Repository:
         await take_over(self.registry, changes, version)
         self._connected.set()
         await self._tell_steps(changes)
+        await Pace().run(let_go(changes))
         return True
+
+    async def _let_go(self, ran: list[_Ran], overlay: Overlay) -> None:
+        """Free the memory of large changes in steps; what is small is left to Python."""
+        pace = Pace()
+        await pace.run(overlay.rollback_steps(0))
+        for one in ran:
+            await pace.run(let_go(one.changes))
 
     def _answer(self, ran: list[_Ran]) -> None:
         for one in ran:
@@ -296,8 +308,10 @@ class Repository:
     async def _settle_data(self, one: _Ran) -> None:
         """Remove or move recent data, then answer, so that whoever asked finds it done."""
         try:
-            async with self._data_lock:
-                await point_data.carry_out(self.store, one.data)
+            with collector_paused():
+                async with self._data_lock:
+                    await point_data.carry_out(self.store, one.data)
+                await Pace().run(let_go(one.data))
         except PyDataCollError as error:
             log.warning("recent data of deleted or renamed points was left behind: %s", error)
         except Exception:  # junk under the names of data; the model is changed and the caller is to know it
@@ -326,15 +340,20 @@ class Repository:
 
     async def _refresh(self) -> None:
         """Bring the registry to the present version; the lock is held."""
-        changes: list[Change] | None = None
-        if self._loaded.is_set():
-            changes = await self._reader.catch_up(self.registry)
-        if changes is None:
-            self.registry.adopt(await self._reader.load())
-            self._loaded.set()
-            self._tell(None)
-        else:
-            await self._tell_steps(changes)
+        with collector_paused():
+            changes: list[Change] | None = None
+            if self._loaded.is_set():
+                changes = await self._reader.catch_up(self.registry)
+            if changes is None:
+                loaded = await self._reader.load()
+                old = list(self.registry.term_items.values())
+                self.registry.adopt(loaded)
+                self._loaded.set()
+                self._tell(None)
+                await Pace().run(let_go(old))
+            else:
+                await self._tell_steps(changes)
+                await Pace().run(let_go(changes))
         self._connected.set()
 
     async def _follow_log(self) -> None:
