@@ -72,7 +72,6 @@ MEANINGS = {
     "base_val": "engineering value = raw value * ``coefficient`` + ``base_val``",
     "coefficient": "see ``base_val``",
     "writable": "whether it may be controlled",
-    "deadband": "a change of the engineering value up to this is not stored",
     "down_limit": "lower limit, for alarms",
     "up_limit": "upper limit, for alarms",
     "hysteresis": "an alarm ends this far inside the limit",

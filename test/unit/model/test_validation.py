@@ -105,10 +105,26 @@ def test_what_was_read_can_be_put_back() -> None:
     assert SCHEMAS.parse("device", shown) == made
 
 
+@pytest.mark.parametrize("name", ["deadband", "deadband_percent", "min_period"])
+def test_a_rule_may_be_zero_but_not_less(name: str) -> None:
+    made = SCHEMAS.parse("term_item", term_item(**{name: "0"}), "wire")
+    assert to_wire(made)[name] == 0
+    assert list(errors_of("term_item", term_item(**{name: -0.1}))) == [name]
+
+
+@pytest.mark.parametrize("name", ["max_silence", "stale_after", "frozen_after"])
+def test_a_time_after_which_something_happens_is_longer_than_none(name: str) -> None:
+    SCHEMAS.parse("term_item", term_item(**{name: 0.1}), "wire")
+    for wrong in (0, -1, 1e9, "NaN"):
+        assert list(errors_of("term_item", term_item(**{name: wrong}))) == [name]
+
+
 def test_rules_between_fields() -> None:
     assert list(errors_of("term_item", term_item(coefficient="0"))) == ["coefficient"]
     assert list(errors_of("term_item", term_item(down_limit=2, up_limit="1"))) == ["down_limit"]
     SCHEMAS.parse("term_item", term_item(down_limit=1, up_limit=1), "wire")
+    assert list(errors_of("term_item", term_item(min_period=10, max_silence="5"))) == ["max_silence"]
+    SCHEMAS.parse("term_item", term_item(min_period=10, max_silence=10), "wire")
 
 
 def test_an_unknown_protocol_lists_the_known_ones() -> None:
