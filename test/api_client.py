@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import jsonschema
+import yaml
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -78,7 +79,11 @@ class Conformance:
             return
         content = responses[str(answer.status)]["content"]
         assert media in content, what
-        value = answer.json if media == "application/json" else answer.raw.decode()
+        if media == "application/json":
+            value = answer.json
+        else:
+            text = answer.raw.decode()
+            value = yaml.safe_load(text) if media == "application/yaml" else text
         assert self.schema_errors(content[media]["schema"], value) == [], what
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
 from aiohttp import web
@@ -27,7 +28,7 @@ from pydatacoll.model.load import Fault
 from pydatacoll.model.objects import ID_PATTERN
 from pydatacoll.model.steps import Progress, Steps
 from pydatacoll.model.transaction import Transaction
-from pydatacoll.store.pace import Pace
+from pydatacoll.store.pace import Pace, collector_paused, let_go
 
 MEDIA: Final[dict[str, Format]] = {
     "application/json": "json",
@@ -87,25 +88,27 @@ async def export(call: Call) -> web.StreamResponse:
     if call.request.method == "HEAD":
         await response.prepare(call.request)
         return response
+    with collector_paused(), suppress(ConnectionResetError):  # a client that is gone need not be told
+        await _send(call, response, snapshot, how)
+    return response
+
+
+async def _send(call: Call, response: web.StreamResponse, snapshot: Snapshot, how: Format) -> None:
     pace = Pace()
     await pace.run(snapshot.sort())
-    try:
-        await response.prepare(call.request)
-        waiting: list[str] = []
-        size = 0
-        for piece in WRITERS[how](snapshot, Columns(call.services.schemas)):
-            waiting.append(piece)
-            size += len(piece)
-            if size >= _WRITE:
-                await response.write("".join(waiting).encode())
-                waiting.clear()
-                size = 0
-            await pace.rest()
-        await response.write("".join(waiting).encode())
-        await response.write_eof()
-    except ConnectionResetError:
-        pass  # the client is gone: nobody is left to be told
-    return response
+    await response.prepare(call.request)
+    waiting: list[str] = []
+    size = 0
+    for piece in WRITERS[how](snapshot, Columns(call.services.schemas)):
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _WRITE:
+            await response.write("".join(waiting).encode())
+            waiting.clear()
+            size = 0
+        await pace.rest()
+    await response.write("".join(waiting).encode())
+    await response.write_eof()
 
 
 # Import
@@ -146,15 +149,21 @@ async def bring_in(call: Call) -> web.StreamResponse:
     how = MEDIA[request.headers.get("Content-Type", "").partition(";")[0].strip().lower()]
     raw = await bodies.read(request, call.services.settings.server.max_import_body, _UPLOAD)
     dry_run: bool = call.query["dry_run"]
-    with call.services.imports.run(import_id, call.identity.name, dry_run=dry_run) as own:
+    with call.services.imports.run(import_id, call.identity.name, dry_run=dry_run) as own, collector_paused():
+        pace = Pace()
         try:
-            document = await Pace().run(_read(how, raw, Columns(call.services.schemas), own))
+            document = await pace.run(_read(how, raw, Columns(call.services.schemas), own))
         except Malformed as error:
             kind = "malformed-json" if how == "json" else "malformed-document"
             raise ApiProblem(kind, f"The body is not valid {how.upper()}: {error}.") from None
         del raw
-        work = _work(call, document, own, replace=replace, dry_run=dry_run)
-        return responses.of(await call.transact(work, dry_run=dry_run))
+        try:
+            work = _work(call, document, own, replace=replace, dry_run=dry_run)
+            answer = await call.transact(work, dry_run=dry_run)
+        finally:
+            for given in document.given.values():
+                await pace.run(let_go(given))
+        return responses.of(answer)
 
 
 def _work(
@@ -204,7 +213,7 @@ OPERATIONS = [
                 "the document",
                 ref("ExportView"),
                 headers={"Content-Disposition": "a file name"},
-                also={"application/yaml": _TEXT, "text/csv": _TEXT},
+                also={"application/yaml": ref("ExportView"), "text/csv": _TEXT},
             )
         },
         errors=(404, 503),
