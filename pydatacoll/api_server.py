@@ -51,7 +51,7 @@ from pydatacoll.store.overview import look
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("pydatacoll.api_server")  # not __name__: this module runs as __main__
 
 
 def check_host(settings: Settings) -> None:

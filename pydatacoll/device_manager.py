@@ -16,7 +16,7 @@ from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.runtime import load_from_options, run_command, runtime, store_url, tune_gc
 from pydatacoll.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("pydatacoll.device_manager")  # not __name__: this module runs as __main__
 
 
 async def serve(settings: Settings, config: Path | None, stop: asyncio.Event) -> None:

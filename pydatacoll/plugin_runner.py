@@ -17,7 +17,7 @@ from pydatacoll.logging_setup import setup_logging
 from pydatacoll.runtime import load_from_options, plugin_hosts, run_command, runtime, store_url
 from pydatacoll.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("pydatacoll.plugin_runner")  # not __name__: this module runs as __main__
 
 
 async def serve(settings: Settings, config: Path | None, name: str, stop: asyncio.Event) -> None:
