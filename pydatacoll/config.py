@@ -21,7 +21,6 @@ from msgspec import inspect
 from pydatacoll.config_check import cautions, mistakes
 from pydatacoll.config_text import effective, expected, known_secrets, reference, reference_rst, scrub
 from pydatacoll.errors import ConfigError
-from pydatacoll.model.network import parse_network
 from pydatacoll.settings import Settings
 
 __all__ = [
@@ -277,14 +276,6 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _check_networks(tree: Mapping[str, Any], source: Source) -> None:
-    for text in tree.get("manager", {}).get("networks", ()):
-        try:
-            parse_network(text)
-        except ValueError as error:
-            source.fail(("manager", "networks"), str(error))
-
-
 def _sources(
     file: Path | None, environ: Mapping[str, str], options: Mapping[str, Any]
 ) -> list[tuple[dict[str, Any], Source]]:
@@ -340,7 +331,6 @@ def load_settings(file: Path | None, environ: Mapping[str, str], options: Mappin
     merged: dict[str, Any] = {}
     for tree, source in sources:
         checked = check(tree, of, source, (), Settings)
-        _check_networks(checked, source)
         merged = _merge(merged, checked)
     errors = [error for _, source in sources for error in source.errors]
     if errors:

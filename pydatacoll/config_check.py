@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from pydatacoll.model.network import parse_network
 from pydatacoll.settings import AuthSettings, ManagerSettings, ServerSettings, Settings
 
 Place = tuple[str | int, ...]
@@ -85,6 +86,11 @@ def _manager(manager: ManagerSettings) -> Iterator[tuple[Place, str]]:
             f"{manager.backoff_min:g} s is more than manager.backoff_max, {manager.backoff_max:g} s; "
             "the first pause must not be longer than the longest",
         )
+    for number, text in enumerate(manager.networks):
+        try:
+            parse_network(text)
+        except ValueError as error:
+            yield ("manager", "networks", number), str(error)
 
 
 def cautions(settings: Settings, now: datetime) -> Iterator[tuple[str, str, str]]:

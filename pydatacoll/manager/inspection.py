@@ -59,7 +59,7 @@ class Inspector:
         self._runners = runners
         self._drivers = drivers
         self._networks = networks
-        self._schemas = Schemas(drivers, networks)
+        self._schemas = Schemas(drivers)  # what is outside the networks is an answer of a probe, not a mistake
         self._probes = 0
 
     async def answer(self, what: What, device_id: str, body: dict[str, Any], left: float) -> dict[str, Any]:

@@ -294,6 +294,12 @@ HASH = "0" * 64
         ('[redis]\nurl = "redis://h/plant"\n', 2, "redis.url: after the last / stands the number"),
         ('[redis]\nurl = "unix://"\n', 2, "redis.url: names no socket"),
         ("[manager]\nbackoff_min = 60\n", 2, "manager.backoff_min: 60 s is more than manager.backoff_max"),
+        (
+            '[manager]\nnetworks = ["10.0.0.0/8", "10.1.2.3/16"]\n',
+            2,
+            "manager.networks[1]: '10.1.2.3/16' is an address",
+        ),
+        ('[manager]\nnetworks = ["plant"]\n', 2, "manager.networks[0]: 'plant' is no network: write it as"),
         ('\nplugins = ["a", "b", "a"]\n', 2, "plugins: 'a' is named twice"),
         ('data_dir = ""\n', 1, "data_dir: is empty"),
     ],
