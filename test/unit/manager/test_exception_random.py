@@ -155,6 +155,10 @@ def _finite(raw: Any) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(st.tuples(*[rule_sets for _ in POINTS]), st.lists(steps, max_size=30))
 @example(
+    ({}, {}, {}, {}),
+    [("read", [(0, 1, 0)]), ("spontaneous", [(0, 2, 0)]), ("lost", LOST), ("spontaneous", [(0, 3, 0)])],
+)
+@example(
     ({"min_period": 10.0, "stale_after": 5.0}, {}, {}, {}),
     [("read", [(0, 1, 0)]), ("wait", 2.0), ("read", [(0, 2, 0)]), ("wait", 12.0), ("failed", ({0}, LOST))],
 )
