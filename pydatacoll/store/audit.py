@@ -184,7 +184,8 @@ def failed(result: str | None) -> bool | None:
 def _normal(entry_id: str, stored: dict[str, Any]) -> dict[str, Any]:
     """An entry as it is shown. Its time is that of its id, by the store's clock: one clock and one order for all.
 
-    The first release wrote 200 or counts as the result of what succeeded, and no devices.
+    The device of a control stands in its object alone. The first release wrote 200 or counts as the result of what
+    succeeded, and no devices of changes.
     """
     stored = {name: value for name, value in stored.items() if name not in {"id", "time"}}
     action, name = str(stored.pop("action", "")), str(stored.pop("object", ""))

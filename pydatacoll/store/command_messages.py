@@ -82,7 +82,6 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
             "user": self.user,
             "source": self.source,
             "object": f"{self.device_id}:{part.term_id}:{part.item_id}",
-            "devices": [self.device_id],
             "after": part.value,
             "command_id": part_id(self.id, index, len(self.parts)),
         }

@@ -9,17 +9,18 @@ end
 -- "time,quality,value"). argv from first on: most audit entries, their number, the entries, then the field t:i of each.
 -- Returns the values as a JSON list
 local function record(trail, latest, argv, first)
-  local count = tonumber(argv[first + 1])
+  local length, count = argv[first], tonumber(argv[first + 1])
+  local entries = first + 1
+  local fields = entries + count
   local before = {}
-  for start = first + 2 + count, first + 1 + 2 * count, 1000 do
-    local found = redis.call('HMGET', latest, unpack(argv, start, math.min(start + 999, #argv)))
-    for n = 1, #found do
-      before[#before + 1] = found[n] and string.match(found[n], '^[^,]*,[^,]*,(.+)$') or 'null'
+  for start = 1, count, 1000 do
+    local last = math.min(start + 999, count)
+    local found = redis.call('HMGET', latest, unpack(argv, fields + start, fields + last))
+    for n = start, last do
+      local text = found[n - start + 1]
+      before[n] = text and string.match(text, '^[^,]*,[^,]*,(.+)$') or 'null'
+      redis.call('XADD', trail, 'MAXLEN', '~', length, '*', 'entry', with(argv[entries + n], 'before', before[n]))
     end
-  end
-  for n = 1, count do
-    local entry = with(argv[first + 1 + n], 'before', before[n])
-    redis.call('XADD', trail, 'MAXLEN', '~', argv[first], '*', 'entry', entry)
   end
   return '[' .. table.concat(before, ',') .. ']'
 end

@@ -207,7 +207,26 @@ async def test_both_entries_of_a_control_tell_what_was_before(
     assert [entry["before"] for entry in found] == [12.5, 'a,"b"}', None] * 2
     assert [entry.get("result") for entry in found] == [None] * 3 + ["ok"] * 3
     assert [entry["command_id"] for entry in found] == [reply.command_id for reply in replies] * 2
-    assert {tuple(entry["devices"]) for entry in found} == {("pump",)}
+    shown = (await Audit(store).read(AuditFilter(device_id="pump"), 10)).entries
+    assert {tuple(entry["devices"]) for entry in shown} == {("pump",)}
+    assert len(shown) == 6
+
+
+async def test_thousands_of_controls_at_once(store: Store, plant: Plant, client: CommandClient) -> None:
+    key = keys.latest(keys.partition_of("pump"), "pump")
+    await store.redis.hset(key, mapping={f"t:{n}": f"1.500000,0,{n}" for n in range(5000)})
+    requests = [CommandRequest(PointId("pump", "t", str(n)), -n) for n in range(5000)]
+    replies = await client.execute("ctrl", requests)
+    assert {reply.status for reply in replies} == {200}
+    found = await entries(store)
+    assert [(entry["before"], entry["after"]) for entry in found] == [(n, -n) for n in range(5000)] * 2
+
+
+async def test_a_latest_value_that_is_none_is_null(store: Store, plant: Plant, client: CommandClient) -> None:
+    await latest(store, POINT, "junk")
+    (reply,) = await client.execute("ctrl", [CommandRequest(POINT, 7)])
+    assert reply.status == 200
+    assert [entry["before"] for entry in await entries(store)] == [None, None]
 
 
 async def test_how_and_why_is_told(store: Store, plant: Plant, client: CommandClient) -> None:
