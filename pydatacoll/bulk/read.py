@@ -130,12 +130,11 @@ class _JsonReader:
             more = True
             while more:
                 name = self._key(seen)
-                if self._peek() == "[" and document.begin(name, []):
+                if self._peek() == "[" and name in SECTIONS:
+                    document.begin(name, [])
                     yield from self._elements(document)
                 else:
-                    value = self._value()
-                    if not isinstance(value, list) or name not in SECTIONS:
-                        document.begin(name, value)
+                    document.begin(name, self._value())
                 more = self._separator("}")
         self._end()
         return document.done()

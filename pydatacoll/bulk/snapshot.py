@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,13 +58,15 @@ class Snapshot:
         terms = yield from ordered(
             (term.device_id, term.id) for term in self._terms.values() if term.device_id in seen
         )
-        self.terms = yield from _pick(self._terms, [term_id for _, term_id in terms])
-        device_of = {term_id: device_id for device_id, term_id in terms}
+        self.terms = yield from _pick(self._terms, terms, lambda key: key[1])
+        device_of = {term.id: term.device_id for term in self.terms}
         points = yield from ordered(
             (device_of[term_id], term_id, item_id) for term_id, item_id in self._term_items if term_id in device_of
         )
-        self.term_items = yield from _pick(self._term_items, [key[1:] for key in points])
-        used = {key[2] for key in points} if self._only is not None else self._items.keys()
+        self.term_items = yield from _pick(self._term_items, points, lambda key: key[1:])
+        used: Collection[str] = self._items.keys()
+        if self._only is not None:
+            used = {point.item_id for point in self.term_items}
         self.items = yield from _pick(self._items, (yield from ordered(used)))
         self.formulas = yield from _pick(
             self._formulas,
@@ -98,10 +100,12 @@ def ordered(keys: Iterable[T]) -> Steps[list[T]]:
     return merged
 
 
-def _pick(table: dict[Any, T], keys: Sequence[Any]) -> Steps[list[T]]:
+def _pick(
+    table: Mapping[Any, T], keys: Sequence[Any], key_in: Callable[[Any], Any] = lambda key: key
+) -> Steps[list[T]]:
     picked = []
     for start in range(0, len(keys), _CHUNK):
-        picked += [table[key] for key in keys[start : start + _CHUNK]]
+        picked += [table[key_in(key)] for key in keys[start : start + _CHUNK]]
         yield
     return picked
 

@@ -152,25 +152,33 @@ class Cascade:
                 yield
                 self._follow(PointId(old.device_id, old.id, item_id), PointId(new.device_id, new.id, item_id))
 
+    def fit(self, term: Term, protocol: str, index: int) -> list[FieldError]:
+        """Make a term one of its device's protocol; what is wrong when it cannot be."""
+        errors: list[FieldError] = []
+        fitting = self._retype("term", term, protocol, index, errors)
+        if fitting is not term:
+            self.overlay.put("term", term.id, fitting)
+        return errors
+
     def recheck(self, old: Device | Term, new: Device | Term, index: int) -> Steps[list[FieldError]]:
-        """What is wrong with the children after :meth:`put_parent`, and after all that was to be written."""
+        """What is wrong with the points after :meth:`put_parent`, and after all that was to be written.
+
+        Those of a term that does not :meth:`fit` are left out.
+        """
         errors: list[FieldError] = []
         if isinstance(new, Term):
+            terms = [new] if term_moves_addresses(cast("Term", old), new) else []
             device = self.overlay.device(new.device_id)
-            terms = [] if device is None or not term_moves_addresses(cast("Term", old), new) else [new]
         else:
-            device = new
-            moves = device_moves_addresses(cast("Device", old), new)
-            below = self.overlay.terms_of(new.id) if moves else ()
+            below = self.overlay.terms_of(new.id) if device_moves_addresses(cast("Device", old), new) else ()
             terms = [cast("Term", self.overlay.term(term_id)) for term_id in below]
+            device = new
         for term in terms:
-            device = cast("Device", device)
-            fitting = cast("Term", self._retype("term", term, device.protocol, index, errors))
-            if fitting is not term:
-                self.overlay.put("term", term.id, fitting)
+            if device is None or type(term) is not self.schemas.types_for("term", device.protocol):
+                continue
             for item in list(self.overlay.items_under(term.id)):
                 yield
-                self._item_under(device, fitting, item, index, errors, retype=True)
+                self._item_under(device, term, item, index, errors, retype=True)
         return errors
 
     def _item_changed(self, old: Item, new: Item, index: int) -> Steps[None]:
@@ -202,6 +210,9 @@ class Cascade:
         """A term item whose device or term changed: is it still valid, and is its address still free?"""
         if retype:
             made = cast("TermItem", self._retype("term_item", item, device.protocol, index, errors))
+            fits = type(made) is self.schemas.types_for("term_item", device.protocol)
+            if not fits or type(term) is not self.schemas.types_for("term", device.protocol):
+                return  # said already; a driver checks only what is of its own types
             if made is not item:
                 item = made
                 self.overlay.put("term_item", (item.term_id, item.item_id), item)

@@ -109,6 +109,8 @@ class Loader:
         self._progress.total = sum(len(objects) for objects in given.values())
         self._progress.done = 0
         for kind in _WRITTEN_FIRST:
+            if kind == "term_item":
+                yield from self._fit_terms()
             yield from self._put_all(kind, given.get(kind, ()))
         if self._replace:
             for one in given.get("formula", ()):
@@ -125,6 +127,22 @@ class Loader:
             self._faults.append(Fault(row, "term_item", key_text(key), "protocol_code", message))
             self._refused["term_item", key] = None
         return Loaded(self._faults, self._seen, self._refused)
+
+    def _fit_terms(self) -> Steps[None]:
+        """Terms of devices whose protocol changes, as far as the document does not describe them."""
+        for kind, old, new, row in self._parents:
+            if kind != "device" or cast("Device", old).protocol == cast("Device", new).protocol:
+                continue
+            for term_id in self._overlay.terms_of(cast("Device", new).id):
+                yield
+                term = self._overlay.term(term_id)
+                if term is None or term_id in self._seen["term"] or self._replace:
+                    continue
+                protocol = cast("Device", new).protocol
+                errors = self._cascade.fit(term, protocol, row)
+                if errors:
+                    self._note("device", cast("Device", new).id, errors)
+                    self._refused["term", term_id] = protocol
 
     def _put_all(self, kind: Kind, objects: Sequence[Given]) -> Steps[None]:
         for one in objects:
@@ -154,8 +172,7 @@ class Loader:
             if one.covers is not None and stored is not None and not self._replace:
                 payload = self._patched(kind, stored, payload, one.covers)
             if self._depends_on_refused(kind, payload):
-                self._refused[kind, key] = protocol = self._protocol(kind, payload)
-                self._schemas.parse(kind, payload, protocol, index=one.row, unsure=protocol is None)
+                self._check_alone(one, kind, key, payload)
                 return
             if self._replace:
                 self._check_parents_given(kind, payload, one.row)
@@ -167,6 +184,19 @@ class Loader:
             self._parents.append((kind, stored, made, one.row))
         else:
             yield from self._cascade.write(kind, stored, made, one.row)
+
+    def _check_alone(self, one: Given, kind: Kind, key: Key, payload: Mapping[str, Any]) -> None:
+        """What is wrong with an object besides that something it depends on has a fault."""
+        self._refused[kind, key] = protocol = self._protocol(kind, payload)
+        try:
+            self._schemas.parse(kind, payload, protocol, index=one.row, unsure=protocol is None)
+        except Invalid as error:
+            told = {
+                field
+                for field, parent in _PARENTS.get(kind, ())
+                if (parent, id_from_json(payload.get(field)) or "") in self._refused
+            }
+            self._note(kind, key, [found for found in error.errors if found.field not in told])
 
     def _note(self, kind: Kind, key: Key, errors: Sequence[FieldError]) -> None:
         for error in errors:
