@@ -39,6 +39,8 @@ from pydatacoll.supervise import start
 
 log = logging.getLogger(__name__)
 
+FLUSH = 1.0
+"""Seconds in which a partition's last samples are stored before it is given to another manager."""
 REPORT = 2.0
 """Seconds between two reports of a device's counters."""
 
@@ -63,6 +65,7 @@ class DeviceManager:
             store,
             self.id,
             owner=self.id,
+            lease=settings.manager.lease,
             buffer=settings.manager.buffer,
             batch=settings.manager.batch,
             stream_bytes=settings.stream.max_bytes,
@@ -155,6 +158,9 @@ class DeviceManager:
 
     async def _loss(self, partitions: set[int]) -> None:
         await self._stop([d for d in self.runners if self._partition(d) in partitions])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH):  # what was read goes in before another manager begins
+                await self.writer.barrier()
 
     # Following the model
 

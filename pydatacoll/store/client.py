@@ -7,6 +7,8 @@ breaks blocking reads, the pool raises when it is empty. All settings of connect
 from __future__ import annotations
 
 import asyncio
+import math
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -33,6 +35,14 @@ Arg = str | bytes | int | float
 
 TIMEOUT = 5.0
 """Seconds without an answer after which the store counts as away."""
+KEEPALIVE: dict[str, int] = {
+    "TCP_KEEPIDLE": 5,  # seconds of silence before the first probe
+    "TCP_KEEPINTVL": 2,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 10_000,  # milliseconds that something sent may stay unconfirmed
+}
+"""A connection that only waits, for messages or for the stream, has no time-out of its own: without probes it
+would never notice that a cable was pulled or that a firewall has forgotten it."""
 
 _REFUSALS = (
     redis_errors.OutOfMemoryError,
@@ -79,8 +89,32 @@ class _Cancellable(AbstractConnection):
         try:
             async with asyncio.timeout(limit):
                 await super().send_packed_command(command, check_health)
+        except RuntimeError as error:  # how uvloop's transport says that it was closed meanwhile
+            raise redis_errors.ConnectionError(f"the connection was lost: {error}") from error
         finally:
             self.socket_timeout = limit
+
+    async def read_response(
+        self,
+        disable_decoding: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's own
+        *,
+        disconnect_on_error: bool = True,
+        push_request: bool | None = False,
+    ) -> Any:
+        """Tells a lost connection from a time-out.
+
+        The library takes the kernel's ETIMEDOUT for a time-out that its caller asked for, answers ``None``, and at
+        once again at every further call: a loop over messages would hold the whole process up.
+        """
+        response = await super().read_response(
+            disable_decoding, timeout, disconnect_on_error=disconnect_on_error, push_request=push_request
+        )
+        if response is None and timeout is not None:
+            lost = self._reader is None or self._reader.exception() is not None
+            if lost or timeout == math.inf:
+                raise redis_errors.ConnectionError("the connection was lost")
+        return response
 
 
 class _TcpConnection(_Cancellable, Connection):
@@ -131,6 +165,11 @@ class Store:
             defaults["timeout"] = TIMEOUT
         place: dict[str, Any] = dict(parse_url(self.url))
         plain = place.pop("connection_class", Connection)
+        if plain is not UnixDomainSocketConnection:
+            defaults["socket_keepalive"] = True
+            defaults["socket_keepalive_options"] = {
+                getattr(socket, name): value for name, value in KEEPALIVE.items() if hasattr(socket, name)
+            }
         return pool_class(connection_class=_CLASSES[plain], **(defaults | options | place))
 
     @classmethod

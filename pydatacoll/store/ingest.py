@@ -66,6 +66,7 @@ class Writer:
         writer_id: str,
         *,
         owner: str = "",
+        lease: float = 6.0,
         buffer: int = 200_000,
         batch: int = MAX_CALL,
         stream_bytes: int = 33_554_432,
@@ -74,6 +75,7 @@ class Writer:
         self._store = store
         self._id = writer_id
         self._owner = owner
+        self._lease = int(lease * 1000)
         self._buffer = buffer
         self._batch = min(batch, MAX_CALL)
         self._stream_bytes = stream_bytes
@@ -304,6 +306,7 @@ class Writer:
             call.samples,
             call.payload,
             call.control,
+            self._lease,
         )
         return packed
 

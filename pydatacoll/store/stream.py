@@ -209,7 +209,8 @@ async def trim(store: Store, partition: int, retention: float, now: float) -> di
             keep = min(keep, _id(str(group["last-delivered-id"])))
             if int(group["pending"]):
                 pending = await store.redis.xpending(name, group["name"])
-                keep = min(keep, _id(str(pending["min"])))
+                if pending["min"] is not None:  # else acknowledged since the line above
+                    keep = min(keep, _id(str(pending["min"])))
     if keep <= (0, 0):
         return {}  # a group has read nothing yet
     dropped: dict[str, int] = {}

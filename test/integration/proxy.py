@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 
 
 class Proxy:
-    """Forwards TCP on a free loopback port to a unix socket.
+    """Forwards TCP on a free port, on loopback unless said otherwise, to a unix socket.
 
     ``swallow`` drops everything the server answers; ``cut()`` breaks all connections; ``refuse`` closes new ones.
     """
 
-    def __init__(self, socket_path: str) -> None:
+    def __init__(self, socket_path: str, host: str = "127.0.0.1") -> None:
         self._path = socket_path
+        self._host = host
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -22,16 +25,25 @@ class Proxy:
         self.swallowed = asyncio.Event()
 
     async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
         return self
 
     @property
-    def url(self) -> str:
+    def port(self) -> int:
         assert self._server is not None
-        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self._host}:{self.port}"
 
     def cut(self) -> None:
+        """Reset all connections: what is still in the kernel is forgotten, too."""
         for writer in self._writers:
+            sock = writer.get_extra_info("socket")
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def __aexit__(self, *_: object) -> None:

@@ -187,6 +187,17 @@ async def test_who_does_not_own_the_partition_cannot_write(store, running):
     assert await entries(store) == []
 
 
+async def test_a_lease_that_ran_out_is_taken_back_by_what_was_kept(engine_store, running):
+    """The store was away for longer than the lease, and nobody else could take it meanwhile."""
+    writer = running(Writer(engine_store, "w", owner="a", lease=5.0))
+    account = Account()
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert account == Account(read=1, stored=1)
+    assert await engine_store.redis.get(keys.lease(PARTITION)) == "a"
+    assert 0 < await engine_store.redis.pttl(keys.lease(PARTITION)) <= 5000
+
+
 async def test_publishing_costs_nothing_and_reaches_who_listens(store, running):
     writer = running(Writer(store, "w"))
     account = Account()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,9 @@ QUIET = 150
 FAST = {"manager__backoff_min": 0.05, "manager__backoff_max": 0.2}
 
 
-async def eventually(condition: Callable[[], Any], what: str = "", *, within: float = 10.0) -> Any:
+async def eventually(
+    condition: Callable[[], Any], what: str | Callable[[], Any] = "", *, within: float = 10.0
+) -> Any:
     """Wait until ``condition()``, which may be a coroutine function, is true; gives what it returned."""
     deadline = time.monotonic() + within
     while True:
@@ -41,7 +43,8 @@ async def eventually(condition: Callable[[], Any], what: str = "", *, within: fl
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"did not happen within {within} s: {what or condition}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"did not happen within {within} s: {said or condition}")
         await asyncio.sleep(0.01)
 
 
@@ -165,12 +168,19 @@ class Client:
 class Process:
     """``python -m MODULE ...``; its output goes to files."""
 
-    def __init__(self, folder: Path, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.output, self.errors = folder / f"{name}.out", folder / f"{name}.log"
         with self.output.open("w") as out, self.errors.open("w") as err:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [*prefix, sys.executable, "-m", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -235,11 +245,10 @@ class Api(Process):
 class Redis:
     """An external Redis-compatible server that can be killed and started again on the same data and address."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        folder.mkdir()
+    def __init__(self, folder: Path, environment: dict[str, str], settings: RedisSettings) -> None:
+        folder.mkdir(exist_ok=True)
         self._socket = folder / "redis.sock"
         self._config = folder / "server.conf"
-        settings = RedisSettings(appendfsync="no")
         self._config.write_text(
             configuration(settings, folder=folder, logfile=folder / "server.log", socket=self._socket)
         )
@@ -336,10 +345,11 @@ class Rig:
         given = {f"PYDATACOLL_{name.upper()}": str(value) for name, value in (FAST | settings).items()}
         return inherited | given | {MARK: self.mark}
 
-    def launch(self, module: str, *arguments: str, **settings: Any) -> Process:
-        """Any of our commands, not waited for."""
+    def launch(self, module: str, *arguments: str, prefix: Sequence[str] = (), **settings: Any) -> Process:
+        """Any of our commands, not waited for; ``prefix`` is a command that runs it."""
         name = f"{module}-{len(self._processes)}"
-        process = Process(self.folder, name, [f"pydatacoll.{module}", *arguments], self.environment(**settings))
+        environment = self.environment(**settings)
+        process = Process(self.folder, name, [f"pydatacoll.{module}", *arguments], environment, prefix)
         self._processes.append(process)
         return process
 
@@ -356,12 +366,14 @@ class Rig:
         self._clients.append(client)
         return client
 
-    def manager(self, redis_url: str, **settings: Any) -> Process:
-        return self.launch("device_manager", "--redis", redis_url, **settings)
+    def manager(self, redis_url: str, prefix: Sequence[str] = (), **settings: Any) -> Process:
+        return self.launch("device_manager", "--redis", redis_url, prefix=prefix, **settings)
 
-    def redis(self) -> Redis:
-        """An external server, not started yet."""
-        server = Redis(self.folder / f"redis-{len(self._redis)}", self.environment())
+    def redis(self, folder: Path | None = None, **settings: Any) -> Redis:
+        """An external server, not started yet; in a folder of its own, which may exist."""
+        folder = folder or self.folder / f"redis-{len(self._redis)}"
+        settings = {"appendfsync": "no", **settings}
+        server = Redis(folder, self.environment(), RedisSettings(**settings))
         self._redis.append(server)
         return server
 

@@ -1,0 +1,374 @@
+"""A plant that numbers what it sends, readers that say what was stored, and load whose every answer is kept.
+
+Who is right in the end is not asked of the system: the simulated devices know which numbers left them and which
+values were written to them, and the client knows what it was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import redis
+
+from pydatacoll.codec.entry import decode_entry
+from pydatacoll.codec.registers import Layout
+from pydatacoll.errors import StoreError
+from pydatacoll.store import keys
+from pydatacoll.store.client import Store
+from pydatacoll.store.stream import StreamReader
+from pydatacoll.testing.modbus_server import ModbusServer
+from pydatacoll.testing.signals import Sequence
+from test.system.rig import Client, eventually
+
+UINT32 = Layout("uint32")
+Point = tuple[str, str]
+"""Device and item."""
+BACK = 10.0
+"""Seconds in which polling must be back; asserted where nothing else uses the machine, elsewhere printed."""
+
+
+class Plant:
+    """Devices ``d0``, ``d1``, ...; each has numbered input registers ``s0``, ... and a register ``c`` to write to.
+
+    :ivar servers: device -> its simulator.
+    :ivar sequences: point -> what it sent.
+    """
+
+    def __init__(
+        self, devices: int = 6, points: int = 4, *, interval: float = 0.05, host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
+        self.interval = interval
+        self.points = points
+        self.servers = {f"d{n}": ModbusServer(host=host, history=100_000) for n in range(devices)}
+        self.sequences: dict[Point, Sequence] = {}
+        for device, server in self.servers.items():
+            for n in range(points):
+                sequence = self.sequences[device, f"s{n}"] = Sequence()
+                server.inputs().signal(2 * n, sequence, UINT32)
+
+    async def __aenter__(self) -> Plant:
+        for server in self.servers.values():
+            await server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for server in self.servers.values():
+            await server.stop()
+
+    async def configure(self, client: Client, ports: dict[str, int] | None = None, **options: Any) -> None:
+        """Make the model of it; ``ports`` are those that a manager connects to, when they are not the devices'."""
+        items = [*(f"s{n}" for n in range(self.points)), "c"]
+        codes = {item: "hr:0" if item == "c" else f"ir:{2 * n}" for n, item in enumerate(items)}
+        await client.send("POST", "/api/v2/items", [{"id": item, "name": item} for item in items])
+        devices = [
+            {
+                "id": device,
+                "name": device,
+                "protocol": "modbus_tcp",
+                "ip": self.host,
+                "port": (ports or {}).get(device, server.port),
+                "poll_interval": self.interval,
+                "timeout": 1,
+                **options,
+            }
+            for device, server in self.servers.items()
+        ]
+        await client.send("POST", "/api/v2/devices", devices)
+        terms = [{"id": f"{device}t", "name": "t", "device_id": device} for device in self.servers]
+        await client.send("POST", "/api/v2/terms", terms)
+        points = [
+            {
+                "term_id": f"{device}t",
+                "item_id": item,
+                "protocol_code": code,
+                "code_type": "uint32",
+                "writable": item == "c",
+                "poll_interval": 1.0 if item == "c" else None,
+            }
+            for device in self.servers
+            for item, code in codes.items()
+        ]
+        await client.send("POST", "/api/v2/term_items", points)
+
+    async def stop_polling(self, client: Client) -> None:
+        """Disable the devices: from then on nothing is sent any more."""
+        for device in self.servers:
+            await client.send("PATCH", f"/api/v1/devices/{device}", {"enabled": False})
+        await eventually(lambda: not any(s.connections for s in self.servers.values()), "nothing is polled")
+
+    def written(self) -> Counter[int]:
+        """Value -> how often a device was told it."""
+        values = (request.pdu[-4:] for server in self.servers.values() for request in server.written)
+        return Counter(int.from_bytes(value, "big") for value in values)
+
+    def sent(self) -> int:
+        return sum(sequence.value - len(sequence.spoiled) for sequence in self.sequences.values())
+
+
+@dataclass
+class Verdict:
+    """Of all numbers.
+
+    :ivar unacknowledged: sent, but not stored: under way between device and store when something was killed.
+    :ivar lost: once stored (an entry of the stream was read), and not there any more.
+    :ivar foreign: stored, but never sent in a right reply.
+    :ivar gaps: point -> number of separate gaps.
+    """
+
+    sent: int = 0
+    stored: int = 0
+    unacknowledged: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    disordered: int = 0
+    foreign: int = 0
+    gaps: Counter[Point] = field(default_factory=Counter)
+
+    @property
+    def right(self) -> bool:
+        return not (self.lost or self.duplicated or self.disordered or self.foreign)
+
+
+class Reader:
+    """A consumer group that notes every number that is stored, from before the first to the last.
+
+    :ivar stored: point -> numbers in the order of the stream.
+    :ivar last: point -> when its last number was seen, monotonic.
+    """
+
+    def __init__(self, url: Callable[[], str], points: Iterable[Point]) -> None:
+        self._url = url
+        self.stored: dict[Point, list[int]] = {point: [] for point in points}
+        self.last: dict[Point, float] = dict.fromkeys(self.stored, 0.0)
+        self._entries: dict[int, str] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Reader:
+        store = Store(self._url())
+        try:
+            await StreamReader(store, "oracle", "oracle").start(from_start=True)
+        finally:
+            await store.close()
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                store = Store(self._url())
+            except OSError:  # the embedded server's address is not there between two starts
+                await asyncio.sleep(0.05)
+                continue
+            reader = StreamReader(store, "oracle", "oracle")
+            try:
+                while left := await reader.claim(0, count=1000):  # what a broken connection had been given
+                    await self._take(reader, sorted(left, key=lambda batch: _number(batch.entry_id)))
+                while True:
+                    await self._take(reader, await reader.read(count=100, block=0.5))
+            except StoreError:
+                await asyncio.sleep(0.05)
+            finally:
+                await reader.close()
+                await store.close()
+
+    async def _take(self, reader: StreamReader, batches: Any) -> None:
+        now = time.monotonic()
+        for batch in batches:
+            before = self._entries.get(batch.partition, "0-0")
+            if _number(batch.entry_id) <= _number(before):
+                continue  # delivered again
+            self._entries[batch.partition] = batch.entry_id
+            for device in batch.devices:
+                qualities = device.qualities
+                for i, (name, value) in enumerate(zip(device.fields, device.values, strict=True)):
+                    point = (device.device_id, name.partition(":")[2])
+                    if point in self.stored and not (qualities[i] if isinstance(qualities, list) else qualities):
+                        self.stored[point].append(value)
+                        self.last[point] = now
+        if batches:
+            await reader.ack(batches)
+
+    def newest(self) -> dict[Point, int]:
+        return {point: numbers[-1] if numbers else 0 for point, numbers in self.stored.items()}
+
+    async def recovered(self, since: float, before: dict[Point, int], *, within: float = 60.0) -> float:
+        """Wait until every point has newer numbers than ``before``; seconds since then."""
+        await eventually(
+            lambda: all(new > before[point] for point, new in self.newest().items()),
+            "all points are polled and stored again",
+            within=within,
+        )
+        return time.monotonic() - since
+
+    async def caught_up(self, client: redis.Redis) -> None:
+        """Wait until everything in the streams was read."""
+
+        def nothing_left() -> bool:
+            groups = [row for name in client.scan_iter("STREAM:DATA:*") for row in client.xinfo_groups(name)]
+            return not any(row["pending"] or row["lag"] for row in groups if row["name"] == "oracle")
+
+        await eventually(nothing_left, "the reader has read everything")
+
+    def judge(self, plant: Plant) -> Verdict:
+        """Compare with what was sent; polling must have stopped, or the end of each sequence is left out."""
+        verdict = Verdict(sent=plant.sent())
+        for point, numbers in self.stored.items():
+            sequence = plant.sequences[point]
+            there = set(numbers)
+            verdict.stored += len(there)
+            verdict.duplicated += len(numbers) - len(there)
+            verdict.disordered += sum(b < a for a, b in pairwise(numbers))
+            right = set(range(1, sequence.value + 1)) - sequence.spoiled
+            verdict.foreign += len(there - right)
+            missing = sorted(right - there - sequence.late - {sequence.value})
+            verdict.unacknowledged += len(missing)
+            verdict.gaps[point] = sum(n - 1 not in missing for n in missing)
+        return verdict
+
+    def forgotten(self, client: redis.Redis) -> int:
+        """Numbers once read from the stream that the history lists do not have; twice there counts, too."""
+        wrong = 0
+        for (device, item), numbers in self.stored.items():
+            name = keys.history(keys.partition_of(device), device, f"{device}t:{item}")
+            samples = map(decode_entry, client.lrange(name, 0, -1))
+            listed = Counter(sample.value for sample in samples if not sample.quality)
+            wrong += sum(listed[number] != 1 for number in set(numbers))
+        return wrong
+
+
+def _number(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)
+
+
+class Load:
+    """Clients that write to devices and change the model, all the time, whatever answers they get.
+
+    :ivar client: of the API server that runs now.
+    :ivar confirmed: values whose write was answered 200.
+    :ivar tried: values whose write was sent at least once.
+    :ivar there: object path -> what was acknowledged of it, ``None`` for its deletion; unknown ones are left out.
+    """
+
+    def __init__(self, client: Client, plant: Plant, *, pause: float = 0.02) -> None:
+        self.client = client
+        self._plant = plant
+        self._pause = pause
+        self._number = 0
+        self.confirmed: set[int] = set()
+        self.tried: set[int] = set()
+        self.answers: Counter[int | str] = Counter()
+        self.there: dict[str, dict[str, Any] | None] = {}
+        self.changes = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Load:
+        self._tasks = [
+            asyncio.create_task(self._forever(self._write)),
+            asyncio.create_task(self._forever(self._write)),
+            asyncio.create_task(self._forever(self._change)),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    async def _forever(self, work: Callable[[], Any]) -> None:
+        while True:
+            await work()
+            await asyncio.sleep(self._pause)
+
+    async def _request(self, method: str, path: str, body: Any = None, **headers: str) -> int | None:
+        """Status; ``None`` when nothing is known because the connection broke."""
+        try:
+            answer = await self.client.request(method, path, body, **headers)
+        except (aiohttp.ClientError, ConnectionError):
+            self.answers["broken"] += 1
+            return None
+        self.answers[answer.status] += 1
+        return answer.status
+
+    async def _write(self) -> None:
+        """A value that was never written before, with an idempotency key, again until the answer is final."""
+        self._number += 1
+        value = self._number
+        devices = list(self._plant.servers)
+        device = devices[value % len(devices)]
+        body = {"device_id": device, "term_id": f"{device}t", "item_id": "c", "value": value, "expires_in": 2}
+        self.tried.add(value)
+        for attempt in range(4):
+            status = await self._request("POST", "/api/v1/device_ctrl", body, **{"Idempotency-Key": f"w{value}"})
+            if status == 200:
+                self.confirmed.add(value)
+            if status not in (None, 503):
+                break
+            await asyncio.sleep(0.1 * attempt)
+
+    async def _change(self) -> None:
+        """Make, change or delete a device with a term and a point, or an item."""
+        self.changes += 1
+        name = f"m{self.changes // 4}"
+        step = self.changes % 4
+        item, device = f"/api/v1/items/{name}", f"/api/v1/devices/{name}"
+        if step == 0:
+            await self._set("POST", "/api/v1/items", item, {"id": name, "name": "new"})
+        elif step == 1:
+            body = {"id": name, "name": "new", "protocol": "modbus_tcp", "enabled": False}
+            await self._set("POST", "/api/v1/devices", device, body)
+            await self._request("POST", "/api/v1/terms", {"id": f"{name}t", "name": "t", "device_id": name})
+            point = {"item_id": name, "protocol_code": "hr:0"}
+            await self._request("POST", f"/api/v1/terms/{name}t/items", point)
+        elif step == 2:
+            await self._set("PATCH", item, item, {"name": f"changed {self.changes}"})
+        elif self.changes % 8 == 3:
+            await self._set("DELETE", device, device, None)
+
+    async def _set(self, method: str, path: str, key: str, body: dict[str, Any] | None) -> None:
+        known = self.there.pop(key, {})  # unknown until the answer
+        status = await self._request(method, path, body)
+        if status in (200, 201):
+            self.there[key] = None if body is None else {**(known or {}), **body}
+        elif status is not None and status < 500 and known != {}:
+            self.there[key] = known
+
+    async def verify(self, client: Client) -> list[str]:
+        """What was acknowledged and is not so; and commands that ran twice, or did not run and were confirmed."""
+        wrong = []
+        for path, body in list(self.there.items()):
+            answer = await client.request("GET", path)
+            if body is None:
+                if answer.status != 404:
+                    wrong.append(f"{path} was deleted and answers {answer.status}")
+            elif answer.status != 200 or any(answer.body.get(name) != value for name, value in body.items()):
+                wrong.append(f"{path} should be {body} and is {answer}")
+        written = self._plant.written()
+        wrong += [f"{value} was written {times} times" for value, times in written.items() if times > 1]
+        wrong += [f"{value} was confirmed and not written" for value in self.confirmed - written.keys()]
+        wrong += [f"{value} was written and never asked for" for value in written.keys() - self.tried]
+        return wrong
+
+
+def table(title: str, rows: dict[str, Any]) -> None:
+    """Print figures."""
+    print(f"\n{title}")
+    for name, value in rows.items():
+        print(f"  {name:<24} {f'{value:.2f}' if isinstance(value, float) else value}")
