@@ -61,6 +61,7 @@ class Inspector:
         self._networks = networks
         self._schemas = Schemas(drivers)  # what is outside the networks is an answer of a probe, not a mistake
         self._probes = 0
+        self._describing = asyncio.Lock()
 
     async def answer(self, what: What, device_id: str, body: dict[str, Any], left: float) -> dict[str, Any]:
         """
@@ -80,7 +81,8 @@ class Inspector:
             raise DeviceOffline(f"device {device_id} is not running")
         frames = runner.frames
         entries = [] if frames is None else frames.newest(limit)
-        shown = await asyncio.to_thread(_in_words, self._drivers[runner.device.protocol], entries)
+        async with self._describing:  # however many ask, one thread at most takes its share of the processor
+            shown = await asyncio.to_thread(_in_words, self._drivers[runner.device.protocol], entries)
         return {"size": 0 if frames is None else frames.size, "frames": shown}
 
     # Probe

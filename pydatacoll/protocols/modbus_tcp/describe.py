@@ -197,12 +197,12 @@ _ECHO_WHOLE = (wire.WRITE_SINGLE_COIL, wire.WRITE_SINGLE_REGISTER, wire.MASK_WRI
 
 def _values(data: bytes, bits: int | None) -> str:
     """The first registers as hexadecimal words, or the first ``bits`` bits."""
-    if bits is not None:
-        found = ["1" if bit else "0" for bit in unpack_bits(data, min(bits, len(data) * 8))]
+    if bits is None:
+        count, text = (len(data) + 1) // 2, data[: 2 * _SHOWN].hex(" ", -2)
     else:
-        found = [data[i : i + 2].hex() for i in range(0, len(data), 2)]
-    more = f" ... ({len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
-    return " ".join(found[:_SHOWN]) + more
+        count = min(bits, len(data) * 8)
+        text = " ".join("1" if bit else "0" for bit in unpack_bits(data[: _SHOWN // 8], min(count, _SHOWN)))
+    return text if count <= _SHOWN else f"{text} ... ({count - _SHOWN} more)"
 
 
 def _unknown(pdu: bytes) -> str:
