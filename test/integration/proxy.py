@@ -42,7 +42,7 @@ class Proxy:
         """Reset all connections: what is still in the kernel is forgotten, too."""
         for writer in self._writers:
             sock = writer.get_extra_info("socket")
-            if sock.family != socket.AF_UNIX:
+            if sock.family != socket.AF_UNIX and sock.fileno() >= 0:  # else it is closed already
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
