@@ -14,6 +14,7 @@ class                  at fault  transient  HTTP status
 ``NoManager``          us        yes        503
 ``StoreUnavailable``   us        yes        503
 ``StoreRefused``       us        no         503
+``StoreTooNew``        user      no         503
 =====================  ========  =========  ======================================
 
 Nothing outside this tree leaves the package on purpose; what does is a bug and is logged once, with its
@@ -139,6 +140,12 @@ class StoreUnavailable(StoreError):
 
     title = "Store unavailable"
     transient = True
+
+
+class StoreTooNew(StoreError):
+    """The data was written by a newer release, in a layout that this one does not know. It stops the start."""
+
+    title = "Store too new"
 
 
 class StoreRefused(StoreError):

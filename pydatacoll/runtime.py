@@ -16,7 +16,7 @@ from typing import Any
 
 from pydatacoll.config import known_secrets, load_settings, locate, plugin_settings, scrub
 from pydatacoll.discovery import discover_plugins, discover_protocols
-from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreUnavailable
+from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreTooNew, StoreUnavailable
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.model.network import Networks
 from pydatacoll.model.validation import Schemas
@@ -97,16 +97,17 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
         store.connection()
     except (ValueError, TypeError) as error:  # redis-py knows what may stand after the ?
         raise ConfigError(f"redis.url: cannot be used: {error}") from error
-    settled = asyncio.Event()
+    settled, started = asyncio.Event(), asyncio.Event()
     notifier = Notifier(os.environ)
     repository = Repository(store, schemas)
     made = Runtime(settings, config, store, found.found, found.problems, schemas, repository, settled, notifier)
-    settling = asyncio.get_running_loop().create_task(_settle(store, settled), name="store settling")
+    settling = asyncio.get_running_loop().create_task(_settle(store, settled, started), name="store settling")
     alive = asyncio.get_running_loop().create_task(notifier.watchdog(), name="watchdog")
     try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2.0):
-                await settled.wait()
+        await asyncio.wait({settling}, timeout=2.0)
+        if settling.done():
+            settling.result()
+        started.set()
         await repository.start()
         yield made
     finally:
@@ -117,8 +118,12 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
         await store.close()
 
 
-async def _settle(store: Store, settled: asyncio.Event) -> None:
-    """Reach the store, say what is unsafe about it, agree on the partitions; try again until it works."""
+async def _settle(store: Store, settled: asyncio.Event, started: asyncio.Event) -> None:
+    """Reach the store, say what is unsafe about it, migrate older data, agree on the partitions; try again until
+    it works.
+
+    :raises ConfigError: when the data is too new, unless the process has ``started`` already.
+    """
     pause = 0.2
     said = ""
     while True:
@@ -130,6 +135,8 @@ async def _settle(store: Store, settled: asyncio.Event) -> None:
                 said = str(error)
                 log.warning("%s; trying again", said)
         except StoreError as error:
+            if isinstance(error, StoreTooNew) and not started.is_set():
+                raise ConfigError(str(error)) from error
             if str(error) != said:
                 said = str(error)
                 log.error("%s", said)  # noqa: TRY400 - the text says it all

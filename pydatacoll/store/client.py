@@ -30,6 +30,7 @@ from redis.backoff import NoBackoff
 from pydatacoll.errors import StoreError, StoreRefused, StoreUnavailable
 from pydatacoll.settings import AuditSettings
 from pydatacoll.store import keys
+from pydatacoll.store.migrations import check_layout, migrate
 
 Arg = str | bytes | int | float
 
@@ -152,6 +153,7 @@ class Store:
         self.redis: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool, decode_responses=True))
         self.binary: Redis = Redis(connection_pool=self._pool(BlockingConnectionPool))
         self._dedicated: list[Redis] = []
+        self._settling = asyncio.Lock()
 
     def _pool(self, pool_class: type[ConnectionPool], **options: Any) -> ConnectionPool:
         defaults: dict[str, Any] = {
@@ -187,11 +189,19 @@ class Store:
         return store
 
     async def settle(self) -> None:
-        """Load the function libraries and agree on the number of partitions: the first one to come sets it."""
-        with store_errors():
-            await self.redis.set(keys.PARTITION_COUNT, self.partitions, nx=True)
-            self.partitions = int(await self.redis.get(keys.PARTITION_COUNT) or self.partitions)
-            await self.load_functions()
+        """Load the function libraries, bring older data up to the layout of this release, and agree on the number
+        of partitions: the first one to come sets it. It may be called again, as after a flush.
+
+        :raises StoreTooNew: when a newer release wrote the data; nothing was touched.
+        :raises StoreError: when the store is away or refuses.
+        """
+        async with self._settling:
+            with store_errors():
+                await check_layout(self)
+                await self.load_functions()
+                await migrate(self)
+                await self.redis.set(keys.PARTITION_COUNT, self.partitions, nx=True)
+                self.partitions = int(await self.redis.get(keys.PARTITION_COUNT) or self.partitions)
 
     async def load_functions(self) -> None:
         """Load every ``*.lua`` of this package, replacing older versions."""

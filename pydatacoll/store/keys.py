@@ -188,7 +188,7 @@ DOCUMENTATION: dict[str, str] = {
     staged("{id}"): "a large change in parts, the next one first; expires unless it happens",
     staged_names("{id}"): "names of the hashes that a large change touches; expires",
     staged_fields("{id}"): "what a large change keeps of hashes that it renames, while it is being written",
-    LAYOUT: "version of the layout of all these keys; migrations bring older data up to it",
+    LAYOUT: "version of the layout of all these keys, 1 when absent; a newer release brings older data up to it",
     MIGRATING: "the process that migrates older data now; expires",
     SET_DEVICE: "ids of all devices",
     hs_device("{id}"): "a device: field -> text",

@@ -345,6 +345,7 @@ class Repository:
             if self._loaded.is_set():
                 changes = await self._reader.catch_up(self.registry)
             if changes is None:
+                await self.store.settle()  # the data may be another, as after a flush or from a backup
                 loaded = await self._reader.load()
                 old = list(self.registry.term_items.values())
                 self.registry.adopt(loaded)
