@@ -17,6 +17,7 @@ import click
 
 from pydatacoll.cli.failures import UNREACHABLE, Failure, details_of
 from pydatacoll.cli.output import Row
+from pydatacoll.cli.points import DeviceName
 from pydatacoll.cli.progress import Progress, Watched, wanted
 from pydatacoll.cli.session import Session, confirm, interactive, note, remote
 from pydatacoll.cli.text import cell, to_json
@@ -62,26 +63,35 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-@remote("export", short_help="Write the whole model into a file.")
+@remote("export", short_help="Write the model into a file.")
 @click.argument("file", default="-", metavar="[FILE]")
 @click.option(
     "--format", "form", type=click.Choice(tuple(TYPES)), help="By default as the file is called, or json."
 )
-def export_model(session: Session, file: str, form: str | None) -> None:
-    """Write the whole model to FILE (- or nothing: standard output). The file is complete, or it is not there.
+@click.option(
+    "--device",
+    "devices",
+    metavar="ID",
+    multiple=True,
+    type=DeviceName(),
+    help="Only this device; may be repeated.",
+)
+def export_model(session: Session, file: str, form: str | None, devices: tuple[str, ...]) -> None:
+    """Write the model to FILE (- or nothing: standard output). The file is complete, or it is not there.
 
     The csv is flat, one row a point, to be edited in a spreadsheet and imported again.
     """
     accept = TYPES[form_of(file, form) or "json"]
+    query = {"device_id": devices or None}
     client = session.patient(PATIENCE)
     if file == "-":
         output = sys.stdout.buffer
-        client.download("/api/v2/export", output, query={}, accept=accept)
+        client.download("/api/v2/export", output, query=query, accept=accept)
         output.flush()
         return
     try:
         with replacing(Path(file)) as target:
-            length = client.download("/api/v2/export", target, query={}, accept=accept)
+            length = client.download("/api/v2/export", target, query=query, accept=accept)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror or error}") from error
     note(f"{file}: {length} bytes")
@@ -125,8 +135,10 @@ def import_model(session: Session, file: str, *, form: str | None, mode: str, dr
         plan = upload.send(dry_run=True)
         errors = plan.get("errors") or []
         if errors:
-            details = details_of({"errors": errors})
-            raise Failure(f"{file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", details=details)
+            count = plan.get("error_count", len(errors))
+            raise Failure(
+                f"{file}: {count} error{'s' if count > 1 else ''}", details=details_of({"errors": errors})
+            )
         if dry_run:
             _show(session, plan, "to add {add}, to change {change}, to delete {delete}, unchanged {unchanged}")
             return

@@ -65,8 +65,9 @@ def test_a_dry_run_shows_the_difference(stub: Stub, file: Path) -> None:
 
 
 def test_a_dry_run_with_errors_fails(stub: Stub, file: Path) -> None:
-    stub.json({**PLAN, "errors": ERRORS})
+    stub.json({**PLAN, "errors": ERRORS, "error_count": 20_000})
     result = stub.run("import", str(file), "--dry-run")
+    assert "points.csv: 20000 errors\n" in result.stderr
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[1:] == [
         "  row 4, column port, device d9: must be a number",
@@ -177,6 +178,8 @@ def test_an_export_to_standard_output(stub: Stub, arguments: list[str]) -> None:
     result = stub.run("export", *arguments, "--format", "yaml")
     assert result.stdout_bytes.decode() == "name: 电压\n"
     assert stub.seen[-1][2]["Accept"] == "application/yaml"
+    stub.run("export", "--device", "a", "--device", "b")
+    assert stub.seen[-1][1] == "/api/v2/export?device_id=a%2Cb"
 
 
 def test_an_export_that_is_refused_leaves_nothing(stub: Stub, tmp_path: Path) -> None:
