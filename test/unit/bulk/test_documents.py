@@ -137,7 +137,7 @@ def test_a_driver_is_not_asked_about_points_that_do_not_fit_it(bench: Bench) -> 
     }
     bench.bring("json", json.encode(model))
     with pytest.raises(Invalid, match="term_item t:i unit: unknown field"):
-        Transaction(bench.registry, bench.schemas).merge("device", "d", {"protocol": "modbus_tcp"})
+        Transaction(bench.registry, bench.schemas).merge("device", "d", {"protocol": "modbus_tcp", "ways": None})
 
 
 def test_points_may_swap_their_addresses_and_move_to_another_device(bench: Bench) -> None:
