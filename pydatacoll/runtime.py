@@ -95,7 +95,10 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
     try:
         store = Store(url, settings.manager.partitions, settings.audit)
         store.connection()
-    except (ValueError, TypeError) as error:  # redis-py knows what may stand after the ?
+    except TypeError as error:  # redis-py takes what stands after the ? for arguments of its connection
+        name = str(error).rpartition(" ")[2].strip("'")
+        raise ConfigError(f"redis.url: {name} after the ? is not known; remove it") from error
+    except ValueError as error:
         raise ConfigError(f"redis.url: cannot be used: {error}") from error
     settled, started = asyncio.Event(), asyncio.Event()
     notifier = Notifier(os.environ)
