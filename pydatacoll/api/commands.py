@@ -205,8 +205,8 @@ def _note_reply(call: Call, kind: CommandKind, payload: Any, reply: CommandReply
 
 
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
-    key = _idempotency_key(call) if kind == "ctrl" else None
     try:
+        key = _idempotency_key(call) if kind == "ctrl" else None
         asked = _check(call, _parse(kind, call.body, 0), 0)
     except PyDataCollError as error:
         _note(call, kind, call.body, str(error), error.status)

@@ -16,7 +16,7 @@ from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.pace import Pace
 
-CHUNK = 200
+CHUNK = 100
 """Entries read with one command."""
 PAGE_BYTES = 8_388_608
 """A page ends with the entry that makes it larger."""

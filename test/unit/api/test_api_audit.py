@@ -146,12 +146,14 @@ async def test_controls_that_are_not_sent_are_told(plant: Api, backend: FakeBack
     await plant.post("/api/v1/device_ctrl", {**point, "value": "much"}, 422)
     await plant.post("/api/v2/device_ctrl", [{**point, "device_id": "gone"}, point, 5], 200)
     await plant.post("/api/v1/device_call", {**point, "item_id": "gone"}, 422)
-    await until(lambda: len(backend.entries) == 4)
+    await plant("POST", "/api/v1/device_ctrl", point, headers={"Idempotency-Key": "x" * 201}, status=422)
+    await until(lambda: len(backend.entries) == 5)
     assert [(entry["object"], entry["after"], entry["result"][:3]) for entry in backend.entries] == [
         ("feeder1:main:gone", 5, "404"),
         ("feeder1:main:ua", "much", "422"),
         ("gone:main:ua", 5, "404"),
         ("::", None, "422"),
+        ("feeder1:main:ua", 5, "422"),
     ]
     assert {entry["action"] for entry in backend.entries} == {"ctrl.refused"}
     assert backend.entries[0]["devices"] == ["feeder1"]
