@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 
 import pytest
 
@@ -127,3 +129,37 @@ async def test_the_way_to_the_store_is_dead(rig, net):
         },
     )
     assert not verdict.unacknowledged  # longer than the lease, and still nothing is lost
+
+
+async def test_a_command_into_a_dead_link_never_reaches_the_device_late(rig, net):
+    """What was sent still lies in the kernel, which would go on trying for a quarter of an hour."""
+    api = await rig.api("--no-manager", **SETTINGS)
+    rig.manager(rig.store_url(), prefix=net.prefix, **SETTINGS)
+    client = api.client
+    async with Plant(3, host=net.hosts[0]) as plant:
+        ports = {device: await net.port_of(net.hosts[0], server.port) for device, server in plant.servers.items()}
+        await plant.configure(client, ports, timeout=0.3)
+        async with Reader(rig.store_url, plant.sequences) as reader:
+            await reader.recovered(0, dict.fromkeys(plant.sequences, 0))
+            net.cut(net.hosts[0])
+            values = range(1, 31)  # before the link is known to be dead
+            answers = await asyncio.gather(
+                *(client.ctrl(value, "c", f"d{value % 3}", expires_in=0.5) for value in values)
+            )
+            assert {answer.status for answer in answers} <= {503, 504}
+            before, mended = reader.newest(), time.monotonic()
+            net.mend(net.hosts[0])
+            back = await reader.recovered(mended, before)
+            assert (await client.ctrl(99, "c", "d0")).status == 200
+            await finish(rig, plant, reader, client)
+        written = plant.written()
+    table(
+        "commands into a dead link",
+        {
+            "sent": len(values),
+            "answers": dict(Counter(answer.status for answer in answers)),
+            "executed late": sum(written[value] for value in values),
+            "recovery, s": back,
+        },
+    )
+    assert written == {99: 1}

@@ -8,7 +8,11 @@ a task switch per request would cost as much as the rest of the request.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import struct
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
@@ -27,6 +31,8 @@ from pydatacoll.sdk import DriverContext
 Outcome = bytes | DeviceError
 """Data of a right reply (empty for a write), or why there are none."""
 
+LINGER = struct.pack("ii", 1, 0)
+"""A close forgets what the device has not confirmed, and resets the connection."""
 LATE = 60.0
 """Seconds for which the id of an unanswered transaction is not used again: the reply may still come."""
 MAX_LATE = 4096
@@ -144,6 +150,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self.closed: asyncio.Future[DeviceOffline] = self._loop.create_future()
+        self._socket: socket.socket | None = None
+        self._position = 0
         self.last_received = self._loop.time()
         self.last_rtt = 0.0
         self.smooth_rtt = 0.0
@@ -158,7 +166,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
+            self._socket = sock
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Else the kernel goes on sending a write into a dead link, also for a process that was killed, and
+            # the device would execute it when the link is back.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
             # Finds a dead connection also while there is nothing to ask.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, seconds in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
@@ -166,6 +178,7 @@ class Connection(asyncio.Protocol):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._socket = None
         self._finish(f"connection lost: {exc}" if exc else "the device closed the connection")
 
     def eof_received(self) -> bool:
@@ -228,8 +241,34 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         if self._transport is not None:
+            if self._socket is not None and not (
+                self._flying or self._transport.is_closing() or self._unconfirmed()
+            ):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
             self._transport.abort()
+            self._socket = None
         self._finish(reason)
+
+    def _unconfirmed(self) -> int:
+        """Bytes sent that the device's end has not confirmed, as far as the system can tell."""
+        if self._transport is None or self._socket is None or sys.platform != "linux":
+            return 0
+        waiting = self._transport.get_write_buffer_size()
+        try:
+            kernel = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        except (OSError, ValueError):  # closed a moment ago
+            return waiting
+        return waiting + int.from_bytes(kernel, sys.byteorder)
+
+    def _recall(self, job: Job, transaction: int, position: int) -> None:
+        """A command has expired: when it did not even arrive, take it back with the whole connection.
+
+        :param position: number of bytes sent on this connection up to its end.
+        """
+        unanswered = self._flying.get(transaction) is job or transaction in self._late
+        if unanswered and not self.closed.done() and self._position - self._unconfirmed() < position:
+            self._counters["recalled"] += 1
+            self.close("a command did not arrive before it expired")
 
     def _pump(self) -> None:
         if self._slots <= 0:
@@ -255,6 +294,9 @@ class Connection(asyncio.Protocol):
             transaction = self._next_transaction()
             self._flying[transaction] = job
             parts.append(transaction.to_bytes(2, "big") + job.request.tail)
+            self._position += len(parts[-1])
+            if job.deadline is not None:
+                self._loop.call_at(job.deadline, self._recall, job, transaction, self._position)
         if (frames := self._context.frames) is not None:
             for part in parts:
                 frames.sent(part)
