@@ -161,3 +161,20 @@ async def test_a_call_is_answered_and_stored_although_the_point_is_quiet(system,
     (reply,) = await system.commands.execute("call", [CommandRequest(POINT)])
     assert (reply.status, reply.sample.value) == (200, 7)
     assert await system.value() == 7
+
+
+async def test_many_held_values_do_not_slow_down_polling_without_pause(system, plc):
+    await system.start()
+    codes = [f"hr:{n}" for n in range(400)]
+    await system.add(port=plc.port, points=codes, poll_interval=0)
+    runner = await until(lambda: system.manager.runners.get("dev"))
+
+    def hold(tx):
+        for n in range(len(codes)):
+            tx.merge("term_item", ("devt", f"i{n}"), {"min_period": 3600})
+
+    await system.repository.transact(hold)
+    await until(lambda: runner.sink.account.held == len(codes))
+    unchanged = runner.sink.account.unchanged
+    await until(lambda: runner.sink.account.unchanged > unchanged + 20 * len(codes))
+    assert runner.sink.account.balanced()
