@@ -24,12 +24,15 @@ from pydatacoll import api_server, cli, device_manager, plugin_runner
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
 from pydatacoll.api.stats import HttpStats, command_families
+from pydatacoll.bulk.columns import Columns
 from pydatacoll.cli import failures
 from pydatacoll.config_text import expected, reference
 from pydatacoll.manager import metrics
 from pydatacoll.model import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.registry import Registry
-from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
+from pydatacoll.model.validation import Schemas
+from pydatacoll.protocols.formula import FormulaDriver
+from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTcpDriver, ModbusTerm, ModbusTermItem
 from pydatacoll.store.keys import DOCUMENTATION
 
 PERFORMANCE = Path(__file__).parent / "performance.json"
@@ -131,6 +134,18 @@ def settings() -> str:
         (literal(doc.name), escape(doc.type), literal(doc.default), escape(doc.meaning)) for doc in reference()
     ]
     return table(("setting", "takes", "default", "meaning"), rows, (22, 22, 16, 40))
+
+
+def table_columns() -> str:
+    """The columns of the table, with the drivers that come along."""
+    protocols = {driver.name: driver for driver in (ModbusTcpDriver, FormulaDriver)}
+    words = {"term_item": "point"}
+    rows = [
+        (literal(column.name), words.get(column.kind, column.kind), literal(column.field))
+        for column in Columns(Schemas(protocols)).by_name.values()
+    ]
+    rows.append((f"{literal('p0')}, {literal('p1')}, ...", "formula", "a parameter"))
+    return table(("column", "of", "field"), rows, (34, 16, 34))
 
 
 # REST
@@ -301,6 +316,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "modbus_device": lambda: fields(ModbusDevice, Device),
     "modbus_term": lambda: fields(ModbusTerm, Term),
     "modbus_term_item": lambda: fields(ModbusTermItem, TermItem),
+    "table_columns": table_columns,
     "redis_keys": redis_keys,
     "metrics": metric_table,
     "command_line": command_line,
