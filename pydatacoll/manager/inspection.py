@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -101,12 +102,11 @@ class Inspector:
         driver_type = self._drivers[device.protocol]
         if driver_type.virtual:
             raise Conflict(f"a device of protocol {device.protocol} is virtual: there is nothing to try")
-        loop = asyncio.get_running_loop()
         context = DriverContext(
             _NoSink(), Counter(), logging.LoggerAdapter(log, {"device": device.id}), networks=self._networks
         )
         driver = driver_type(device, context)
-        started = loop.time()
+        started = perf_counter()  # finer than the clock of the loop
         connected: float | None = None
         found: Probe | None = None
         error: str | None = None
@@ -115,7 +115,7 @@ class Inspector:
                 driver.configure([] if point is None else [point])
                 context.check_host(device.ip)
                 await driver.connect()
-                connected = loop.time() - started
+                connected = perf_counter() - started
                 if point is not None:
                     found = await driver.probe(point, left - connected)
         except DeviceError as failure:
@@ -132,7 +132,7 @@ class Inspector:
             error = str(found.result)
         return {
             "reachable": connected is not None,
-            "seconds": round(loop.time() - started if connected is None else connected, 6),
+            "seconds": round(perf_counter() - started if connected is None else connected, 6),
             "error": error,
             **_meaning(found, point),
         }

@@ -113,20 +113,25 @@ class Schemas:
                     errors = [FieldError(index, kind, message_of(error))]
             else:
                 errors = _broken_rules(made, clean, index)
-                if isinstance(made, Device) and (problem := self._place_problem(made)) is not None:
-                    errors.append(FieldError(index, "ip", problem))
+                if isinstance(made, Device):
+                    errors += self._place_errors(made.ip, protocol, index)
                 if not errors:
                     return made
         else:
             errors += [
                 e for e in convert_each(object_type, clean, index) if all(e.field != x.field for x in errors)
             ]
+        ip = clean.get("ip") if kind == "device" else None
+        if isinstance(ip, str) and all(e.field != "ip" for e in errors):
+            errors += self._place_errors(ip, protocol, index)
         raise Invalid.of(errors)
 
-    def _place_problem(self, device: Device) -> str | None:
-        driver = self.protocols.get(device.protocol)
+    def _place_errors(self, ip: str, protocol: str | None, index: int) -> list[FieldError]:
+        """What is wrong with the address of a device; a virtual one is in no network."""
+        driver = self.protocols.get(protocol) if protocol is not None else None
         virtual = driver is not None and driver.virtual
-        return host_problem(device.ip) if virtual else self.networks.problem(device.ip)
+        problem = host_problem(ip) if virtual else self.networks.problem(ip)
+        return [] if problem is None else [FieldError(index, "ip", problem)]
 
     def check(self, device: Device, term: Term, item: TermItem, index: int = 0) -> list[FieldError]:
         """What the driver finds wrong with a term item."""

@@ -120,5 +120,11 @@ def test_a_device_outside_cannot_be_saved() -> None:
         assert [(e.index, e.field) for e in raised.value.errors] == [(3, "ip")]
 
 
+def test_a_bad_address_is_named_beside_other_mistakes() -> None:
+    with pytest.raises(Invalid) as raised:
+        Schemas(PROTOCOLS, PLANT).parse("device", {**device("10.1.2.3:502"), "port": 0})
+    assert sorted(e.field for e in raised.value.errors) == ["ip", "port"]
+
+
 def test_a_virtual_device_is_nowhere() -> None:
     Schemas(PROTOCOLS, PLANT).parse("device", device(protocol="formula"))
