@@ -10,6 +10,7 @@ import msgspec
 
 from pydatacoll.api.access import Access
 from pydatacoll.api.services import CommandKind, LinkState, Services
+from pydatacoll.codec.entry import encode_entry
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.change import apply
@@ -82,8 +83,8 @@ class FakeHistory:
 
     samples: dict[PointId, list[Sample]] = field(default_factory=dict)
 
-    async def latest(self, points: Sequence[PointId]) -> list[Sample | None]:
-        return [found[-1] if (found := self.samples.get(point)) else None for point in points]
+    async def latest_entries(self, points: Sequence[PointId]) -> list[str | None]:
+        return [encode_entry(found[-1]) if (found := self.samples.get(point)) else None for point in points]
 
     async def recent(
         self, point: PointId, *, limit: int | None = None, since: float | None = None, until: float | None = None

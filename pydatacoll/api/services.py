@@ -40,7 +40,8 @@ class Repository(Protocol):
 class History(Protocol):
     """Latest values and recent samples."""
 
-    async def latest(self, points: Sequence[PointId]) -> list[Sample | None]: ...
+    async def latest_entries(self, points: Sequence[PointId]) -> list[str | None]:
+        """Latest values as they are stored, see :mod:`pydatacoll.codec.entry`."""
 
     async def recent(
         self, point: PointId, *, limit: int | None = None, since: float | None = None, until: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,10 +14,13 @@ from pydatacoll.api.globs import globs, matching, point_globs
 from pydatacoll.api.operation import Answer, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
+from pydatacoll.codec.entry import entry_to_json, quality_of_entry
 from pydatacoll.errors import FieldError, Invalid, NotFound
 from pydatacoll.model import PointId, Sample, sample_to_wire, time_to_wire
 from pydatacoll.model.quality import FLAG_NAMES
 from pydatacoll.model.registry import ModelView
+
+log = logging.getLogger(__name__)
 
 _INDEX = re.compile(r"-?[0-9]{1,40}\Z")
 _PLACES = 10**9
@@ -99,16 +103,31 @@ def _matches(wanted: str) -> Callable[[int], bool]:
 async def values(call: Call) -> web.StreamResponse:
     """Latest values; a point that never had one is left out."""
     points = list(_points(call.model, call))
-    samples = await call.services.history.latest(points) if points else []
+    entries = await call.services.history.latest_entries(points) if points else []
     wanted = call.query["quality"]
     matches = _matches(wanted) if wanted is not None else None
-    found = [
-        (point, sample)
-        for point, sample in zip(points, samples, strict=True)
-        if sample is not None and (matches is None or matches(sample.quality))
-    ]
+    found: list[tuple[PointId, str]] = []
+    for point, entry in zip(points, entries, strict=True):
+        if entry is not None and (matches is None or _has(entry, matches)):
+            found.append((point, entry))
     some, headers = responses.page(call.request, found, call.query["limit"], call.query["offset"])
-    return await responses.rows(some, lambda pair: sample_to_wire(*pair), headers)
+    return await responses.texts(some, _json, headers)
+
+
+def _has(entry: str, matches: Callable[[int], bool]) -> bool:
+    try:
+        return matches(quality_of_entry(entry))
+    except (ValueError, IndexError):
+        return False
+
+
+def _json(found: tuple[PointId, str]) -> str | None:
+    """``None`` for what is not readable in the store."""
+    try:
+        return entry_to_json(*found)
+    except ValueError:
+        log.warning("the latest value of %s is not readable: %.60r", *found)
+        return None
 
 
 def _described(model: ModelView, point: PointId) -> dict[str, Any]:

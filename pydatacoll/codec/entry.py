@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
-from pydatacoll.model.sample import Sample, Value
+from pydatacoll.model.quality import quality_to_wire
+from pydatacoll.model.sample import PointId, Sample, Value, time_to_wire
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(bool | int | float | str | None).decode
@@ -24,6 +27,39 @@ def decode_entry(text: str | bytes) -> Sample:
         text = text.decode()
     time, quality, value = text.split(",", 2)
     return Sample(float(time), _decode(value), int(quality))
+
+
+@lru_cache(maxsize=4096)
+def _time_json(time: str) -> str:
+    return f'"{time_to_wire(float(time))}"'
+
+
+@lru_cache(maxsize=512)
+def _quality_json(quality: str) -> str:
+    return _encode(quality_to_wire(int(quality))).decode()
+
+
+def quality_of_entry(text: str) -> int:
+    """The quality of an entry, without the rest.
+
+    :raises ValueError: when the text is not an entry.
+    """
+    return int(text.split(",", 2)[1])
+
+
+def entry_to_json(point: PointId, text: str) -> str:
+    """The JSON text of :func:`~pydatacoll.model.sample.sample_to_wire`, without making the object: about 1 us.
+
+    Ids need no escaping, and the value is JSON already; it is decoded to be sure of that.
+
+    :raises ValueError: when the text is not an entry.
+    """
+    time, quality, value = text.split(",", 2)
+    _decode(value)
+    return (
+        f'{{"device_id":"{point.device_id}","term_id":"{point.term_id}","item_id":"{point.item_id}",'
+        f'"time":{_time_json(time)},"value":{value},"quality":{_quality_json(quality)}}}'
+    )
 
 
 def encode_column(values: list[Value], times: float | list[float], qualities: int | list[int]) -> list[str]:

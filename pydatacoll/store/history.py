@@ -31,10 +31,14 @@ class History:
 
     async def latest(self, points: Sequence[PointId]) -> list[Sample | None]:
         """Latest sample of each point, ``None`` for one never stored; one command per device."""
+        return [_decode(text) for text in await self.latest_entries(points)]
+
+    async def latest_entries(self, points: Sequence[PointId]) -> list[str | None]:
+        """The same, as they are stored (see :mod:`pydatacoll.codec.entry`)."""
         by_device: dict[str, list[int]] = {}
         for i, point in enumerate(points):
             by_device.setdefault(point.device_id, []).append(i)
-        result: list[Sample | None] = [None] * len(points)
+        result: list[str | None] = [None] * len(points)
         with store_errors():
             pipeline = self._store.redis.pipeline(transaction=False)
             for device_id, indexes in by_device.items():
@@ -44,7 +48,7 @@ class History:
             replies = await pipeline.execute()
         for indexes, texts in zip(by_device.values(), replies, strict=True):
             for i, text in zip(indexes, texts, strict=True):
-                result[i] = _decode(text)
+                result[i] = text
         return result
 
     async def latest_of_device(self, device_id: str) -> dict[str, Sample]:

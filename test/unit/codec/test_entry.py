@@ -2,12 +2,13 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydatacoll.codec.entry import decode_entry, encode_column, encode_entry
-from pydatacoll.model import Sample
+from pydatacoll.codec.entry import decode_entry, encode_column, encode_entry, entry_to_json, quality_of_entry
+from pydatacoll.model import PointId, Sample, Value, sample_to_wire
 
 values = st.one_of(
     st.none(),
@@ -60,3 +61,20 @@ def test_large_integers_keep_every_digit():
 def test_what_is_no_entry_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - msgspec's errors are ValueErrors
         decode_entry(text)
+
+
+@given(times, values, qualities)
+def test_the_text_of_a_wire_object_is_that_object(time: float, value: Value, quality: int) -> None:
+    sample = Sample(time, value, quality)
+    point = PointId("feeder1", "main", "ua")
+    text = entry_to_json(point, encode_entry(sample))
+    assert msgspec.json.decode(text) == sample_to_wire(point, sample)
+    assert quality_of_entry(encode_entry(sample)) == quality
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1.0", "1.0,0", "x,0,1", "1.0,y,1", "1.0,0,", "1.0,0,{}", "1.0,0,1,2", "1,0,NaN"]
+)
+def test_junk_does_not_become_json(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong, of this class
+        entry_to_json(PointId("d", "t", "i"), text)
