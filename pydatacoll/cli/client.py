@@ -80,6 +80,7 @@ class Client:
         self._ca = ca
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
+        self._response: http.client.HTTPResponse | None = None
         self.offset = 0.0
 
     def another(self) -> Client:
@@ -98,6 +99,9 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
+        if self._response is not None:  # has taken the connection over when the server announced its end
+            self._response.close()
+            self._response = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -197,7 +201,8 @@ class Client:
             # A server that refuses a large body answers before it has all of it: the answer says why.
             if body is None or connection.sock is None:
                 raise
-        return connection.getresponse()
+        self._response = connection.getresponse()
+        return self._response
 
     def _connect(self) -> http.client.HTTPConnection:
         if not self._tls:

@@ -117,7 +117,8 @@ class Printer:
         parts = []
         for (column, text), columns in zip(cells, widths, strict=True):
             padded = _padded(text, columns)
-            parts.append(click.style(padded, **column.style(text)) if column.style is not None else padded)
+            style = column.style(text) if column.style is not None else None
+            parts.append(click.style(padded, **style) if style else padded)
         click.echo("  ".join(parts).rstrip())
 
 

@@ -62,7 +62,7 @@ class Session:
         token = self.token
         if self.token_file is not None and token is None:
             try:
-                token = Path(self.token_file).read_text(encoding="utf-8").strip()
+                token = Path(self.token_file).expanduser().read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise click.UsageError(f"--token-file {self.token_file}: {error}") from error
             if not token:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -107,10 +108,9 @@ def server(backend: FakeBackend) -> Iterator[Served]:
 @pytest.fixture
 def plant(server: Served, backend: FakeBackend) -> Served:
     """A server with two devices and three points, of which two have values."""
-    client = Client(server.url)
-    for path, body in MODEL:
-        client.post(path, body)
-    client.close()
+    with closing(Client(server.url)) as client:
+        for path, body in MODEL:
+            client.post(path, body)
     backend.history.samples[PointId("f1", "f1.main", "ua")] = [Sample(T0, 230.5)]
     backend.history.samples[PointId("f2", "f2.main", "ua")] = [
         Sample(T0 + 1, 0.0, Quality.COMM_LOST | Quality.STALE)
