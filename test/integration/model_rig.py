@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from pydatacoll.model import PointId
 from pydatacoll.model.registry import Registry
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Kind, Schemas
-from pydatacoll.store import keys
+from pydatacoll.store import keys, model_ops, model_reader
 from pydatacoll.store.client import Store
 from pydatacoll.store.model_codec import encode, hash_key
 from pydatacoll.store.repository import Repository
@@ -42,6 +45,28 @@ def plant(transaction: Transaction) -> None:
     transaction.create("term_item", term_item("t", "i", protocol_code="1"))
     transaction.create("term_item", term_item("t", "j", protocol_code="2"))
     transaction.create("formula", formula("f", "d:t:j", p1="d:t:i"))
+
+
+TERMS, ITEMS = 6, 5
+
+
+def many(transaction: Transaction, start: int = 0) -> Steps[dict[str, int]]:
+    """A device with terms and points; replaces what is there."""
+    yield from transaction.batch_upsert_steps("device", [device("many", description=f"from {start}")])
+    yield from transaction.batch_upsert_steps("item", [item(f"i{n}") for n in range(ITEMS)])
+    yield from transaction.batch_upsert_steps("term", [term(f"t{n}", "many", address=n + 1) for n in range(TERMS)])
+    points = [
+        term_item(f"t{n}", f"i{m}", protocol_code=f"{start + m}") for n in range(TERMS) for m in range(ITEMS)
+    ]
+    return (yield from transaction.batch_upsert_steps("term_item", points))
+
+
+def write_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit is staged, in many small parts, and taken over in steps."""
+    monkeypatch.setattr(model_ops, "LARGE", 0)
+    monkeypatch.setattr(model_ops, "PART", 30)
+    monkeypatch.setattr(model_ops, "NAMES", 7)
+    monkeypatch.setattr(model_reader, "AT_ONCE", 2)
 
 
 async def until(repository: Repository, condition: Callable[[Registry], bool]) -> None:
