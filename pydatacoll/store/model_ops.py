@@ -103,12 +103,13 @@ class Commit:
             yield
             self._op(*op)
         for fields, row in rows.items():
-            size = (len(fields) + 1) * max(1, PART // (len(fields) + 1))
+            width = len(fields) + 1
+            size = width * max(1, PART // width)
             for start in range(0, len(row), size):
                 yield
                 some = row[start : start + size]
-                share = -(-sum(map(len, some)) // PART_BYTES)  # of long texts a part takes fewer
-                step = (len(fields) + 1) * max(1, size // (len(fields) + 1) // max(1, share))
+                share = sum(map(len, some)) // PART_BYTES + 1  # of long texts a part takes fewer
+                step = width * max(1, len(some) // width // share)
                 for at in range(0, len(some), step):
                     yield
                     self._op("HASHES", len(fields), *fields, *some[at : at + step])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -64,3 +65,35 @@ def test_finish_does_all_at_once() -> None:
     log: list[str] = []
     assert finish(count(5, log)) == 5
     assert log.count("step") == 5
+
+
+def test_letting_go_empties_in_steps() -> None:
+    rows = [[n] for n in range(3)]
+    steps = pace.let_go(rows)
+    next(steps)
+    next(steps)
+    assert rows == [[0], [1]]
+    finish(steps)
+    assert rows == []
+
+
+def test_the_collector_rests_until_the_last_is_done() -> None:
+    assert gc.isenabled()
+    first, second = pace.collector_paused(), pace.collector_paused()
+    first.__enter__()
+    second.__enter__()
+    assert not gc.isenabled()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with pace.collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
