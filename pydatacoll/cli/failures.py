@@ -51,6 +51,8 @@ class Failure(click.ClickException):
         super().__init__(message)
         self.exit_code = code  # type: ignore[misc]  # one class for all codes
         self.about = ""
+        context = click.get_current_context(silent=True)  # there is none any more when it is shown
+        self._color = None if context is None else context.color
         self.details = details
         self.remedy = remedy
 
@@ -63,7 +65,7 @@ class Failure(click.ClickException):
             lines.append(f"  and {len(self.details) - _SHOWN} more")
         if self.remedy:
             lines.append(f"{click.style('Remedy:', bold=True)} {clean(self.remedy)}")
-        click.echo("\n".join(lines), file=file, err=file is None, color=self.show_color)
+        click.echo("\n".join(lines), file=file, err=file is None, color=self._color)
 
 
 class Refused(Failure):
