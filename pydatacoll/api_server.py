@@ -75,7 +75,8 @@ def check_host(settings: Settings) -> None:
 
 
 def _cannot_listen(server: ServerSettings, error: OSError) -> ConfigError:
-    reason = error.strerror or str(error)
+    # asyncio's own text repeats the address; a name that is not found has no number of an error
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     if error.errno in {errno.EADDRINUSE, errno.EACCES}:
         return ConfigError(
             f"server.port: cannot listen on {server.host}:{server.port}: {reason}; "

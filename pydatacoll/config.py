@@ -305,7 +305,7 @@ _SETTING = re.compile(r"((?:[a-z_]+\.)?[a-z_]+(?:\[(\d+)\])?)(?=: )")
 
 
 def locate(message: str, file: Path | None, environ: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    """An error that begins with the name of a setting, with the file and line where that stands.
+    """An error that begins with the name of a setting, with the file and line, or the variable, where that stands.
 
     For errors that are found when a setting is used. ``options`` as for :func:`load_settings`.
     """
@@ -313,8 +313,10 @@ def locate(message: str, file: Path | None, environ: Mapping[str, str], options:
     if match is None or match[1].partition("[")[0] not in set(setting_names(inspect.type_info(Settings))):
         return message
     path: Path_ = (*match[1].partition("[")[0].split("."), *((int(match[2]),) if match[2] else ()))
+    if options.get(match[1]) is not None:
+        return message  # whoever typed it knows where
     try:
-        place = _origin(_sources(file, environ, options), path)
+        place = _origin(_sources(file, environ, {}), path)
     except ConfigError:  # the file has changed since
         return message
     return f"{place}{message[match.end() :]}"

@@ -102,7 +102,7 @@ async def test_a_stop_in_the_middle_of_writes_loses_no_acknowledged_write(rig):
 
 async def test_a_control_under_way_when_the_server_stops_is_answered(rig, plc):
     api = await rig.api()
-    await api.client.add(port=plc.port, timeout=30)
+    await api.client.add(port=plc.port, timeout=30, poll_interval=3600)
     await api.client.shows(0)
     plc.faults.add(Fault("silence"))
     control = asyncio.create_task(api.client.ctrl(1))

@@ -331,7 +331,7 @@ def test_an_error_found_later_is_located(tmp_path: Path) -> None:
 
     assert place("redis.engine: x is no file") == f"{file}:5: redis.engine: x is no file"
     assert place("server.port: in use") == "PYDATACOLL_SERVER__PORT: in use"
-    assert place("data_dir: in use") == "data_dir (given as an option): in use"
+    assert place("data_dir: in use") == "data_dir: in use"
     assert place("server.tls_cert: missing") == "server.tls_cert: missing"
     assert place("something else: happened") == "something else: happened"
 
