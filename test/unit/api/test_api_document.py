@@ -19,6 +19,7 @@ from test.fakes_api import FakeBackend
 FORMULA = {"id": "f", "formula": "p1", "device_id": "d", "term_id": "t", "item_id": "i"}
 OPERATION_IDS = """
 index list_devices create_device get_device replace_device update_device delete_device get_device_status
+get_device_frames probe_device
 list_terms create_term get_term replace_term update_term delete_term list_device_terms
 list_items create_item get_item replace_item update_item delete_item
 list_term_items create_term_item get_term_item replace_term_item update_term_item delete_term_item
