@@ -72,7 +72,7 @@ class Ownership:
         wanted = share(await self._leases.heartbeat(), self._id, self._partitions)
         lost = set()
         for partition in self.owned & wanted:
-            if not await self._leases.take(partition):
+            if not await self._leases.renew(partition):
                 lost.add(partition)
         surplus = self.owned - wanted
         if lost or surplus:

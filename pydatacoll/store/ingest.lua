@@ -54,8 +54,9 @@ end
 -- KEYS[1] the partition's stream (its hash tag places the call)
 -- ARGV[1] prefix part: the hash tag, "{p3}"
 -- ARGV[2] writer id; ARGV[3] sequence number of the batch, growing
--- ARGV[4] owner to check against the lease, or "" for writers that need none (plugins). A lease that nobody holds
---   is taken, for ARGV[9] milliseconds: after the store was away for long, what was kept meanwhile is still good
+-- ARGV[4] owner to check against the lease, or "" for writers that need none (plugins). A lease that ran out is
+--   taken again, for ARGV[9] milliseconds, when nobody else has held it since: after the store was away for long,
+--   what was kept meanwhile is still good
 -- ARGV[5] most entries the stream may hold; what is removed for that is counted in HS:DROPPED
 -- ARGV[6] number of samples
 -- ARGV[7] the stream's payload, opaque here
@@ -68,6 +69,10 @@ local function ingest(names, argv)
   if argv[4] ~= '' then
     local owner = redis.call('GET', 'LEASE:' .. tag)
     if not owner then
+      local holder = redis.call('GET', 'HOLDER:' .. tag)
+      if holder and holder ~= argv[4] then
+        return { -1, 0 }
+      end
       redis.call('SET', 'LEASE:' .. tag, argv[4], 'PX', argv[9])
     elseif owner ~= argv[4] then
       return { -1, 0 }

@@ -111,6 +111,10 @@ def lease(partition: int) -> str:
     return f"LEASE:{tag(partition)}"
 
 
+def holder(partition: int) -> str:
+    return f"HOLDER:{tag(partition)}"
+
+
 def data_devices(partition: int) -> str:
     return f"SET:DATA_DEVICE:{tag(partition)}"
 
@@ -211,6 +215,7 @@ DOCUMENTATION: dict[str, str] = {
     "HS:STATUS:{pN}": "device -> counters and protocol details (JSON)",
     "SET:DATA_DEVICE:{pN}": "devices that have data in the partition",
     "LEASE:{pN}": "the manager that owns the partition; expires",
+    "HOLDER:{pN}": "the manager that owned the partition last; empty when it gave it back",
     "WRITER:{pN}:{writer}": "sequence number of the last batch of a writer; a repeated batch is ignored",
     MANAGERS: "managers that are alive, with their time of expiry",
     MANAGER_REPORTS: "manager -> what it says about itself (JSON)",

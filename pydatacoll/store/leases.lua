@@ -1,7 +1,7 @@
 #!lua name=pydatacoll_leases
 
--- Take, renew or give back the lease of a partition.
--- KEYS[1] the lease; ARGV[1] manager; ARGV[2] milliseconds, 0 gives it back
+-- Take, renew or give back a lease.
+-- KEYS[1] the lease; KEYS[2], of a partition, who held it last; ARGV[1] manager; ARGV[2] milliseconds, 0 gives it back
 -- Reply: 1 ours, 0 somebody else's
 local function lease(names, argv)
   local owner = redis.call('GET', names[1])
@@ -10,10 +10,28 @@ local function lease(names, argv)
   end
   if argv[2] == '0' then
     redis.call('DEL', names[1])
+    if names[2] and redis.call('GET', names[2]) == argv[1] then
+      redis.call('SET', names[2], '')
+    end
     return 0
   end
   redis.call('SET', names[1], argv[1], 'PX', argv[2])
+  if names[2] then
+    redis.call('SET', names[2], argv[1])
+  end
   return 1
+end
+
+-- Renew a lease, also one that ran out if nobody else has held it since.
+-- KEYS[1] the lease; KEYS[2] who held it last; ARGV[1] manager; ARGV[2] milliseconds
+-- Reply: 1 ours, 0 lost
+local function renew(names, argv)
+  local owner = redis.call('GET', names[1])
+  local holder = redis.call('GET', names[2])
+  if (owner and owner ~= argv[1]) or (holder and holder ~= argv[1]) then
+    return 0
+  end
+  return lease(names, argv)
 end
 
 -- Note that a manager is alive, or (0 milliseconds) that it stops. Redis' own clock decides who is alive.
@@ -32,4 +50,5 @@ local function heartbeat(names, argv)
 end
 
 redis.register_function('lease', lease)
+redis.register_function('lease_renew', renew)
 redis.register_function('manager_heartbeat', heartbeat)

@@ -26,11 +26,18 @@ class Leases:
         await self._store.fcall("manager_heartbeat", [keys.MANAGERS], [self._manager_id, 0])
 
     async def take(self, partition: int) -> bool:
-        """Take or renew a lease; false when another manager holds it."""
-        return bool(
-            await self._store.fcall("lease", [keys.lease(partition)], [self._manager_id, self._milliseconds])
-        )
+        """Take a lease; false when another manager holds it."""
+        return bool(await self._call("lease", partition, self._milliseconds))
+
+    async def renew(self, partition: int) -> bool:
+        """Renew a lease, also one that ran out; false when another manager holds it, or has held it since."""
+        return bool(await self._call("lease_renew", partition, self._milliseconds))
 
     async def give_back(self, partition: int) -> None:
         """Give up a lease of ours; another manager's is left alone."""
-        await self._store.fcall("lease", [keys.lease(partition)], [self._manager_id, 0])
+        await self._call("lease", partition, 0)
+
+    async def _call(self, function: str, partition: int, milliseconds: int) -> int:
+        names = [keys.lease(partition), keys.holder(partition)]
+        reply: int = await self._store.fcall(function, names, [self._manager_id, milliseconds])
+        return reply

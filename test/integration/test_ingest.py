@@ -13,6 +13,7 @@ from pydatacoll.store import keys
 from pydatacoll.store.client import Store
 from pydatacoll.store.history import History
 from pydatacoll.store.ingest import Writer
+from pydatacoll.store.leases import Leases
 from pydatacoll.store.packets import Account, Packet
 from test.integration.proxy import Proxy
 
@@ -196,6 +197,32 @@ async def test_a_lease_that_ran_out_is_taken_back_by_what_was_kept(engine_store,
     assert account == Account(read=1, stored=1)
     assert await engine_store.redis.get(keys.lease(PARTITION)) == "a"
     assert 0 < await engine_store.redis.pttl(keys.lease(PARTITION)) <= 5000
+
+
+async def test_a_lease_that_another_held_meanwhile_is_not_taken_back(engine_store, running):
+    mine, other = Leases(engine_store, "a", 5.0), Leases(engine_store, "b", 5.0)
+    writer = running(Writer(engine_store, "w", owner="a", lease=5.0))
+    account = Account()
+    assert await mine.take(PARTITION)
+    assert await mine.renew(PARTITION)
+    await engine_store.redis.delete(keys.lease(PARTITION))  # it ran out
+    assert await mine.renew(PARTITION)
+    await engine_store.redis.delete(keys.lease(PARTITION))
+    assert await other.take(PARTITION)
+    for free in (lambda: engine_store.redis.delete(keys.lease(PARTITION)), lambda: other.give_back(PARTITION)):
+        await free()
+        assert not await mine.renew(PARTITION)
+        writer.put(packet(account, [1]))
+        await writer.flush()
+    assert account == Account(read=2, rejected=2)
+    assert await mine.take(PARTITION)  # anew
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert account == Account(read=3, rejected=2, stored=1)
+    await mine.give_back(PARTITION)
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    assert account.rejected == 3
 
 
 async def test_publishing_costs_nothing_and_reaches_who_listens(store, running):

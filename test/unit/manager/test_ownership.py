@@ -42,6 +42,8 @@ class Fake:
     async def take(self, partition):
         return self.table.owners.setdefault(partition, self.id) == self.id
 
+    renew = take
+
     async def give_back(self, partition):
         if self.table.owners.get(partition) == self.id:
             del self.table.owners[partition]
