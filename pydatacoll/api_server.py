@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pydatacoll.api.server import make_runner
 from pydatacoll.api.services import Services
 from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.api.tls import certificate
-from pydatacoll.config import effective, known_secrets
+from pydatacoll.config import cautions, effective, known_secrets
 from pydatacoll.errors import ConfigError, StoreUnavailable
 from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
@@ -139,6 +140,8 @@ class ApiServer:
             background.add_done_callback(lambda _: stop.set())
             stack.push_async_callback(_cancel, background)
             await self._listen(stack, made)
+            for setting, text, remedy in cautions(self._settings, datetime.now(UTC)):
+                log.warning("%s: %s; %s", setting, text, remedy)
             await stop.wait()
             made.notifier.stopping()
             if background.done():

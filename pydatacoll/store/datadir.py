@@ -24,17 +24,24 @@ def prepare(path: Path) -> Path:
             path.mkdir(mode=0o700)
         except FileExistsError:
             if not path.is_dir():
-                raise ConfigError(f"data_dir: {path} is not a directory") from None
+                raise ConfigError(
+                    f"data_dir: {path} is not a directory; remove it, or choose another with --data-dir"
+                ) from None
         mode = stat.S_IMODE(path.stat().st_mode)
     except (OSError, RuntimeError) as error:
-        raise ConfigError(f"data_dir: {path} cannot be used: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"data_dir: {path} cannot be used: {reason}; make it as this user, or choose another with --data-dir"
+        ) from error
     if mode & 0o022:
         raise ConfigError(
             f"data_dir: other users may write to {path} (mode {mode:04o}); run: chmod go-w '{path}', "
             "or choose another directory"
         )
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigError(f"data_dir: {path} is not writable for this user; choose another directory")
+        raise ConfigError(
+            f"data_dir: {path} is not writable for this user; chown it, or choose another with --data-dir"
+        )
     return path
 
 
@@ -76,7 +83,10 @@ class DirectoryLock:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(f"data_dir: {path} cannot be opened: {error}") from error
+            raise ConfigError(
+                f"data_dir: {path} cannot be opened: {error.strerror or error}; make {directory} writable "
+                "for this user, or choose another with --data-dir"
+            ) from error
         self._descriptor: int | None = descriptor
         try:
             free = try_lock(descriptor)

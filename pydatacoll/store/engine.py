@@ -99,7 +99,10 @@ def find_engine(configured: str = "") -> Engine:
         try:
             return identify(configured)
         except ConfigError as error:
-            raise ConfigError(f"redis.engine: {error}") from error
+            raise ConfigError(
+                f"redis.engine: {error}; name a Redis or Valkey server >= 7.0, or leave it empty for the one that "
+                "comes along"
+            ) from error
     own = bundled()
     tried: list[str] = []
     for executable in [*([own] if own else []), *installed()]:

@@ -109,3 +109,12 @@ async def test_a_service_manager_is_told(rig, tmp_path):
             await eventually(lambda: "STOPPING=1" in heard, "the stop is told")
         finally:
             loop.remove_reader(manager)
+
+
+async def test_a_token_that_has_expired_is_warned_of_at_the_start(rig):
+    file = rig.folder / "plant.toml"
+    file.write_text(
+        f'[[auth.tokens]]\nname = "old"\nhash = "{"0" * 64}"\nscope = "read"\nexpires = 2020-01-01T00:00:00Z\n'
+    )
+    api = await rig.api("--config", str(file))
+    await api.logged("the token 'old' expired 2020-01-01 00:00; make a new one with: pydatacoll token new")
