@@ -115,12 +115,25 @@ class FakeStatus:
         return self.details.get(device_id, {})
 
 
+_NOTHING: dict[str, dict[str, Any]] = {
+    "frames": {"size": 0, "frames": []},
+    "probe": {
+        "reachable": False,
+        "seconds": 0.0,
+        "error": "no device here",
+        "raw": None,
+        "sample": None,
+        "interpretations": [],
+    },
+}
+
+
 @dataclass
 class FakeCommands:
     """Confirms every command with the value asked for, or replies what ``outcome`` says.
 
     ``taken`` holds the kind and the request of every command that came so far. Questions are answered with
-    ``body`` and kept in ``asked``.
+    ``body``, or else with nothing found, and kept in ``asked``.
     """
 
     outcome: PyDataCollError | None = None
@@ -146,7 +159,7 @@ class FakeCommands:
         self.asked.append((what, device_id, body))
         if self.outcome is not None:
             return QueryReply.failed("q", self.outcome)
-        return QueryReply("q", 200, self.body)
+        return QueryReply("q", 200, self.body or _NOTHING[what])
 
 
 @dataclass
