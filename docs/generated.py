@@ -201,7 +201,7 @@ def metric_names() -> list[tuple[str, str, str]]:
         more=lambda: [*HttpStats().families(), *command_families({})],
     )
     found = []
-    for family in maker.families(None, {}, {}):
+    for family in maker.catalogue():
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = ", ".join(getattr(family, "_labelnames", ()))
         found.append((name, labels, family.documentation))

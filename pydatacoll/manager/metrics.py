@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.device_metrics import OUTCOMES, device_families, device_text
 from pydatacoll.manager.system_metrics import (
     LoopLag,
     manager_families,
@@ -21,15 +21,7 @@ from pydatacoll.manager.system_metrics import (
 )
 from pydatacoll.store.overview import Overview
 from pydatacoll.store.repository import Repository
-from pydatacoll.store.status import CONNECTED, STATES, Link, StatusReader
-
-OUTCOMES = {
-    "read": "Samples that drivers gave",
-    "stored": "Samples acknowledged by the store",
-    "unchanged": "Samples not stored, because of their point's deadband or period",
-    "rejected": "Samples that the store refused for good",
-    "dropped": "Samples dropped because the buffer was full or their point was deleted",
-}
+from pydatacoll.store.status import STATES, Link, StatusReader
 
 
 class _Snapshot:
@@ -91,24 +83,27 @@ class Metrics:
             overview = None
         self._snapshot.families = self.families(overview, details, links)
         text: bytes = generate_latest(self._registry)
-        return text
+        return text + await device_text(details, links) if self._with_devices else text
 
     def families(
         self, overview: Overview | None, details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]
     ) -> list[Metric]:
-        """All metrics of ours; without an overview those of the store have no values."""
+        """All metrics but those of every device; without an overview those of the store have no values."""
         up = GaugeMetricFamily("pydatacoll_store_up", "1 when the store answers", value=overview is not None)
         return [
             up,
             *store_families(overview),
             *self._model(),
             *_sums(details, links),
-            *(_devices(details, links) if self._with_devices else ()),
             *manager_families(overview),
             *plugin_families(overview, self._plugins),
             *process_families(self.lag),
             *self._more(),
         ]
+
+    def catalogue(self) -> list[Metric]:
+        """Every family of ours, for the documentation."""
+        return [*self.families(None, {}, {}), *device_families()]
 
     def _model(self) -> list[Metric]:
         registry = self._repository.registry
@@ -139,39 +134,3 @@ def _sums(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]) -
     for state in STATES:
         states.add_metric([state], counted[state])
     return [samples, pending, polls, states]
-
-
-def _devices(details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]) -> list[Metric]:
-    families: list[Metric] = []
-    for outcome, text in OUTCOMES.items():
-        family = CounterMetricFamily(f"pydatacoll_samples_{outcome}", text, labels=["device"])
-        for device_id, detail in details.items():
-            family.add_metric([device_id], detail["accounting"][outcome])
-        families.append(family)
-    pending = GaugeMetricFamily(
-        "pydatacoll_samples_pending", "Samples read and on their way to the store", labels=["device"]
-    )
-    up = GaugeMetricFamily("pydatacoll_device_up", "1 when the link is up", labels=["device"])
-    age = GaugeMetricFamily("pydatacoll_device_age_seconds", "Time since the last value", labels=["device"])
-    points = GaugeMetricFamily("pydatacoll_device_points", "Points of a device", labels=["device"])
-    stale = GaugeMetricFamily(
-        "pydatacoll_device_stale_points", "Points without a reading for their stale_after", labels=["device"]
-    )
-    frozen = GaugeMetricFamily(
-        "pydatacoll_device_frozen_points", "Points of the same raw value for their frozen_after", labels=["device"]
-    )
-    events = CounterMetricFamily(
-        "pydatacoll_device_events", "Protocol counters of a device", labels=["device", "event"]
-    )
-    now = time.time()
-    for device_id, detail in details.items():
-        pending.add_metric([device_id], detail["accounting"]["pending"])
-        up.add_metric([device_id], links[device_id].state == CONNECTED)
-        points.add_metric([device_id], detail["points"])
-        stale.add_metric([device_id], detail.get("stale_points", 0))
-        frozen.add_metric([device_id], detail.get("frozen_points", 0))
-        if detail.get("last_seen") is not None:
-            age.add_metric([device_id], max(0.0, now - detail["last_seen"]))
-        for event, count in detail["counters"].items():
-            events.add_metric([device_id, event], count)
-    return [*families, pending, up, age, points, stale, frozen, events]

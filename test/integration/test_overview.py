@@ -196,7 +196,7 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     for name in ("d1", "d2"):
         repository.registry.devices[name] = object()  # type: ignore[index]
         account = {"read": 10, "stored": 7, "unchanged": 1, "rejected": 0, "dropped": 1, "pending": 1}
-        counters = {"polls": 5, "failed_polls": 2}
+        counters = {"polls": 5, "failed_polls": 2, 'odd "\\\n': 3}
         writer.detail(name, {"accounting": account, "points": 3, "last_seen": time.time(), "counters": counters})
     writer.link("d1", Link("connected"))
     writer.link("d2", Link("backoff", 1.0, "refused"))
@@ -214,6 +214,7 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     assert found["pydatacoll_accounted_samples_total", "read"] == 20
     assert found["pydatacoll_polls_total", "failed"] == 4
     assert found["pydatacoll_samples_stored_total", "d1"] == 7
+    assert found["pydatacoll_device_events_total", "d2", 'odd "\\\n'] == 3
     assert found["pydatacoll_manager_devices", "m"] == 3
     assert found["pydatacoll_store_memory_bytes",] > 0
     sums = await exposed(store, devices=False)
