@@ -340,22 +340,24 @@ class Repository:
 
     async def _refresh(self) -> None:
         """Bring the registry to the present version; the lock is held."""
-        with collector_paused():
-            changes: list[Change] | None = None
-            if self._loaded.is_set():
-                changes = await self._reader.catch_up(self.registry)
-            if changes is None:
-                await self.store.settle()  # the data may be another, as after a flush or from a backup
-                loaded = await self._reader.load()
-                old = list(self.registry.term_items.values())
-                self.registry.adopt(loaded)
-                self._loaded.set()
-                self._tell(None)
-                await Pace().run(let_go(old))
-            else:
-                await self._tell_steps(changes)
-                await Pace().run(let_go(changes))
+        if not self._loaded.is_set() or not await self._catch_up():
+            await self.store.settle()  # the data may be another, as after a flush or from a backup
+            loaded = await self._reader.load()
+            old = list(self.registry.term_items.values())
+            self.registry.adopt(loaded)
+            self._loaded.set()
+            self._tell(None)
+            await Pace().run(let_go(old))
         self._connected.set()
+
+    async def _catch_up(self) -> bool:
+        with collector_paused():
+            changes = await self._reader.catch_up(self.registry)
+            if changes is None:
+                return False
+            await self._tell_steps(changes)
+            await Pace().run(let_go(changes))
+            return True
 
     async def _follow_log(self) -> None:
         pause = BACKOFF[0]
