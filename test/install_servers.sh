@@ -12,6 +12,7 @@ need() { # package, what proves that it is there
 }
 need curl curl
 need redis-server redis-server
+need faketime faketime
 need mbpoll mbpoll
 need gcc gcc
 need libc6-dev /usr/include/stdlib.h

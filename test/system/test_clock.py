@@ -1,0 +1,88 @@
+"""The wall clock jumps by an hour, forward and back, under every process: nobody's work depends on it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from test.system import invariants
+from test.system.oracle import Load, Plant, Reader, table
+from test.system.rig import eventually
+
+SETTINGS = {"history__length": 100_000, "manager__lease": 2.0}
+HOUR = 3600
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Moves the wall clock of all processes started from now on; the monotonic one is left alone."""
+    command = shutil.which("faketime")
+    if command is None:
+        pytest.fail("faketime is not installed: run make test, or test/install_servers.sh")
+    library = next(Path("/usr/lib").glob("**/libfaketimeMT.so.1"))
+    offset = tmp_path / "offset"
+
+    def jump(seconds):
+        new = tmp_path / "offset.new"
+        new.write_text(f"{seconds:+d}\n")
+        new.replace(offset)
+
+    jump(0)
+    for name, value in {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return jump
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+async def test_a_jump_of_an_hour(rig, clock, seconds):
+    api = await rig.api("--managers", "2", **SETTINGS)
+    rig.noisy = 1000
+    client = api.client
+    async with Plant() as plant:
+        await plant.configure(client)
+        async with Reader(rig.store_url, plant.sequences) as reader:
+            await reader.recovered(0, dict.fromkeys(plant.sequences, 0))
+            async with Load(client, plant) as load:
+                await eventually(lambda: len(load.confirmed) > 5, "writes are confirmed")
+                recoveries = []
+                for offset in (seconds, 0):
+                    before, began = reader.newest(), time.monotonic()
+                    clock(offset)
+                    recoveries.append(await reader.recovered(began, before))
+                    confirmed = len(load.confirmed)
+                    await eventually(lambda n=confirmed: len(load.confirmed) > n + 20, "writes go on", within=30)
+            await client.ready(within=30)
+            await plant.stop_polling(client)
+            wrong = await load.verify(client)
+            samples = await client.get("/api/v2/devices/d0/terms/d0t/items/s0/datas")
+            with rig.store() as store:
+                await reader.caught_up(store)
+                verdict = reader.judge(plant)
+                verdict.lost = reader.forgotten(store)
+                await eventually(lambda: not invariants.problems(store), lambda: invariants.problems(store))
+    table(
+        f"a jump by {seconds} s and back",
+        {
+            "sent": verdict.sent,
+            "stored": verdict.stored,
+            "under way": verdict.unacknowledged,
+            "lost": verdict.lost,
+            "duplicated": verdict.duplicated,
+            "answers": dict(load.answers),
+            "writes confirmed": f"{len(load.confirmed)} of {len(load.tried)}",
+            "longest recovery, s": max(recoveries),
+        },
+    )
+    assert not wrong  # no command ran twice or was lost after it was confirmed
+    assert verdict.right, verdict
+    assert len(samples) == len(reader.stored["d0", "s0"])
+    times = [sample["time"] for sample in samples]
+    assert times != sorted(times)  # the jump is there to be seen
