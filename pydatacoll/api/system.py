@@ -18,6 +18,7 @@ from pydatacoll.model import time_to_wire
 from pydatacoll.store.keys import DOCUMENTATION
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
+_OF_DEVICE: Final = re.compile(r'^pydatacoll_\w+\{device="([^"]*)"')
 _NAMES: Final = {"type": "object", "additionalProperties": {"type": "string"}}
 _METRICS: Final = responses.with_type("text/plain; version=0.0.4; charset=utf-8")
 
@@ -119,9 +120,16 @@ async def readyz(call: Call) -> web.StreamResponse:
 
 
 async def metrics(call: Call) -> web.StreamResponse:
-    """Prometheus text."""
-    text = call.services.metrics()
-    return responses.raw(await text if inspect.isawaitable(text) else text, 200, _METRICS)
+    """Prometheus text, with the figures of the devices that the token is for."""
+    made = call.services.metrics()
+    text: bytes = await made if inspect.isawaitable(made) else made
+    sees = call.identity.sees
+    if call.identity.devices:
+        lines = text.decode().splitlines(keepends=True)
+        text = "".join(
+            line for line in lines if (found := _OF_DEVICE.search(line)) is None or sees(found[1])
+        ).encode()
+    return responses.raw(text, 200, _METRICS)
 
 
 OPERATIONS = [

@@ -132,6 +132,16 @@ async def test_why_it_is_not_ready_and_what_to_do(store: Store) -> None:
     await leases.goodbye()
 
 
+async def test_a_demo_plant_that_is_being_loaded_is_waited_for(store: Store) -> None:
+    settled = asyncio.Event()
+    settled.set()
+    await owned(store, "m")
+    loading = [True]
+    repository = FakeRepository()
+    asked = Readiness(store, settled, repository, StatusReader(store), loading.pop)  # type: ignore[arg-type]
+    assert await asked.reasons() == ["the demo plant is being loaded: wait"]
+
+
 async def test_asking_often_asks_the_store_once(store: Store) -> None:
     settled = asyncio.Event()
     settled.set()

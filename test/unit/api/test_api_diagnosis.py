@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
+from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.stats import HttpStats
 from pydatacoll.health.checks import Check
 from pydatacoll.model.registry import ModelView
+from pydatacoll.settings import AuthSettings, Settings, TokenSettings
 from test.api_client import serve
 from test.fakes_api import FakeBackend
 
@@ -25,6 +28,36 @@ async def test_the_checks_are_answered(backend: FakeBackend) -> None:
                 {"check": "devices", "status": "warning", "detail": "0", "remedy": "look"},
             ]
         }
+
+
+async def test_a_limited_token_sees_its_own_devices_only(backend: FakeBackend) -> None:
+    token = TokenSettings(name="north", hash=sha256(b"secret").hexdigest(), scope="read", devices=["n*"])
+    settings = Settings(auth=AuthSettings(tokens=[token]))
+    for name in ("n1", "s1"):
+        await backend.repository.transact(
+            lambda tx, name=name: tx.create(
+                "device", {"id": name, "name": name, "protocol": "modbus_tcp", "ip": "::1"}
+            )
+        )
+    text = 'pydatacoll_up 1\npydatacoll_x{device="n1"} 1\npydatacoll_x{device="s1"} 1\n'
+
+    async def found(model: Callable[[], ModelView]) -> Sequence[Check]:
+        return [Check("devices", "ok", ",".join(model().devices))]
+
+    services = replace(
+        backend.services,
+        settings=settings,
+        access=Access(settings.auth),
+        diagnosis=found,
+        metrics=text.encode,
+    )
+    bearer = {"Authorization": "Bearer secret"}
+    async with serve(create_app(services)) as api:
+        await api("GET", "/api/v2/diagnosis", status=401)
+        await api("GET", "/metrics", status=401)
+        assert (await api("GET", "/api/v2/diagnosis", headers=bearer)).json["checks"][0]["detail"] == "n1"
+        shown = (await api("GET", "/metrics", headers=bearer)).raw.decode()
+        assert shown == 'pydatacoll_up 1\npydatacoll_x{device="n1"} 1\n'
 
 
 def samples(stats: HttpStats) -> dict[tuple[str, ...], float]:
