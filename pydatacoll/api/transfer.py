@@ -22,6 +22,7 @@ from pydatacoll.bulk.read_csv import read_csv
 from pydatacoll.bulk.snapshot import Snapshot
 from pydatacoll.bulk.summary import faults_of, summary, wire_faults
 from pydatacoll.bulk.write import WRITERS, Format
+from pydatacoll.codec import json
 from pydatacoll.errors import FieldError, Invalid
 from pydatacoll.model.change import find
 from pydatacoll.model.load import Fault
@@ -127,12 +128,12 @@ def _import_id(call: Call) -> str | None:
     return given
 
 
-def _refuse(document: Document, faults: list[Fault]) -> NoReturn:
+def _refuse(document: Document, faults: list[Fault], wire: list[dict[str, Any]]) -> NoReturn:
     first = faults[0]
     column = document.column(first.kind, first.field)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     detail = f"row {first.row}, {column or first.kind}: {first.message}{more}; nothing was changed"
-    raise ApiProblem("invalid", detail, errors=wire_faults(document, faults))
+    raise ApiProblem("invalid", detail, errors=wire)
 
 
 async def bring_in(call: Call) -> web.StreamResponse:
@@ -163,7 +164,22 @@ async def bring_in(call: Call) -> web.StreamResponse:
         finally:
             for given in document.given.values():
                 await pace.run(let_go(given))
-        return responses.of(answer)
+        return await _respond(answer, pace)
+
+
+async def _respond(answer: dict[str, Any], pace: Pace) -> web.Response:
+    """The answer, its long lists encoded slice by slice."""
+    lists = {name: answer.pop(name) for name in ("changes", "errors")}
+    parts = [json.encode(answer)[:-1]]
+    for name, rows in lists.items():
+        parts.append(f',"{name}":['.encode())
+        for start in range(0, len(rows), responses.SLICE):
+            parts.append(b"," if start else b"")
+            parts.append(json.encode(rows[start : start + responses.SLICE])[1:-1])
+            await pace.rest()
+        parts.append(b"]")
+    parts.append(b"}")
+    return responses.raw(b"".join(parts))
 
 
 def _work(
@@ -175,14 +191,18 @@ def _work(
         own.state = "checking"
         loaded = yield from tx.load_steps(document.given, replace=replace, progress=own)
         faults = yield from faults_of(document, loaded)
+        errors = yield from wire_faults(document, faults)
         if faults and not dry_run:
-            _refuse(document, faults)
+            _refuse(document, faults, errors)
         changes = yield from tx.changes_steps()
         answer = yield from summary(loaded, changes, limit)
+        answer |= {"errors": errors, "error_count": len(faults)}
         if not dry_run:
             yield from call.audited(tx, "import", "model")
             own.state = "committing"
-        return {**answer, "errors": wire_faults(document, faults), "error_count": len(faults)}
+        yield from let_go(faults)
+        yield from loaded.let_go()
+        return answer
 
     return work
 

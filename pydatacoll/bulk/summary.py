@@ -24,9 +24,13 @@ def faults_of(document: Document, loaded: Loaded) -> Steps[list[Fault]]:
     return (yield from ordered(chain(document.faults, loaded.faults)))
 
 
-def wire_faults(document: Document, faults: Sequence[Fault]) -> list[dict[str, Any]]:
+def wire_faults(document: Document, faults: Sequence[Fault]) -> Steps[list[dict[str, Any]]]:
     """Faults as JSON types, with their columns; at most ``MAX_ERRORS``."""
-    return [wire_fault(fault, document.column(fault.kind, fault.field)) for fault in faults[:MAX_ERRORS]]
+    wire = []
+    for fault in faults[:MAX_ERRORS]:
+        yield
+        wire.append(wire_fault(fault, document.column(fault.kind, fault.field)))
+    return wire
 
 
 def summary(loaded: Loaded, changes: Sequence[Change], limit: int) -> Steps[dict[str, Any]]:
@@ -35,6 +39,7 @@ def summary(loaded: Loaded, changes: Sequence[Change], limit: int) -> Steps[dict
     for kind, seen in loaded.seen.items():
         counts[PLURAL[kind]]["unchanged"] = len(seen)
     for kind, key in loaded.refused:
+        yield
         if key in loaded.seen[kind]:
             counts[PLURAL[kind]]["unchanged"] -= 1
     for change in changes:

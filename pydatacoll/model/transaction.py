@@ -69,7 +69,7 @@ class Transaction:
         return finish(self.changes_steps())
 
     def changes_steps(self) -> Steps[list[Change]]:
-        """``changes``, in steps; worked out anew only when more was done since."""
+        """``changes``, in steps; worked out anew only when more was done since. Empty after a rollback."""
         mark = self.overlay.mark
         if self._net is None or self._net[0] != mark:
             self._net = mark, (yield from self._net_changes())
@@ -109,7 +109,10 @@ class Transaction:
         yield from self.overlay.rollback_steps(self._start)
         self._cascade.rollback((0, 0, 0))
         self._asked.clear()
-        self._net = None
+        changes, self._net = self._net[1] if self._net is not None else [], None
+        while changes:  # freeing all at once takes tens of milliseconds
+            yield
+            changes.pop()
         self.entries.clear()
 
     # Operations
