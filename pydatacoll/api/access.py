@@ -20,6 +20,7 @@ from pydatacoll.model.audit import devices_of
 from pydatacoll.model.change import Change
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import ModelView
+from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import Kind
 from pydatacoll.settings import AuthSettings
 
@@ -191,12 +192,15 @@ def check_named(identity: Identity, kind: Kind, payload: object, model: ModelVie
             raise ApiProblem("forbidden", f"the access token {identity.name!r} is not for {what} {given}")
 
 
-def check_changes(identity: Identity, changes: Sequence[Change], overlay: Overlay, registry: ModelView) -> None:
-    """Whether a token may make these changes: all devices concerned must be its own.
+def check_changes(
+    identity: Identity, changes: Sequence[Change], overlay: Overlay, registry: ModelView
+) -> Steps[None]:
+    """Whether a token may make these changes, in steps: all devices concerned must be its own.
 
     :raises ApiProblem: 403 naming the first device that is not.
     """
     for change in changes:
+        yield
         for one in (change.old, change.new):
             for device_id in () if one is None else devices_of(one, change, overlay, registry):
                 if not identity.sees(device_id):

@@ -120,7 +120,7 @@ class Call:
             result = yield from fn(tx)
             if identity.devices:
                 changes = yield from tx.changes_steps()
-                check_changes(identity, changes, tx.overlay, tx.registry)
+                yield from check_changes(identity, changes, tx.overlay, tx.registry)
             if not dry_run and not tx.entries:
                 yield from self.audited(tx, self.request.method, self.request.path)
             return result
