@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydatacoll.bulk.columns import mark, unmark
 from pydatacoll.bulk.write import Format
 from pydatacoll.codec import json
+from pydatacoll.model.change import apply
 from test.unit.bulk.conftest import Bench
 
 FORMATS: list[Format] = ["json", "yaml", "csv"]
@@ -212,3 +213,34 @@ def test_what_is_written_is_stable_and_short(bench: Bench) -> None:
         '"devices": [',
         '{"id":"d1","name":"D","protocol":"modbus_tcp"},',
     ]
+
+
+@given(before=models(), after=models(), how=st.sampled_from(FORMATS))
+@settings(max_examples=200, deadline=None)
+def test_replacing_makes_any_model_exactly_any_other(before: Any, after: Any, how: Format) -> None:
+    wanted, bench = Bench(), Bench()
+    wanted.bring("json", json.encode(after))
+    bench.bring("json", json.encode(before))
+    bench.bring(how, wanted.export(how), replace=True)
+    assert bench.export("json") == wanted.export("json")
+    for device_id in bench.registry.devices:
+        assert sorted(bench.registry.terms_of(device_id)) == sorted(wanted.registry.terms_of(device_id))
+
+
+@given(before=models(), after=models())
+@settings(max_examples=100, deadline=None)
+def test_merging_keeps_the_rest_and_gives_what_the_document_says(before: Any, after: Any) -> None:
+    wanted, bench = Bench(), Bench()
+    wanted.bring("json", json.encode(after))
+    bench.bring("json", json.encode(before))
+    old = {name: dict(getattr(bench.registry, name)) for name in ("devices", "items")}
+    document, loaded, transaction = bench.load("json", wanted.export("json"))
+    assert document.faults == []
+    if loaded.faults:  # what only the model has may not fit what the document says
+        return
+    apply(bench.registry, transaction.changes)
+    for name, untouched in old.items():
+        expected = {**untouched, **getattr(wanted.registry, name)}
+        assert getattr(bench.registry, name) == expected
+    for name in ("terms", "term_items", "formulas"):
+        assert getattr(bench.registry, name).items() >= getattr(wanted.registry, name).items()
