@@ -90,6 +90,10 @@ local function perform(op, kept, version)
   elseif what == 'EVENTS' then
     announce(op[2], op[3], version)
   elseif what == 'AUDIT' then  -- trail, most entries, most bytes, entries
+    local kind = redis.call('TYPE', op[2]).ok
+    if kind ~= 'stream' and kind ~= 'none' then  -- put there since the change began, which must be finished
+      redis.call('DEL', op[2])
+    end
     record(op[2], op, 5, op[3], op[4])
   else
     run(op)

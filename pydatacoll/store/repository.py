@@ -308,7 +308,7 @@ class Repository:
     async def _settle_data(self, one: _Ran) -> None:
         """Remove or move recent data, then answer, so that whoever asked finds it done."""
         try:
-            with collector_paused():
+            with collector_paused() if len(one.data) > AT_ONCE else contextlib.nullcontext():
                 async with self._data_lock:
                     await point_data.carry_out(self.store, one.data)
                 await Pace().run(let_go(one.data))

@@ -308,6 +308,37 @@ async def test_the_audit_trail_comes_with_the_change(store: Store) -> None:
         await assert_stored(store, await loaded(store))
 
 
+async def test_a_trail_that_is_spoilt_in_the_middle_keeps_nobody_from_finishing(store: Store) -> None:
+    class Spoiling(Store):
+        async def fcall(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
+            reply = await super().fcall(name, names, args)
+            if name == "model_begin":
+                await store.redis.set(keys.AUDIT, "no trail")
+            return reply
+
+    def audited(transaction: Transaction) -> Steps[None]:
+        yield from many(transaction, 200)
+        transaction.audit({"action": "import"})
+
+    spoiling = Spoiling(store.url)
+    async with running(spoiling) as repository:
+        await repository.transact_steps(audited)
+        assert await store.redis.xlen(keys.AUDIT) == 1
+        await assert_stored(store, repository.registry)
+    await spoiling.close()
+
+
+async def test_on_every_engine(engine_store: Store) -> None:
+    async with running(engine_store) as one, running(engine_store) as two:
+        await one.transact_steps(lambda tx: many(tx, 100))
+        await two.transact_steps(lambda tx: many(tx, 200))
+        await one.transact_steps(lambda tx: tx.merge_steps("device", "many", {"id": "renamed"}))
+        await two.transact_steps(lambda tx: tx.batch_delete_steps("item", ["i0", "i1"]))
+        await until(one, lambda registry: registry.version == two.registry.version)
+        assert one.registry.term_items == two.registry.term_items
+        await assert_stored(engine_store, one.registry)
+
+
 async def test_events_come_once_and_when_everything_is_written(store: Store) -> None:
     listener = store.redis.pubsub()
     await listener.subscribe("CHANNEL:TERM_ITEM_ADD", "CHANNEL:DEVICE_ADD")  # type: ignore[no-untyped-call]
