@@ -41,11 +41,12 @@ async def send_commit(store: Store, commit: Commit, version: int, turn: Turn) ->
     :raises StoreUnavailable: the store is away; whether the change has happened is unknown.
     :raises StoreRefused: the store will not take it; nothing happened.
     """
-    reply = await (_stage if commit.large else _send)(store, commit, version, turn)
+    large = commit.large
+    reply = await (_stage if large else _send)(store, commit, version, turn)
     turn.held = reply[0] == LOST
     if reply[0] != 1:
         return None
-    if commit.large:
+    if large:
         await finish_pending(store)
     return int(reply[1])
 
