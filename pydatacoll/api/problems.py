@@ -53,7 +53,12 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("slow", 408, "Request timeout", "The body did not arrive in time."),
         Kind("conflict", 409, errors.Conflict.title, "The request contradicts the present state."),
         Kind("too-large", 413, "Content too large", "The body, or the batch, is larger than the server takes."),
-        Kind("media-type", 415, "Unsupported media type", "The body must be application/json."),
+        Kind(
+            "media-type",
+            415,
+            "Unsupported media type",
+            "The body is of a type that is not taken here; detail names those that are.",
+        ),
         Kind("expectation", 417, "Expectation failed", "Only Expect: 100-continue is known."),
         Kind(
             "misdirected", 421, "Misdirected request", "The name in the header Host is not one of this server's."
