@@ -163,9 +163,9 @@ def routes() -> str:
             text = operation.summary
             if operation.query:
                 text += ". Query: " + ", ".join(literal(query.name) for query in operation.query)
-            rows.append((operation.method, literal(operation.path), text))
+            rows.append((operation.method, literal(operation.path), operation.needs, text))
         parts.append(f".. rubric:: {tag.replace('_', ' ').capitalize()}\n\n")
-        parts.append(table(("method", "path", "what it does"), rows, (10, 48, 42)))
+        parts.append(table(("method", "path", "scope", "what it does"), rows, (10, 42, 10, 38)))
     return "\n".join(parts)
 
 

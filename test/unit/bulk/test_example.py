@@ -18,7 +18,7 @@ def test_the_example_of_the_documentation_can_be_imported(bench: Bench) -> None:
     }
     gateway = bench.registry.devices["gateway1"]
     assert isinstance(gateway, ModbusDevice)
-    assert (gateway.ip, gateway.timeout) == ("192.0.2.10", 2)
+    assert (gateway.ip, gateway.timeout) == ("127.0.0.1", 2)
     assert bench.registry.terms["gateway1.meter2"].address == 2
     assert bench.registry.term_items["pump1.plc", "speed_set"].writable
     assert bench.registry.term_items["gateway1.meter1", "ua"].up_limit == 253
