@@ -90,7 +90,8 @@ class Resource:
         return await self.respond(call, find(call.model, self.kind, self.key(call)))
 
     def _check_named(self, call: Call, parent: dict[str, str]) -> None:
-        check_named(call.identity, self.kind, {**parent, **call.body}, call.model)
+        if call.identity.devices:  # else the model, which may not have been read yet, is not needed
+            check_named(call.identity, self.kind, {**parent, **call.body}, call.model)
 
     async def create(self, call: Call) -> web.StreamResponse:
         parent = call.path[self.names[0]] if self.parented else None
