@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from test.system.terminal import on_a_terminal
 from test.system.tutorial import TUTORIAL, Processes, Runner, difference, matches, shape, steps
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,14 @@ def test_the_commands_of_the_readme_work(processes: Processes) -> None:
         else:
             # the devices of the demo plant and their first values come a moment after the start
             until(lambda script=script: json.loads(answer) if (answer := output_of(script)) else None)
+    typed = re.findall(r"^    \.venv/bin/(pydatacoll .+)$", taste, re.MULTILINE)
+    assert len(typed) == 4
+    for command in typed:
+        yes = " --yes" if " ctrl " in command else ""
+        server = {"PYDATACOLL_URL": started.rpartition(" ")[2]}
+        printed = on_a_terminal(command + yes, processes.folder, server)
+        assert printed, command
+        assert "Error" not in printed, command
 
 
 def output_of(script: str) -> str:

@@ -93,7 +93,7 @@ class Processes:
     """What the tutorial starts in other terminals, on free ports."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.log = folder / "stderr.txt"
         self._running: list[subprocess.Popen[str]] = []
         self.addresses: dict[str, str] = {}
@@ -103,7 +103,7 @@ class Processes:
         """Run a Python process; its first line."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=self._folder, stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True
             )
         self._running.append(process)
         assert process.stdout is not None

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -181,6 +182,22 @@ def test_objects_shown_are_valid() -> None:
     assert devices
     for device in devices:
         msgspec.convert(device, ModbusDevice)
+
+
+def test_the_layers_shown_are_those_that_are_checked() -> None:
+    """And each of their modules is explained, and each file named exists."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    checked = next(
+        one["layers"] for one in project["tool"]["importlinter"]["contracts"] if one["name"] == "Layers"
+    )
+    architecture = page("explanation/architecture.rst")
+    shown = next(block for block in blocks("text") if block.startswith("cli\n"))
+    assert shown.split("\n")[: len(checked)] == checked
+    for module in re.findall(r"\w+", " ".join(checked)):
+        assert f"``{module}``" in architecture, module
+    for name in re.findall(r"``([\w/]+\.py)``", architecture.partition("Where to change what")[2]):
+        folders = ("", "protocols/modbus_tcp/")
+        assert any((ROOT / "pydatacoll" / folder / name).exists() for folder in folders), name
 
 
 def test_pages_name_no_place_of_the_authors_machine() -> None:
