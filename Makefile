@@ -1,5 +1,6 @@
 # make run    the whole system with a demo plant, on http://127.0.0.1:8080
 # make test   every test, with its own set-up
+# make soak   every fault at random for two hours; make soak SOAK_MINUTES=10
 # A Python of your choice: make run PYTHON=python3.12
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,8 +10,9 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 SOURCES = requirements.txt setup.py pyproject.toml pydatacoll/entry_points.ini
 ARGS ?=
+export SOAK_MINUTES SOAK_SEED
 
-.PHONY: run test lint format bench docs clean distclean
+.PHONY: run test lint format bench soak docs clean distclean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -30,6 +32,10 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+soak: $(VENV)/.installed-dev
+	@sh test/install_servers.sh
+	@$(BIN)/python -m test.soak
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench $(ARGS)

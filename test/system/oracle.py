@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -43,12 +44,18 @@ class Plant:
     """
 
     def __init__(
-        self, devices: int = 6, points: int = 4, *, interval: float = 0.05, host: str = "127.0.0.1"
+        self,
+        devices: int = 6,
+        points: int = 4,
+        *,
+        interval: float = 0.05,
+        host: str = "127.0.0.1",
+        history: int = 100_000,
     ) -> None:
         self.host = host
         self.interval = interval
         self.points = points
-        self.servers = {f"d{n}": ModbusServer(host=host, history=100_000) for n in range(devices)}
+        self.servers = {f"d{n}": ModbusServer(host=host, history=history) for n in range(devices)}
         self.sequences: dict[Point, Sequence] = {}
         for device, server in self.servers.items():
             for n in range(points):
@@ -97,7 +104,8 @@ class Plant:
             for device in self.servers
             for item, code in codes.items()
         ]
-        await client.send("POST", "/api/v2/term_items", points)
+        for first in range(0, len(points), 5000):
+            await client.send("POST", "/api/v2/term_items", points[first : first + 5000])
 
     async def stop_polling(self, client: Client) -> None:
         """Disable the devices: from then on nothing is sent any more."""
@@ -142,13 +150,13 @@ class Reader:
     """A consumer group that notes every number that is stored, from before the first to the last.
 
     :ivar stored: point -> numbers in the order of the stream.
-    :ivar last: point -> when its last number was seen, monotonic.
+    :ivar count: of all.
     """
 
     def __init__(self, url: Callable[[], str], points: Iterable[Point]) -> None:
         self._url = url
-        self.stored: dict[Point, list[int]] = {point: [] for point in points}
-        self.last: dict[Point, float] = dict.fromkeys(self.stored, 0.0)
+        self.count = 0
+        self.stored = {point: array("I") for point in points}
         self._entries: dict[int, str] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -187,7 +195,6 @@ class Reader:
                 await store.close()
 
     async def _take(self, reader: StreamReader, batches: Any) -> None:
-        now = time.monotonic()
         for batch in batches:
             before = self._entries.get(batch.partition, "0-0")
             if _number(batch.entry_id) <= _number(before):
@@ -199,7 +206,7 @@ class Reader:
                     point = (device.device_id, name.partition(":")[2])
                     if point in self.stored and not (qualities[i] if isinstance(qualities, list) else qualities):
                         self.stored[point].append(value)
-                        self.last[point] = now
+                        self.count += 1
         if batches:
             await reader.ack(batches)
 
@@ -240,14 +247,21 @@ class Reader:
             verdict.gaps[point] = sum(n - 1 not in missing for n in missing)
         return verdict
 
-    def forgotten(self, client: redis.Redis) -> int:
-        """Numbers once read from the stream that the history lists do not have; twice there counts, too."""
+    def forgotten(self, client: redis.Redis, points: Iterable[Point] | None = None, *, cut: bool = False) -> int:
+        """Numbers once read from the stream that the history lists do not have; twice there counts, too.
+
+        :param points: to look at; all when not given.
+        :param cut: the lists are shorter than what was stored: only look at what is newer than their beginning.
+        """
         wrong = 0
-        for (device, item), numbers in self.stored.items():
+        for device, item in self.stored if points is None else points:
+            numbers = self.stored[device, item]
             name = keys.history(keys.partition_of(device), device, f"{device}t:{item}")
             samples = map(decode_entry, client.lrange(name, 0, -1))
             listed = Counter(sample.value for sample in samples if not sample.quality)
-            wrong += sum(listed[number] != 1 for number in set(numbers))
+            oldest = min(listed, default=0) if cut else 0
+            expected = {number for number in numbers[-1000:] if number >= oldest} if cut else set(numbers)
+            wrong += sum(listed[number] != 1 for number in expected)
         return wrong
 
 
@@ -324,12 +338,16 @@ class Load:
             await asyncio.sleep(0.1 * attempt)
 
     async def _change(self) -> None:
-        """Make, change or delete a device with a term and a point, or an item."""
+        """Make and change fifty devices, each with a term and a point, and items; then delete them, and so on."""
+        cycle, step = divmod(self.changes, 3)
         self.changes += 1
-        name = f"m{self.changes // 4}"
-        step = self.changes % 4
+        turn, number = divmod(cycle, 50)
+        name = f"m{number}"
         item, device = f"/api/v1/items/{name}", f"/api/v1/devices/{name}"
-        if step == 0:
+        if turn % 2:
+            if step < 2:
+                await self._set("DELETE", (device, item)[step], (device, item)[step], None)
+        elif step == 0:
             await self._set("POST", "/api/v1/items", item, {"id": name, "name": "new"})
         elif step == 1:
             body = {"id": name, "name": "new", "protocol": "modbus_tcp", "enabled": False}
@@ -337,9 +355,9 @@ class Load:
             await self._request("POST", "/api/v1/terms", {"id": f"{name}t", "name": "t", "device_id": name})
             point = {"item_id": name, "protocol_code": "hr:0"}
             await self._request("POST", f"/api/v1/terms/{name}t/items", point)
-        elif step == 2:
+        elif number % 3:
             await self._set("PATCH", item, item, {"name": f"changed {self.changes}"})
-        elif self.changes % 8 == 3:
+        else:
             await self._set("DELETE", device, device, None)
 
     async def _set(self, method: str, path: str, key: str, body: dict[str, Any] | None) -> None:

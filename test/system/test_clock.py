@@ -1,10 +1,14 @@
-"""The wall clock jumps by an hour, forward and back, under every process: nobody's work depends on it."""
+"""The wall clock jumps by an hour, forward and back, under API server and managers: nobody's work depends on it.
+
+The store keeps its clock: leases and expiry go by that one.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +22,10 @@ HOUR = 3600
 
 @pytest.fixture
 def clock(tmp_path, monkeypatch):
-    """Moves the wall clock of all processes started from now on; the monotonic one is left alone."""
+    """``begin()``: processes started from now on have a wall clock that ``jump()`` moves; the monotonic one stays.
+
+    Stores are started before: with the library under it their allocator blocks now and then.
+    """
     command = shutil.which("faketime")
     if command is None:
         pytest.fail("faketime is not installed: run make test, or test/install_servers.sh")
@@ -30,32 +37,34 @@ def clock(tmp_path, monkeypatch):
         new.write_text(f"{seconds:+d}\n")
         new.replace(offset)
 
-    jump(0)
-    for name, value in {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return jump
+    def begin():
+        jump(0)
+        monkeypatch.setenv("LD_PRELOAD", str(library))
+        monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(offset))
+        monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
+        monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+
+    return SimpleNamespace(begin=begin, jump=jump)
 
 
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
 async def test_a_jump_of_an_hour(rig, clock, seconds):
-    api = await rig.api("--managers", "2", **SETTINGS)
+    server = rig.redis()
+    await server.start()
+    clock.begin()
+    api = await rig.api("--redis", server.url, "--managers", "2", **SETTINGS)
     rig.noisy = 1000
     client = api.client
     async with Plant() as plant:
         await plant.configure(client)
-        async with Reader(rig.store_url, plant.sequences) as reader:
+        async with Reader(lambda: server.url, plant.sequences) as reader:
             await reader.recovered(0, dict.fromkeys(plant.sequences, 0))
             async with Load(client, plant) as load:
                 await eventually(lambda: len(load.confirmed) > 5, "writes are confirmed")
                 recoveries = []
                 for offset in (seconds, 0):
                     before, began = reader.newest(), time.monotonic()
-                    clock(offset)
+                    clock.jump(offset)
                     recoveries.append(await reader.recovered(began, before))
                     confirmed = len(load.confirmed)
                     await eventually(lambda n=confirmed: len(load.confirmed) > n + 20, "writes go on", within=30)
@@ -63,7 +72,7 @@ async def test_a_jump_of_an_hour(rig, clock, seconds):
             await plant.stop_polling(client)
             wrong = await load.verify(client)
             samples = await client.get("/api/v2/devices/d0/terms/d0t/items/s0/datas")
-            with rig.store() as store:
+            with server.client() as store:
                 await reader.caught_up(store)
                 verdict = reader.judge(plant)
                 verdict.lost = reader.forgotten(store)

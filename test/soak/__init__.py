@@ -1,0 +1,1 @@
+"""Hours under load with every fault at random: ``make soak``."""
