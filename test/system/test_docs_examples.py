@@ -104,6 +104,23 @@ def test_the_commands_of_the_readme_work(processes: Processes) -> None:
         assert "Error" not in printed, command
 
 
+def test_the_commands_of_the_command_line_work(processes: Processes) -> None:
+    """On the demo plant, in the order of the page; without those that ask another machine or another program."""
+    page = (ROOT / "docs" / "howto" / "command_line.rst").read_text(encoding="utf-8")
+    # what stands behind three blanks is a remark
+    typed = [line.partition("   ")[0] for line in re.findall(r"^   (pydatacoll .+)$", page, re.MULTILINE)]
+    typed = [line for line in typed if not re.search(r"10\.0\.0\.5|\| jq|--follow", line)]
+    assert len(typed) > 12
+    started = processes.start("-m", "pydatacoll.api_server", "--port", "0", "--demo")
+    server = {"PYDATACOLL_URL": started.rpartition(" ")[2]}
+    until(lambda: len(on_a_terminal("pydatacoll -o csv get '*'", processes.folder, server).splitlines()) > 30)
+    for command in typed:
+        more = {"ctrl": " --yes", "tail": " -n 1"}.get(command.split()[1], "")
+        printed = on_a_terminal(command + more, processes.folder, server)
+        assert printed or ">" in command, command
+        assert not re.search("Error|Usage", printed), f"{command}\n{printed}"
+
+
 def output_of(script: str) -> str:
     """What a script prints; nothing when it fails."""
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
