@@ -6,11 +6,10 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from pydatacoll.api import bulk_views
+from pydatacoll.api.view_types import ProblemField, Time
 from pydatacoll.model.objects import Id
 
-Time = Annotated[
-    str, Meta(description="UTC, ISO 8601 with microseconds and Z", examples=["2026-11-21T09:00:00.000000Z"])
-]
 Json = bool | int | float | str | None
 QualityFlag = Literal[
     "invalid",
@@ -127,18 +126,6 @@ class DeviceStatus(Struct, kw_only=True):
     device_id: str
     status: Literal["on", "off"]
     link: LinkView
-
-
-class ProblemField(Struct, kw_only=True):
-    """One bad field; ``index`` is the place in a batch. Of a document also tells where it stands there."""
-
-    index: int
-    field: str
-    message: str
-    row: Annotated[int, Meta(description="line of a table, index in a list")] | UnsetType = UNSET
-    column: Annotated[str, Meta(description="column of a table, field of an object")] | UnsetType = UNSET
-    kind: str | UnsetType = UNSET
-    key: Annotated[str, Meta(description='id, or term_id:item_id; "" when it cannot be told')] | UnsetType = UNSET
 
 
 class Problem(Struct, kw_only=True):
@@ -283,81 +270,6 @@ class IdentityView(Struct, kw_only=True):
     time: Annotated[Time, Meta(description="now, by the clock of the server")]
 
 
-class ExportView(Struct, kw_only=True):
-    """The whole model. Fields that have their default are left out."""
-
-    pydatacoll: Annotated[Literal[1], Meta(description="version of the format")]
-    devices: list[dict[str, Any]]
-    terms: list[dict[str, Any]]
-    items: list[dict[str, Any]]
-    term_items: list[dict[str, Any]]
-    formulas: list[dict[str, Any]]
-
-
-class ImportCounts(Struct, kw_only=True):
-    """Objects of one kind."""
-
-    add: int
-    change: int
-    delete: int
-    unchanged: int
-
-
-class ImportKinds(Struct, kw_only=True):
-    """Objects by kind."""
-
-    devices: ImportCounts
-    items: ImportCounts
-    terms: ImportCounts
-    term_items: ImportCounts
-    formulas: ImportCounts
-
-
-class ImportChange(Struct, kw_only=True):
-    """What becomes of one object."""
-
-    action: Literal["add", "change", "delete"]
-    kind: Literal["device", "term", "item", "term_item", "formula"]
-    key: Annotated[str, Meta(description="id, or term_id:item_id")]
-    fields: Annotated[dict[str, Any], Meta(description="field -> [before, after]; null: not set")]
-
-
-class ImportAnswer(ImportCounts, kw_only=True):
-    """What an import did, or would do. Objects with an error are in none of the counts."""
-
-    errors: Annotated[list[ProblemField], Meta(description="the first 10,000; of a dry run only")]
-    error_count: int
-    counts: ImportKinds
-    changes: list[ImportChange]
-    truncated: Annotated[bool, Meta(description="there are more changes than limit")]
-
-
-class ImportView(Struct, kw_only=True):
-    """An import that is under way, or ended a short time ago."""
-
-    id: str
-    state: Literal["parsing", "checking", "committing", "done", "failed"]
-    done: Annotated[int, Meta(description="of total: bytes while parsing, then objects")]
-    total: int
-    started: Time
-    user: str
-    dry_run: bool
-
-
-class CloneCounts(Struct, kw_only=True):
-    """How many objects of each kind came."""
-
-    devices: int
-    terms: int
-    term_items: int
-
-
-class Cloned(Struct, kw_only=True):
-    """What cloning made."""
-
-    created: CloneCounts
-
-
 class CheckView(Struct, kw_only=True):
     """One thing that was looked at."""
 
@@ -397,10 +309,7 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     CtrlDone,
     IdentityView,
     Diagnosis,
-    ExportView,
-    ImportAnswer,
-    ImportView,
-    Cloned,
+    *bulk_views.COMPONENTS,
     Health,
     LinkView,
     AuditChange,
