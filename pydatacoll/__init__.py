@@ -1,3 +1,3 @@
-"""PyDataColl: a RESTful data-collection service for Modbus TCP and IEC 60870-5-104."""
+"""PyDataColl: a RESTful data-collection service for Modbus TCP."""
 
 __version__ = "0.1.0"

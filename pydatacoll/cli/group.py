@@ -68,7 +68,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(__version__, prog_name="PyDataColl", message="%(prog)s %(version)s")
 def main() -> None:
-    """PyDataColl: collect data over Modbus TCP and IEC 60870-5-104, and serve it over REST.
+    """PyDataColl: collect data from devices over Modbus TCP, and serve it over REST.
 
     Data go to standard output, everything else to standard error. A point is DEVICE:TERM:ITEM; where a GLOB is
     taken, * ? and [] stand for characters, and what is left out at its end matches everything.

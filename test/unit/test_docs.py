@@ -14,6 +14,7 @@ import click
 import msgspec
 import pytest
 
+from pydatacoll import sdk
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
 from pydatacoll.config import load_settings
@@ -182,6 +183,11 @@ def test_objects_shown_are_valid() -> None:
     assert devices
     for device in devices:
         msgspec.convert(device, ModbusDevice)
+
+
+def test_all_that_drivers_and_plugins_import_is_in_the_reference() -> None:
+    text = page("reference/sdk.rst")
+    assert [name for name in sdk.__all__ if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_layers_shown_are_those_that_are_checked() -> None:
