@@ -251,6 +251,20 @@ async def test_acknowledge_to_a_write_means_unknown() -> None:
             assert isinstance(result, DeviceTimeout)
 
 
+async def test_silence_is_told_in_plain_words() -> None:
+    async with ModbusServer() as server:
+        server.faults.add(Fault("silence"))
+        async with Rig(server.port, [point("hr:5")], timeout=0.05, retries=0) as rig:
+            for results in (
+                await rig.driver.read(rig.points),
+                await rig.driver.write([WriteRequest(rig.points[0], 7)]),
+            ):
+                assert isinstance(results[0], DeviceTimeout)
+                assert "no answer within 0.05 s: " in str(results[0])
+                assert "register" in str(results[0])
+                assert "unit 1" in str(results[0])
+
+
 async def test_too_many_unanswered_requests_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_LATE", 50)
     async with ModbusServer() as server:

@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, Protocol, cast
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
+from pydatacoll.protocols.modbus_tcp.describe import in_words
 from pydatacoll.protocols.modbus_tcp.frames import (
     ModbusException,
     RemoteProtocolError,
@@ -97,7 +98,7 @@ class Link(Protocol):
 
 def expired(job: Job) -> DeviceTimeout:
     """The error of a job that was not sent before its deadline."""
-    return DeviceTimeout(f"expired before it was sent ({job.request!r})")
+    return DeviceTimeout(f"expired before it was sent: {in_words(job.request.unit, job.request.pdu)}")
 
 
 class JobQueue:
@@ -337,7 +338,8 @@ class Connection(asyncio.Protocol):
         broken = bool(overdue) and self._splitter.stuck(self._flying)
         for job in overdue:
             if not job.cancelled:
-                job.done(job, DeviceTimeout(f"no answer within {self._timeout:g} s ({job.request!r})"))
+                asked = in_words(job.request.unit, job.request.pdu)
+                job.done(job, DeviceTimeout(f"no answer within {self._timeout:g} s: {asked}"))
         if broken:
             self._counters["garbage"] += 1
             self.close("a reply broke off in the middle")

@@ -50,6 +50,11 @@ def describe(entries: Sequence[Frame]) -> list[str]:
     return texts
 
 
+def in_words(unit: int, pdu: bytes) -> str:
+    """A request, as ``read 2 holding registers from 100, unit 3``."""
+    return f"{_request(pdu)}, unit {unit}"
+
+
 def _split(data: bytes) -> tuple[int, int, bytes] | str:
     """Transaction, unit and PDU, or what is wrong with the frame."""
     if len(data) < wire.HEADER_SIZE:
@@ -73,7 +78,7 @@ def _sent(data: bytes, requests: dict[int, tuple[int, bytes]]) -> str:
         return parts
     transaction, unit, pdu = parts
     requests[transaction] = unit, pdu
-    return f"{_request(pdu)}, unit {unit}"
+    return in_words(unit, pdu)
 
 
 def _received(data: bytes, requests: dict[int, tuple[int, bytes]]) -> str:

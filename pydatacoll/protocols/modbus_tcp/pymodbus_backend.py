@@ -19,6 +19,7 @@ from pymodbus.pdu import ModbusPDU
 
 from pydatacoll.errors import DeviceOffline, DeviceTimeout
 from pydatacoll.protocols.modbus_tcp.client import Job, JobQueue, Outcome
+from pydatacoll.protocols.modbus_tcp.describe import in_words
 from pydatacoll.protocols.modbus_tcp.frames import ModbusException, RemoteProtocolError
 from pydatacoll.sdk import DriverContext
 
@@ -169,7 +170,8 @@ class PymodbusLink:
             self._counters["timeouts"] += 1
             if (frames := self._context.frames) is not None:
                 frames.note(f"no answer within {self._timeout:g} s")
-            return DeviceTimeout(f"no answer within {self._timeout:g} s ({request!r}; pymodbus: {exc})")
+            asked = in_words(request.unit, request.pdu)
+            return DeviceTimeout(f"no answer within {self._timeout:g} s: {asked} (pymodbus: {exc})")
         self.last_rtt = rtt = self._loop.time() - job.sent
         self.smooth_rtt = rtt if self.smooth_rtt == 0.0 else self.smooth_rtt + (rtt - self.smooth_rtt) / 8
         self._counters["replies"] += 1

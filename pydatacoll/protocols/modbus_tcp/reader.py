@@ -22,6 +22,7 @@ from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
 from pydatacoll.model import Quality
 from pydatacoll.protocols.modbus_tcp.client import Job, Link, Outcome
 from pydatacoll.protocols.modbus_tcp.config import ModbusDevice
+from pydatacoll.protocols.modbus_tcp.describe import in_words
 from pydatacoll.protocols.modbus_tcp.frames import ModbusException, Request
 from pydatacoll.protocols.modbus_tcp.health import UnitHealth
 from pydatacoll.protocols.modbus_tcp.lanes import Knowledge, LanePlan, Member, ReadBlock, qualities
@@ -290,7 +291,8 @@ class Reader:
         """Ask again as often as configured, at the end together with another block, which tells a silent unit
         from a block that the unit ignores."""
         aside = len(self.units) > 1
-        outcome: Outcome = DeviceTimeout(f"no answer within {self.device.timeout:g} s ({block.request!r})")
+        asked = in_words(block.request.unit, block.request.pdu)
+        outcome: Outcome = DeviceTimeout(f"no answer within {self.device.timeout:g} s: {asked}")
         for attempt in range(self.device.retries):
             now = asyncio.get_running_loop().time()
             other = next(
