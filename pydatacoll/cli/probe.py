@@ -113,7 +113,7 @@ def _show(session: Session, answer: dict[str, Any]) -> None:
     if session.format != "table":
         session.printer.one(answer)
     else:
-        took = span(answer["seconds"])
+        took = span(max(answer["seconds"], 0.001))
         note(f"Reachable within {took}." if answer["reachable"] else f"Not reachable; tried for {took}.")
         if answer["raw"]:
             note(f"Bytes read: {answer['raw']}")
