@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -17,7 +17,8 @@ from typing import Final, Literal
 from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.visible import VisibleModel
 from pydatacoll.model.audit import devices_of
-from pydatacoll.model.change import Change
+from pydatacoll.model.change import Change, Key
+from pydatacoll.model.fields import PARAM, id_from_json
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
@@ -172,24 +173,53 @@ def _epoch(moment: datetime) -> float:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def check_named(identity: Identity, kind: Kind, payload: object, model: ModelView) -> None:
-    """Whether a token may name the device, or the term of a device, that an object belongs to.
+def not_for(
+    identity: Identity,
+    kind: Kind,
+    payload: object,
+    model: ModelView,
+    registry: ModelView,
+    *,
+    new_terms: Collection[Key] = (),
+) -> str:
+    """What an object names that a token is not for, as ``device south1``; "" when there is nothing.
 
-    Asked before anything is worked out, for a conflict would tell what others have.
+    Asked before anything is worked out, for a conflict, or that something is missing, would tell what others have.
 
-    :raises ApiProblem: 403 naming it.
+    :param model: the part of ``registry`` that the token is for.
+    :param new_terms: terms that come with the object; they are looked at themselves.
     """
     if not identity.devices or not isinstance(payload, Mapping):
-        return
-    named = payload.get("id" if kind == "device" else "device_id")
-    term_id = payload.get("term_id")
-    for given in (named, term_id if kind in {"term_item", "formula"} else None):
-        if not isinstance(given, str):
-            continue
-        seen = given in model.terms if given is term_id else identity.sees(given)
-        if not seen:
-            what = "term" if given is term_id else "device"
-            raise ApiProblem("forbidden", f"the access token {identity.name!r} is not for {what} {given}")
+        return ""
+    device_ids = [id_from_json(payload.get("id" if kind == "device" else "device_id"))]
+    term_ids = []
+    if kind in {"term_item", "formula"}:
+        term_ids.append(id_from_json(payload.get("term_id")))
+    if kind == "formula":
+        points = (value for name, value in payload.items() if PARAM.match(name) and isinstance(value, str))
+        device_ids += [point.partition(":")[0] for point in points]
+    for device_id in device_ids:
+        if device_id and not identity.sees(device_id):
+            return f"device {device_id}"
+    for term_id in term_ids:
+        if term_id and term_id not in model.terms and term_id not in new_terms:
+            return f"term {term_id}"
+    own_id = id_from_json(payload.get("id")) or ""
+    if kind == "term" and own_id in registry.terms and own_id not in model.terms:
+        return f"term {own_id}"
+    if kind == "formula" and own_id in registry.formulas and own_id not in model.formulas:
+        return f"formula {own_id}"
+    return ""
+
+
+def check_named(identity: Identity, kind: Kind, payload: object, model: ModelView, registry: ModelView) -> None:
+    """Whether a token is for all that an object names, see :func:`not_for`.
+
+    :raises ApiProblem: 403 naming what it is not for.
+    """
+    what = not_for(identity, kind, payload, model, registry)
+    if what:
+        raise ApiProblem("forbidden", f"the access token {identity.name!r} is not for {what}")
 
 
 def check_changes(
@@ -197,7 +227,7 @@ def check_changes(
 ) -> Steps[None]:
     """Whether a token may make these changes, in steps: all devices concerned must be its own.
 
-    :raises ApiProblem: 403 naming the first device that is not.
+    :raises ApiProblem: 403 when one is not; it is not named, because the token does not see it.
     """
     for change in changes:
         yield
@@ -206,5 +236,5 @@ def check_changes(
                 if not identity.sees(device_id):
                     raise ApiProblem(
                         "forbidden",
-                        f"the access token {identity.name!r} is not for device {device_id}, which would change",
+                        f"this would change devices that the access token {identity.name!r} is not for",
                     )

@@ -9,9 +9,10 @@ from pydatacoll.api.access import check_named
 from pydatacoll.api.operation import Answer, Body, Call, Endpoint, Operation, one_or_many, ref
 from pydatacoll.api.query import DRY_RUN
 from pydatacoll.api.resource import ID
-from pydatacoll.model.change import PLURAL
+from pydatacoll.errors import FieldError, Invalid, NotFound
+from pydatacoll.model.change import PLURAL, find
 from pydatacoll.model.steps import Steps
-from pydatacoll.model.transaction import Transaction
+from pydatacoll.model.transaction import Transaction, key_from_json
 from pydatacoll.model.validation import Kind
 
 _COMPONENTS: dict[Kind, str] = {
@@ -29,7 +30,7 @@ def _upsert(kind: Kind) -> Endpoint:
         dry_run: bool = call.query["dry_run"]
         if call.identity.devices:
             for payload in call.body:
-                check_named(call.identity, kind, payload, call.model)
+                check_named(call.identity, kind, payload, call.model, call.everything)
 
         def work(tx: Transaction) -> Steps[dict[str, int]]:
             counts = yield from tx.batch_upsert_steps(kind, call.body)
@@ -42,10 +43,29 @@ def _upsert(kind: Kind) -> Endpoint:
     return batch_upsert
 
 
+def _check_seen(call: Call, kind: Kind) -> None:
+    """What a token for some devices does not see is missing for it.
+
+    :raises Invalid: naming each.
+    """
+    if not call.identity.devices:
+        return
+    errors = []
+    for index, raw in enumerate(call.body):
+        key = key_from_json(kind, raw, index)
+        try:
+            find(call.model, kind, key)
+        except NotFound as error:
+            errors.append(FieldError(index, "item_id" if kind == "term_item" else "id", str(error)))
+    if errors:
+        raise Invalid.of(errors)
+
+
 def _delete(kind: Kind) -> Endpoint:
     async def batch_delete(call: Call) -> web.StreamResponse:
         """Delete with all that depends on it."""
         dry_run: bool = call.query["dry_run"]
+        _check_seen(call, kind)
 
         def work(tx: Transaction) -> Steps[dict[str, int]]:
             counts = yield from tx.batch_delete_steps(kind, call.body)

@@ -15,6 +15,10 @@ JSON_TYPE: Final = "application/json"
 MERGE_PATCH_TYPE: Final = "application/merge-patch+json"
 TIMEOUT: Final = 30.0
 """Longest time a body may take to arrive, seconds."""
+MOST_VALUES: Final = 500_000
+"""Values in a JSON body: 50 in each object of a large batch. Decoding more would hold up others for seconds."""
+MOST_CONTAINERS: Final = 50_000
+"""Objects and lists in a JSON body."""
 
 
 def check_media_type(request: web.Request, accepted: tuple[str, ...]) -> None:
@@ -74,11 +78,24 @@ async def read_json(request: web.Request, limit: int, accepted: tuple[str, ...] 
     """
     check_media_type(request, accepted)
     raw = await read(request, limit)
+    if len(raw) > MOST_CONTAINERS:
+        _check_amount(raw)
     try:
         return json.decode(raw)
     except json.MalformedJson as error:
         reason = "it is empty" if not raw.strip() else str(error)
         raise ApiProblem("malformed-json", f"The body is not valid JSON: {reason}.") from None
+
+
+def _check_amount(raw: bytes) -> None:
+    """Look how much there is to decode, without decoding it; what stands in strings counts, too.
+
+    :raises ApiProblem: 413.
+    """
+    if raw.count(b",") > MOST_VALUES:
+        raise ApiProblem("too-large", f"The body has more than {MOST_VALUES} values.")
+    if raw.count(b"[") + raw.count(b"{") > MOST_CONTAINERS:
+        raise ApiProblem("too-large", f"The body has more than {MOST_CONTAINERS} objects and lists.")
 
 
 def check_count(objects: list[Any], limit: int) -> None:

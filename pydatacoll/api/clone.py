@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from pydatacoll.api import responses
+from pydatacoll.api.access import check_named
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
 from pydatacoll.api.query import DRY_RUN
 from pydatacoll.api.resource import ID
@@ -18,6 +19,9 @@ async def clone(call: Call) -> web.StreamResponse:
     device_id = call.path["device_id"]
     find(call.model, "device", device_id)
     dry_run: bool = call.query["dry_run"]
+    if call.identity.devices:
+        for payload in call.body:
+            check_named(call.identity, "device", payload, call.model, call.everything)
 
     def work(tx: Transaction) -> Steps[dict[str, int]]:
         counts = yield from tx.clone_steps(device_id, call.body)

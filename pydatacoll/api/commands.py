@@ -19,6 +19,7 @@ from pydatacoll.api.views import CallRequest, CtrlRequest
 from pydatacoll.errors import Conflict, FieldError, Invalid, PyDataCollError
 from pydatacoll.model import PointId, Value, sample_to_wire
 from pydatacoll.model.fields import convert_each, fields_of, text_problem
+from pydatacoll.model.validation import MOST_MEMBERS
 from pydatacoll.store.commands import CommandReply, CommandRequest
 
 _Request = CallRequest | CtrlRequest
@@ -37,6 +38,8 @@ def _parse(kind: CommandKind, payload: Any, index: int) -> _Request:
         return plain
     if not isinstance(payload, dict):
         raise Invalid.of([FieldError(index, "body", "must be an object")])
+    if len(payload) > MOST_MEMBERS:
+        raise Invalid.of([FieldError(index, "body", f"has more than {MOST_MEMBERS} members")])
     fields = fields_of(wanted)
     unknown = [ascii(name).strip("'")[:80] for name in payload if name not in fields]
     errors = [FieldError(index, name, "unknown field") for name in unknown]

@@ -106,6 +106,14 @@ class Call:
         services = self.services
         return services.access.view(self.identity, services.repository.registry)
 
+    @property
+    def everything(self) -> ModelView:
+        """The whole model: only to tell what the token is not for.
+
+        :raises StoreUnavailable: when the store has not been reached since the start.
+        """
+        return self.services.repository.registry
+
     async def transact(self, fn: Callable[[Transaction], Steps[T]], *, dry_run: bool = False) -> T:
         """Change the model in steps, as :meth:`pydatacoll.api.services.Repository.transact_steps`.
 

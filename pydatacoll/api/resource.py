@@ -91,7 +91,7 @@ class Resource:
 
     def _check_named(self, call: Call, parent: dict[str, str]) -> None:
         if call.identity.devices:  # else the model, which may not have been read yet, is not needed
-            check_named(call.identity, self.kind, {**parent, **call.body}, call.model)
+            check_named(call.identity, self.kind, {**parent, **call.body}, call.model, call.everything)
 
     async def create(self, call: Call) -> web.StreamResponse:
         parent = call.path[self.names[0]] if self.parented else None

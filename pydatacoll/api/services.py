@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydatacoll.api.access import Access
-from pydatacoll.api.imports import Imports
+from pydatacoll.api.imports import Exports, Imports
 from pydatacoll.api.refusals import Refusals
 from pydatacoll.api.stats import HttpStats
 from pydatacoll.model import PointId, Sample
@@ -116,6 +116,7 @@ class Services:
     :ivar http: counts requests.
     :ivar diagnosis: looks after everything; of devices after those in the model that it is given.
     :ivar imports: what is being imported.
+    :ivar exports: how many exports are under way.
     :ivar refusals: requests that were refused, on their way into the audit trail.
     """
 
@@ -134,3 +135,4 @@ class Services:
     http: HttpStats = field(default_factory=HttpStats)
     diagnosis: Callable[[Callable[[], ModelView]], Awaitable[Sequence[Finding]]] = _nothing_found
     imports: Imports = field(default_factory=Imports)
+    exports: Exports = field(default_factory=Exports)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
@@ -11,12 +13,13 @@ from aiohttp import web
 
 from pydatacoll.api import body as bodies
 from pydatacoll.api import responses
+from pydatacoll.api.access import not_for
 from pydatacoll.api.imports import Import
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
 from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.query import DRY_RUN, choice, ids, integer
 from pydatacoll.bulk.columns import Columns
-from pydatacoll.bulk.document import Document, Malformed
+from pydatacoll.bulk.document import Document, Malformed, TooLarge
 from pydatacoll.bulk.read import read_json, read_yaml
 from pydatacoll.bulk.read_csv import read_csv
 from pydatacoll.bulk.snapshot import Snapshot
@@ -25,11 +28,13 @@ from pydatacoll.bulk.write import WRITERS, Format
 from pydatacoll.codec import json
 from pydatacoll.errors import FieldError, Invalid
 from pydatacoll.model.change import find
-from pydatacoll.model.load import Fault
+from pydatacoll.model.load import Fault, key_in
 from pydatacoll.model.objects import ID_PATTERN
 from pydatacoll.model.steps import Progress, Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.store.pace import Pace, collector_paused, let_go
+
+log = logging.getLogger(__name__)
 
 MEDIA: Final[dict[str, Format]] = {
     "application/json": "json",
@@ -44,6 +49,8 @@ _WRITE: Final = 65_536
 """Bytes sent at once."""
 _UPLOAD: Final = 600.0
 """Longest time that a document may take to arrive, seconds."""
+_DOWNLOAD: Final = 600.0
+"""Longest time that a client may take for an export, seconds."""
 _ID = re.compile(ID_PATTERN)
 _TEXT: Final = {"type": "string"}
 
@@ -89,14 +96,26 @@ async def export(call: Call) -> web.StreamResponse:
     if call.request.method == "HEAD":
         await response.prepare(call.request)
         return response
-    with collector_paused(), suppress(ConnectionResetError):  # a client that is gone need not be told
-        await _send(call, response, snapshot, how)
+    with call.services.exports.run(), suppress(ConnectionResetError):  # a client that is gone need not be told
+        pace = Pace()
+        with collector_paused():
+            await pace.run(snapshot.sort())
+        try:
+            async with asyncio.timeout(_DOWNLOAD):
+                await _send(call, response, snapshot, how, pace)
+        except TimeoutError:
+            _break_off(call.request)
     return response
 
 
-async def _send(call: Call, response: web.StreamResponse, snapshot: Snapshot, how: Format) -> None:
-    pace = Pace()
-    await pace.run(snapshot.sort())
+def _break_off(request: web.Request) -> None:
+    """Close the connection of an answer that its client takes too slowly: what it has is no whole document."""
+    log.info("an export to %s took longer than %g seconds and was broken off", request.remote, _DOWNLOAD)
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _send(call: Call, response: web.StreamResponse, snapshot: Snapshot, how: Format, pace: Pace) -> None:
     await response.prepare(call.request)
     waiting: list[str] = []
     size = 0
@@ -128,10 +147,11 @@ def _import_id(call: Call) -> str | None:
     return given
 
 
-def _refuse(document: Document, faults: list[Fault], wire: list[dict[str, Any]]) -> NoReturn:
+def _refuse(document: Document, faults: list[Fault], wire: list[dict[str, Any]], uncounted: int) -> NoReturn:
     first = faults[0]
     column = document.column(first.kind, first.field)
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    others = len(faults) - 1 + uncounted
+    more = f" (and {others} more)" if others else ""
     detail = f"row {first.row}, {column or first.kind}: {first.message}{more}; nothing was changed"
     raise ApiProblem("invalid", detail, errors=wire)
 
@@ -148,12 +168,16 @@ async def bring_in(call: Call) -> web.StreamResponse:
         )
     bodies.check_media_type(request, tuple(MEDIA))
     how = MEDIA[request.headers.get("Content-Type", "").partition(";")[0].strip().lower()]
-    raw = await bodies.read(request, call.services.settings.server.max_import_body, _UPLOAD)
+    imports = call.services.imports
+    with imports.upload():
+        raw = await bodies.read(request, call.services.settings.server.max_import_body, _UPLOAD)
     dry_run: bool = call.query["dry_run"]
-    with call.services.imports.run(import_id, call.identity.name, dry_run=dry_run) as own, collector_paused():
+    with imports.run(import_id, call.identity.name, dry_run=dry_run) as own, collector_paused():
         pace = Pace()
         try:
             document = await pace.run(_read(how, raw, Columns(call.services.schemas), own))
+        except TooLarge as error:
+            raise ApiProblem("too-large", f"The document is too large: {error}.") from None
         except Malformed as error:
             kind = "malformed-json" if how == "json" else "malformed-document"
             raise ApiProblem(kind, f"The body is not valid {how.upper()}: {error}.") from None
@@ -182,6 +206,28 @@ async def _respond(answer: dict[str, Any], pace: Pace) -> web.Response:
     return responses.raw(b"".join(parts))
 
 
+def _check_named(call: Call, document: Document) -> Steps[None]:
+    """
+    :raises ApiProblem: 403 for a document that names what the token is not for.
+    """
+    identity = call.identity
+    if not identity.devices:
+        return
+    model, registry, new_terms = call.model, call.everything, set()
+    for one in document.given["term"]:
+        yield
+        if isinstance(one.payload, Mapping):
+            new_terms.add(key_in("term", one.payload))
+    for kind, objects in document.given.items():
+        for one in objects:
+            yield
+            what = not_for(identity, kind, one.payload, model, registry, new_terms=new_terms)
+            if what:
+                raise ApiProblem(
+                    "forbidden", f"row {one.row}: the access token {identity.name!r} is not for {what}"
+                )
+
+
 def _work(
     call: Call, document: Document, own: Import, *, replace: bool, dry_run: bool
 ) -> Callable[[Transaction], Steps[dict[str, Any]]]:
@@ -189,14 +235,15 @@ def _work(
 
     def work(tx: Transaction) -> Steps[dict[str, Any]]:
         own.state = "checking"
+        yield from _check_named(call, document)
         loaded = yield from tx.load_steps(document.given, replace=replace, progress=own)
         faults = yield from faults_of(document, loaded)
         errors = yield from wire_faults(document, faults)
         if faults and not dry_run:
-            _refuse(document, faults, errors)
+            _refuse(document, faults, errors, loaded.more_faults)
         changes = yield from tx.changes_steps()
         answer = yield from summary(loaded, changes, limit)
-        answer |= {"errors": errors, "error_count": len(faults)}
+        answer |= {"errors": errors, "error_count": len(faults) + loaded.more_faults}
         if not dry_run:
             yield from call.audited(tx, "import", "model")
             own.state = "committing"
@@ -208,8 +255,10 @@ def _work(
 
 
 async def list_imports(call: Call) -> web.StreamResponse:
-    """Newest first."""
-    return responses.of([one.wire() for one in call.services.imports.listed()])
+    """Newest first. A token for some devices sees its own."""
+    identity = call.identity
+    listed = call.services.imports.listed()
+    return responses.of([one.wire() for one in listed if not identity.devices or one.user == identity.name])
 
 
 OPERATIONS = [
@@ -236,7 +285,7 @@ OPERATIONS = [
                 also={"application/yaml": ref("ExportView"), "text/csv": _TEXT},
             )
         },
-        errors=(404, 503),
+        errors=(404, 429, 503),
     ),
     Operation(
         id="import_model",
@@ -269,7 +318,7 @@ OPERATIONS = [
             schemas=cast("Any", {media: _TEXT for media, how in MEDIA.items() if how != "json"}),
         ),
         answers={200: Answer("what was, or would be, done", ref("ImportAnswer"))},
-        errors=(409, 503),
+        errors=(409, 429, 503),
     ),
     Operation(
         id="list_imports",

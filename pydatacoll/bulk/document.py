@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -13,6 +13,16 @@ from pydatacoll.model.validation import KINDS, Kind
 
 class Malformed(ValueError):
     """Bytes that cannot be read at all. The message says why and, where that can be told, line and column."""
+
+
+class TooLarge(Malformed):
+    """A document with more in it than is taken."""
+
+
+MOST: Final = 1_000_000
+"""Objects of a document, or rows of a table; each takes a kilobyte or more of memory while it is brought in."""
+MOST_FAULTS: Final = 20_000
+"""Faults of the form of a document that are remembered; it is given up at more."""
 
 
 class Document(Struct, frozen=True):

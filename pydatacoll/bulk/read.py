@@ -6,7 +6,7 @@ import codecs
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from pydatacoll.bulk.document import Document, Malformed, nothing_given
+from pydatacoll.bulk.document import MOST, Document, Malformed, TooLarge, nothing_given
 from pydatacoll.bulk.write import FORMAT_VERSION, SECTIONS
 from pydatacoll.codec import json, yaml
 from pydatacoll.model.load import Fault, Given
@@ -14,6 +14,10 @@ from pydatacoll.model.steps import Progress, Steps
 
 _CHUNK = 262_144
 """Bytes decoded between two stops: less than a millisecond."""
+_FRAME = 10
+"""The outer object and its lists, or a few more."""
+MOST_UNKNOWN = 100
+"""Faults of the outer object: looking for names that were meant takes its time."""
 _SPACE = " \t\n\r"
 
 
@@ -50,6 +54,8 @@ def read_json(raw: bytes, progress: Progress) -> Steps[Document]:
     :raises Malformed: for what is no JSON document.
     """
     progress.total = len(raw)
+    if raw.count(b"{") + raw.count(b"[") > MOST + _FRAME:
+        raise TooLarge(f"it has more than {MOST} objects and lists")
     text = yield from _decode(raw)
     return (yield from _JsonReader(text, progress).read())
 
@@ -74,8 +80,11 @@ class _Builder:
     def __init__(self) -> None:
         self._document = Document(nothing_given(), [])
         self._section = ""
+        self._count = 0
 
     def fault(self, kind: str, field: str, message: str, row: int = 0) -> None:
+        if len(self._document.faults) >= MOST_UNKNOWN:
+            raise Malformed(f"it has more than {MOST_UNKNOWN} members that are not known here")
         self._document.faults.append(Fault(row, kind, "", field, message))
 
     def begin(self, name: str, section: Any) -> bool:
@@ -98,6 +107,9 @@ class _Builder:
     def add(self, payload: Any) -> None:
         """An object of the present section."""
         kind = SECTIONS[self._section]
+        self._count += 1
+        if self._count > MOST:
+            raise TooLarge(f"it has more than {MOST} objects")
         objects = self._document.given[kind]
         objects.append(Given(kind, len(objects), payload))
 

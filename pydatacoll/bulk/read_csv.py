@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from pydatacoll.bulk.columns import Column, Columns, unmark
-from pydatacoll.bulk.document import Document, Malformed, nothing_given
+from pydatacoll.bulk.document import MOST, MOST_FAULTS, Document, Malformed, TooLarge, nothing_given
 from pydatacoll.model.load import Fault, Given
 from pydatacoll.model.steps import Progress, Steps
 from pydatacoll.model.validation import Kind
@@ -24,6 +24,7 @@ _PACE: Final = 10
 """Rows read between two stops, a tenth of a millisecond."""
 _LONGEST: Final = 1_048_576
 """Characters in a line."""
+_MOST_COLUMNS: Final = 1_000
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]+,[0-9]+\Z")
 _PARTS: Final[tuple[Kind, ...]] = ("device", "term", "item")
 _ID_COLUMN: Final[Mapping[Kind, str]] = {"device": "device_id", "term": "term_id", "item": "item_id"}
@@ -55,6 +56,8 @@ def read_csv(raw: bytes, columns: Columns, progress: Progress) -> Steps[Document
                 break
             taken.take(start, row)
             count += 1
+            if count > MOST:
+                raise TooLarge(f"it has more than {MOST} rows")
             if count % _PACE == 0:
                 progress.done = source.tell()
                 yield
@@ -113,6 +116,8 @@ def _header(lines: _Lines, columns: Columns) -> tuple[list[str], str]:
             best = known, names, delimiter
     if best[0] < 0:
         raise Malformed(f"{problem} (line {lines.count})")
+    if len(best[1]) > _MOST_COLUMNS:
+        raise Malformed(f"line {lines.count} names more than {_MOST_COLUMNS} columns")
     return best[1], best[2]
 
 
@@ -193,6 +198,8 @@ class _Rows:
         return places
 
     def _fault(self, row: int, kind: str, key: str, field: str, message: str) -> None:
+        if len(self._faults) >= MOST_FAULTS:
+            raise Malformed(f"it has more than {MOST_FAULTS} faults in its first {row} lines")
         self._faults.append(Fault(row, kind, key, field, message))
 
     def take(self, line: int, row: list[str]) -> None:

@@ -7,7 +7,7 @@ points, a point may take the address that another one gives up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -32,6 +32,8 @@ _PARENTS: dict[Kind, tuple[tuple[str, Kind], ...]] = {
 _WRITTEN_FIRST: tuple[Kind, ...] = ("device", "item", "term", "term_item")
 _DELETED: tuple[Kind, ...] = ("formula", "term_item", "term", "item", "device")
 """Formulas are written after that: those of a deleted point go with it."""
+MOST_FAULTS: Final = 20_000
+"""Faults of the content that are remembered."""
 
 
 class Given(Struct, frozen=True, gc=False):
@@ -66,11 +68,13 @@ class Loaded(NamedTuple):
     :ivar faults: in no order.
     :ivar seen: kind -> key -> row of every object described.
     :ivar refused: the objects with a fault, and those that depend on one.
+    :ivar more_faults: how many there are beyond the :data:`MOST_FAULTS` in ``faults``.
     """
 
     faults: list[Fault]
     seen: dict[Kind, dict[Key, int]]
     refused: dict[tuple[Kind, Key], str | None]
+    more_faults: int
 
     def let_go(self) -> Steps[None]:
         """Free it in steps: all at once it takes tens of milliseconds."""
@@ -111,6 +115,7 @@ class Loader:
         self._replace = replace
         self._progress = progress
         self._faults: list[Fault] = []
+        self._more_faults = 0
         self._seen: dict[Kind, dict[Key, int]] = {kind: {} for kind in KINDS}
         self._refused: dict[tuple[Kind, Key], str | None] = {}
         self._parents: list[tuple[Kind, ModelObject, ModelObject, int]] = []
@@ -135,9 +140,9 @@ class Loader:
             errors = yield from self._cascade.recheck(cast("Device", old), cast("Device", new), row)
             self._note(kind, cast("Device", new).id, errors)
         for key, row, message in (yield from self._cascade.settle_keys()):
-            self._faults.append(Fault(row, "term_item", key_text(key), "protocol_code", message))
+            self._fault(Fault(row, "term_item", key_text(key), "protocol_code", message))
             self._refused["term_item", key] = None
-        return Loaded(self._faults, self._seen, self._refused)
+        return Loaded(self._faults, self._seen, self._refused, self._more_faults)
 
     def _fit_terms(self) -> Steps[None]:
         """Terms of devices whose protocol changes, as far as the document does not describe them."""
@@ -209,9 +214,16 @@ class Loader:
             }
             self._note(kind, key, [found for found in error.errors if found.field not in told])
 
+    def _fault(self, fault: Fault) -> None:
+        """Remember a fault; many more than anybody reads are only counted."""
+        if len(self._faults) < MOST_FAULTS:
+            self._faults.append(fault)
+        else:
+            self._more_faults += 1
+
     def _note(self, kind: Kind, key: Key, errors: Sequence[FieldError]) -> None:
         for error in errors:
-            self._faults.append(Fault(error.index, kind, key_text(key).strip(":"), error.field, error.message))
+            self._fault(Fault(error.index, kind, key_text(key).strip(":"), error.field, error.message))
             self._refused.setdefault((kind, key), None)
 
     def _check_named(self, one: Given, kind: Kind, key: Key, stored: ModelObject | None) -> None:

@@ -224,7 +224,7 @@ class Transaction:
             for index, raw in enumerate(keys):
                 yield
                 with self._collect(index, kind, errors):
-                    key = _key_from_json(kind, raw, index)
+                    key = key_from_json(kind, raw, index)
                     _once(seen, kind, key, index)
                     yield from self._cascade.delete(self._require(kind, key), kind)
             yield from self._settle(errors)
@@ -428,7 +428,11 @@ def _once(seen: dict[Key, int], kind: Kind, key: Key, index: int) -> None:
         raise Invalid.of([FieldError(index, _KEY_FIELD.get(kind, "id"), message)])
 
 
-def _key_from_json(kind: Kind, raw: object, index: int) -> Key:
+def key_from_json(kind: Kind, raw: object, index: int) -> Key:
+    """The key of an object as a list of keys gives it: an id, or ``{term_id, item_id}``.
+
+    :raises Invalid: for anything else.
+    """
     if kind != "term_item":
         key = _text(raw)
         if not key:

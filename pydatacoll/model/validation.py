@@ -24,6 +24,9 @@ KINDS: tuple[Kind, ...] = ("device", "item", "term", "term_item", "formula")
 READ_ONLY = {"device": frozenset({"status", "link"})}
 """Part of a representation but not of the object: ignored on input, so that what was read can be put back."""
 
+MOST_MEMBERS = 2_000
+"""Members of an object in JSON: far more than any type has, and few enough to tell what is wrong with each."""
+
 log = logging.getLogger(__name__)
 
 
@@ -94,6 +97,8 @@ class Schemas:
         """
         if not isinstance(payload, Mapping):
             raise Invalid.of([FieldError(index, kind, f"expected an object, got {_json_name(payload)}")])
+        if len(payload) > MOST_MEMBERS:
+            raise Invalid.of([FieldError(index, kind, f"has more than {MOST_MEMBERS} members")])
         errors: list[FieldError] = []
         if kind == "device":
             name, _ = normalize(fields_of(Device)["protocol"], payload.get("protocol"))

@@ -14,6 +14,7 @@ import pytest
 from pydatacoll.api.access import Access, Bucket
 from pydatacoll.api.app import OPERATIONS, create_app
 from pydatacoll.api.problems import ApiProblem
+from pydatacoll.codec import json
 from pydatacoll.model import PointId, Sample
 from pydatacoll.settings import AuthSettings, Settings, TokenSettings
 from test.api_client import Answer, Api, serve
@@ -233,8 +234,10 @@ async def test_a_limited_token_changes_its_devices_only(two: Api, backend: FakeB
     await refused("PATCH", "/api/v1/terms/north1.main", {"device_id": "south1"})
     await refused("POST", "/api/v1/terms", {**TERM, "id": "t", "device_id": "south1"})
     await refused("POST", "/api/v2/devices", [{**DEVICE, "id": "north2"}, {**DEVICE, "id": "west1"}])
-    await refused("POST", "/api/v2/devices/del", ["north1", "south1"])
-    await refused("DELETE", "/api/v1/items/ua")
+    await refused("POST", "/api/v2/devices/del", ["north1", "south1"], status=422)
+    await refused("POST", "/api/v2/devices/north1/clone", {"id": "west1"})
+    answer = await refused("DELETE", "/api/v1/items/ua")
+    assert "south1" not in answer.json["detail"]
     await refused("PATCH", "/api/v1/items/ua", {"name": "shared with others"})
     formula = {"id": "f", "formula": "p1", "device_id": "north1", "term_id": "north1.main", "item_id": "ua"}
     await refused("POST", "/api/v1/formulas", {**formula, "p1": "south1:south1.main:ua"})
@@ -244,6 +247,81 @@ async def test_a_limited_token_changes_its_devices_only(two: Api, backend: FakeB
         ("DELETE", "/api/v1/terms/south1.main/items/ua"),
     ):
         await refused(method, path, status=404)
+
+
+FORMULA = {"id": "f", "formula": "p1", "device_id": "north1", "term_id": "north1.main", "item_id": "ua"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/v1/devices", {**DEVICE, "id": "HIDDEN"}),
+        ("PATCH", "/api/v1/devices/north1", {"id": "HIDDEN"}),
+        ("POST", "/api/v2/devices", [{**DEVICE, "id": "HIDDEN"}]),
+        ("POST", "/api/v2/devices/del", ["HIDDEN"]),
+        ("POST", "/api/v2/devices/north1/clone", [{"id": "HIDDEN"}]),
+        ("POST", "/api/v1/terms", {**TERM, "id": "t", "device_id": "HIDDEN"}),
+        ("POST", "/api/v2/terms/del", ["HIDDEN"]),
+        ("POST", "/api/v2/term_items/del", [{"term_id": "HIDDEN", "item_id": "ua"}]),
+        ("POST", "/api/v1/terms/north1.main/items", {**POINT, "term_id": "HIDDEN"}),
+        ("POST", "/api/v1/formulas", {**FORMULA, "p1": "HIDDEN:HIDDEN:ua"}),
+        ("POST", "/api/v2/formulas", [{**FORMULA, "term_id": "HIDDEN"}]),
+        ("POST", "/api/v2/import?dry_run=true", {"devices": [{**DEVICE, "id": "HIDDEN"}]}),
+        ("POST", "/api/v2/import?dry_run=true", {"terms": [{**TERM, "id": "t", "device_id": "HIDDEN"}]}),
+        ("POST", "/api/v2/import?dry_run=true", {"term_items": [{**POINT, "term_id": "HIDDEN"}]}),
+        ("POST", "/api/v2/import?dry_run=true", {"formulas": [{**FORMULA, "p1": "HIDDEN:HIDDEN:ua"}]}),
+    ],
+)
+async def test_a_limited_token_cannot_tell_what_others_have(
+    two: Api, backend: FakeBackend, method: str, path: str, body: Any
+) -> None:
+    """Also ids that are whole numbers: what is hidden and what does not exist is answered alike."""
+    admin = _bearer("admin")
+    await two("POST", "/api/v1/devices", {**DEVICE, "id": "17"}, headers=admin, status=201)
+    await two("POST", "/api/v1/terms", {**TERM, "id": "17", "device_id": "17"}, headers=admin, status=201)
+    await two("POST", "/api/v1/terms/17/items", {**POINT, "term_id": "17"}, headers=admin, status=201)
+
+    async def ask(name: str | int) -> tuple[int, Any]:
+        text = json.encode(body).decode()
+        data = text.replace('"HIDDEN"', str(json.encode(name).decode())).replace("HIDDEN", str(name))
+        answer = await two(method, path, data=data.encode(), headers=_bearer("north"))
+        return answer.status, answer.json["detail"].replace(str(name), "...")
+
+    before = _snapshot(backend)
+    for hidden, nobody in (("17", "18"), (17, 18)):
+        assert await ask(hidden) == await ask(nobody)
+    assert _snapshot(backend) == before
+
+
+async def test_a_limited_token_cannot_take_a_term_of_others(two: Api) -> None:
+    north = _bearer("north")
+    taken = {**TERM, "id": "south1.main", "device_id": "north1"}
+    for method, path, body in (
+        ("POST", "/api/v1/terms", taken),
+        ("POST", "/api/v2/terms", [taken]),
+        ("PUT", "/api/v1/terms/north1.main", taken),
+        ("POST", "/api/v2/import", {"terms": [taken]}),
+    ):
+        answer = await two(method, path, body, headers=north, status=403)
+        assert "is not for term south1.main" in answer.json["detail"]
+
+
+async def test_a_limited_token_imports_new_devices_with_their_terms(two: Api) -> None:
+    document = {
+        "devices": [{**DEVICE, "id": "north2"}],
+        "terms": [{**TERM, "id": "north2.main", "device_id": "north2"}],
+        "term_items": [{**POINT, "term_id": "north2.main"}],
+    }
+    answer = await two("POST", "/api/v2/import", document, headers=_bearer("north"), status=200)
+    assert answer.json["add"] == 3
+
+
+async def test_a_limited_token_sees_its_own_imports_only(two: Api) -> None:
+    for name in ("admin", "north"):
+        await two("POST", "/api/v2/import", {}, headers=_bearer(name), status=200)
+    listed = (await two("GET", "/api/v2/imports", headers=_bearer("north"), status=200)).json
+    assert [one["user"] for one in listed] == ["north"]
+    assert len((await two("GET", "/api/v2/imports", headers=_bearer("read"), status=200)).json) == 2
 
 
 async def test_a_limited_token_may_change_what_is_its_own(two: Api) -> None:
