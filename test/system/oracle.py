@@ -58,6 +58,7 @@ class Plant:
         self.servers = {f"d{n}": ModbusServer(host=host, history=history) for n in range(devices)}
         self.sequences: dict[Point, Sequence] = {}
         for device, server in self.servers.items():
+            server.faults.rng.seed(device)  # else all show their faults at the same requests
             for n in range(points):
                 sequence = self.sequences[device, f"s{n}"] = Sequence()
                 server.inputs().signal(2 * n, sequence, UINT32)
