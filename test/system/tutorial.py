@@ -89,6 +89,11 @@ def difference(expected: Any, actual: Any, place: str = "") -> str | None:
     return None if expected == actual else f"{place}: {actual!r} instead of {expected!r}"
 
 
+def _heed_ctrl_c() -> None:
+    """When the tests run in the background of a shell, Ctrl+C is ignored there, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Processes:
     """What the tutorial starts in other terminals, on free ports."""
 
@@ -103,7 +108,12 @@ class Processes:
         """Run a Python process; its first line."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - it does nothing but that
             )
         self._running.append(process)
         assert process.stdout is not None
@@ -111,11 +121,18 @@ class Processes:
 
     def stop(self) -> None:
         """Ctrl+C in all terminals, the last one first."""
-        while self._running:
-            process = self._running.pop()
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
-            assert process.returncode == 0, self.log.read_text()
+        try:
+            while self._running:
+                process = self._running[-1]
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=30)
+                assert process.returncode == 0, self.log.read_text()
+                self._running.pop()
+        finally:
+            while self._running:
+                process = self._running.pop()
+                process.kill()
+                process.communicate()
 
     def here(self, text: str) -> str:
         """A text of the tutorial with the addresses of this run."""
