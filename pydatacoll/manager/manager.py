@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.identity import manager_name
 from pydatacoll.manager.inspection import Inspector
 from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.ownership import Ownership
@@ -56,7 +54,7 @@ class DeviceManager:
         drivers: Mapping[str, type[DeviceDriver]],
         settings: Settings,
     ) -> None:
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.id = manager_name()
         self._store = store
         self._repository = repository
         self._drivers = drivers

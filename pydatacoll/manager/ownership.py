@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.identity import is_dead
 from pydatacoll.store.leases import Leases
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,12 @@ class Ownership:
 
     async def tick(self) -> bool:
         """Renew, give up what others should have, take what is free; true when the share is complete."""
-        wanted = share(await self._leases.heartbeat(), self._id, self._partitions)
+        alive = await self._leases.heartbeat()
+        for manager in [one for one in alive if one != self._id and is_dead(one)]:
+            log.warning("manager %s was killed: its devices are taken over", manager)
+            await self._leases.bury(manager)
+            alive.remove(manager)
+        wanted = share(alive, self._id, self._partitions)
         lost = set()
         for partition in self.owned & wanted:
             if not await self._leases.renew(partition):

@@ -44,7 +44,7 @@ START_LIMIT = 30.0
 """Seconds in which a started server must accept connections; loading its data may take longer."""
 STOP_LIMIT = 60.0
 """Seconds a server has to flush and end before it is killed."""
-BACKOFF = (0.05, 10.0)
+BACKOFF = (0.05, 2.0)
 """First and longest pause before a restart, seconds."""
 STEADY = 60.0
 """A server that ran this many seconds starts over with the first pause."""

@@ -49,6 +49,19 @@ local function heartbeat(names, argv)
   return redis.call('ZRANGE', names[1], 0, -1)
 end
 
+-- A manager is known to be dead: take it off the list and end its leases.
+-- KEYS[1] sorted set of managers, KEYS[2...] leases; ARGV[1] manager
+local function bury(names, argv)
+  redis.call('ZREM', names[1], argv[1])
+  for i = 2, #names do
+    if redis.call('GET', names[i]) == argv[1] then
+      redis.call('DEL', names[i])
+    end
+  end
+  return 1
+end
+
+redis.register_function('manager_bury', bury)
 redis.register_function('lease', lease)
 redis.register_function('lease_renew', renew)
 redis.register_function('manager_heartbeat', heartbeat)

@@ -25,6 +25,11 @@ class Leases:
         """Take this manager off the list, so that others need not wait for its lease to end."""
         await self._store.fcall("manager_heartbeat", [keys.MANAGERS], [self._manager_id, 0])
 
+    async def bury(self, manager_id: str) -> None:
+        """Take a manager that is dead off the list and end its leases, so that nobody waits for them."""
+        names = [keys.MANAGERS, *map(keys.lease, range(self._store.partitions))]
+        await self._store.fcall("manager_bury", names, [manager_id])
+
     async def take(self, partition: int) -> bool:
         """Take a lease; false when another manager holds it."""
         return bool(await self._call("lease", partition, self._milliseconds))

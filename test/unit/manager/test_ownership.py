@@ -1,9 +1,14 @@
 """Partitions are shared evenly and never run twice."""
 
+import socket
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydatacoll.manager.identity import place
 from pydatacoll.manager.ownership import Ownership, share
 
 
@@ -35,6 +40,10 @@ class Fake:
 
     async def heartbeat(self):
         return sorted(self.table.alive)
+
+    async def bury(self, manager_id):
+        self.table.alive.remove(manager_id)
+        self.table.owners = {p: owner for p, owner in self.table.owners.items() if owner != manager_id}
 
     async def goodbye(self):
         self.table.alive.remove(self.id)
@@ -111,3 +120,16 @@ async def test_release_gives_everything_back(table):
     await first.tick()
     await first.release()
     assert (table.owners, table.alive) == ({}, [])
+
+
+async def test_who_was_killed_on_this_machine_is_not_waited_for(table):
+    running: dict[str, set[int]] = {}
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    killed = f"{socket.gethostname()}-{place()}-{process.pid}-abcdef"
+    second = manager(table, "b", running)
+    table.alive = [killed, "b"]
+    table.owners = dict.fromkeys(range(16), killed)
+    assert await second.tick()
+    assert running["b"] == set(range(16))
+    assert table.alive == ["b"]
