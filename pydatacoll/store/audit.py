@@ -198,6 +198,8 @@ def _normal(entry_id: str, stored: dict[str, Any]) -> dict[str, Any]:
     devices = stored.pop("devices", None)
     if devices is None:
         devices = [name.partition(":")[0]] if action == "ctrl" else []
+    elif not isinstance(devices, list) or not all(isinstance(one, str) for one in devices):
+        devices = []  # no entry of ours: it is nobody's but of those who see everything
     return {
         "id": entry_id,
         "time": time_to_wire(int(entry_id.partition("-")[0]) / 1000),

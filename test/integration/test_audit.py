@@ -385,6 +385,14 @@ async def test_junk_of_other_programs_is_passed_over(store: Store) -> None:
     assert await read(store) == []
 
 
+@pytest.mark.parametrize("devices", [5, "north1", [1, None], {"north1": 1}])
+async def test_devices_that_are_none_are_nobodys(store: Store, devices: Any) -> None:
+    await store.redis.xadd(keys.AUDIT, {"entry": json.dumps({"action": "x", "devices": devices})})
+    assert [entry["devices"] for entry in (await Audit(store).read(AuditFilter(), 100)).entries] == [[]]
+    assert await read(store, device_id="north1") == []
+    assert await read(store, sees=lambda _: True) == []
+
+
 async def test_the_trail_is_bounded(store: Store) -> None:
     store.audit = AuditSettings(length=1000)
     await Audit(store).write([{"action": "x", "object": str(n)} for n in range(1500)])
