@@ -27,12 +27,18 @@ def prepare(path: Path) -> Path:
                 raise ConfigError(
                     f"data_dir: {path} is not a directory; remove it, or choose another with --data-dir"
                 ) from None
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"data_dir: {path} cannot be used: {reason}; make it as this user, or choose another with --data-dir"
         ) from error
+    mode = stat.S_IMODE(status.st_mode)
+    if hasattr(os, "geteuid") and status.st_uid not in {0, os.geteuid()}:  # links in it could lead anywhere
+        raise ConfigError(
+            f"data_dir: {path} belongs to another user (uid {status.st_uid}); run as that user, run: "
+            f"chown -R {os.geteuid()} '{path}', or choose another directory"
+        )
     if mode & 0o022:
         raise ConfigError(
             f"data_dir: other users may write to {path} (mode {mode:04o}); run: chmod go-w '{path}', "

@@ -140,6 +140,21 @@ async def test_a_directory_others_may_write_to_is_refused(
     await make().start()
 
 
+async def test_a_directory_of_another_user_is_refused(
+    make: Callable[..., EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links in it could lead our files anywhere."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    me = os.geteuid()
+    if me == 0:
+        os.chown(data, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        await make().start()
+
+
 async def test_a_file_instead_of_a_directory(make: Callable[..., EmbeddedServer], tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(ConfigError, match="is not a directory"):
