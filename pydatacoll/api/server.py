@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from pydatacoll.api import problems
 log = logging.getLogger(__name__)
 
 
+_QUOTED = re.compile(r"(:| when reading:)? *(bytearray\()?b['\"].*")
+"""What aiohttp's messages repeat of a header: it may be a token, which no log may hold."""
 HEADERS = 15.0
 """Seconds in which the first request of a connection must have its headers complete."""
 
@@ -46,9 +49,9 @@ class _Connection(RequestHandler):
         if isinstance(exc, UnicodeError):  # of a header: what handlers raise does not come here
             status, message = 400, "a header is not UTF-8"
         if status < 500:
-            log.debug("malformed request from %s: %s", request.remote, message)
             kind = problems.KINDS["bad-request"]
-            first = (message or kind.meaning).strip().splitlines()[0].rstrip(":")
+            first = _QUOTED.sub("", (message or kind.meaning).strip().splitlines()[0]).rstrip(":") or kind.meaning
+            log.debug("malformed request from %s: %s", request.remote, first)
             response = problems.respond({**problems.document(kind, first), "status": status})
         else:
             log.error("a request from %s failed", request.remote, exc_info=exc)

@@ -60,6 +60,18 @@ async def _raw(api: Api, request: bytes) -> tuple[int, dict[str, str], Any]:
     return int(head[0].split()[1]), headers, json.decode(body)
 
 
+@pytest.mark.parametrize("header", [b"Bearer secret\0secret", b"Bearer " + b"secret" * 3000])
+async def test_a_header_that_cannot_be_read_is_not_repeated(
+    api: Api, caplog: pytest.LogCaptureFixture, header: bytes
+) -> None:
+    """It may be a token."""
+    caplog.set_level(logging.DEBUG)
+    status, _, body = await _raw(api, b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + b"\r\n\r\n")
+    assert status == 400
+    assert "secret" not in str(body)
+    assert "secret" not in "".join(f"{one.getMessage()}{one.exc_text}" for one in caplog.records)
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
