@@ -21,6 +21,22 @@ MOST_CONTAINERS: Final = 50_000
 """Objects and lists in a JSON body."""
 
 
+MOST_ARRIVING: Final = 268_435_456
+"""Bytes of bodies that may be in memory while their rest is on its way."""
+_FREE: Final = 131_072
+"""Bytes of each body that do not count: small ones always get through."""
+
+
+class Arriving:
+    """How much of all bodies that are not complete yet is in memory.
+
+    :ivar size: bytes.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 def check_media_type(request: web.Request, accepted: tuple[str, ...]) -> None:
     """Parameters such as ``charset`` are ignored: JSON is UTF-8. Packed bodies are not taken: what they grow to
     is known too late.
@@ -44,10 +60,10 @@ def _too_large(limit: int) -> ApiProblem:
     return ApiProblem("too-large", f"The body is larger than {limit} bytes.")
 
 
-async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> bytes:
+async def read(request: web.Request, limit: int, arriving: Arriving, seconds: float = TIMEOUT) -> bytes:
     """The whole body, of known length or chunked, of at most ``limit`` bytes.
 
-    :raises ApiProblem: 413 too large; 408 too slow; 400 broken transfer.
+    :raises ApiProblem: 413 too large; 408 too slow; 429 too many large ones at a time; 400 broken transfer.
     """
     length = request.content_length
     if length is not None and length > limit:
@@ -56,7 +72,7 @@ async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> by
     if content.is_eof() and length is not None:
         return content.read_nowait(-1)
     parts: list[bytes] = []
-    size = 0
+    size = counted = 0
     try:
         async with asyncio.timeout(seconds):
             while part := await content.readany():
@@ -64,20 +80,33 @@ async def read(request: web.Request, limit: int, seconds: float = TIMEOUT) -> by
                 if size > limit:
                     raise _too_large(limit)
                 parts.append(part)
+                more = max(size - _FREE, 0) - counted
+                if arriving.size + more > MOST_ARRIVING:
+                    raise ApiProblem(
+                        "too-many",
+                        "too many large bodies arrive at the same time; try again later",
+                        headers={"Retry-After": "5"},
+                    )
+                arriving.size += more
+                counted += more
     except TimeoutError:
         raise ApiProblem("slow", f"The body did not arrive within {seconds:g} seconds.") from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         raise ApiProblem("bad-request", f"The body could not be read: {type(error).__name__}.") from None
+    finally:
+        arriving.size -= counted
     return b"".join(parts)
 
 
-async def read_json(request: web.Request, limit: int, accepted: tuple[str, ...] = (JSON_TYPE,)) -> Any:
+async def read_json(
+    request: web.Request, limit: int, arriving: Arriving, accepted: tuple[str, ...] = (JSON_TYPE,)
+) -> Any:
     """The body as JSON types.
 
-    :raises ApiProblem: 400 malformed, 408, 413, 415.
+    :raises ApiProblem: 400 malformed, 408, 413, 415, 429.
     """
     check_media_type(request, accepted)
-    raw = await read(request, limit)
+    raw = await read(request, limit, arriving)
     if len(raw) > MOST_CONTAINERS:
         _check_amount(raw)
     try:

@@ -185,7 +185,7 @@ class Operation:
         of the server in the request, and 422: parameters are checked strictly."""
         derived = {421, 422, *self.errors}
         if self.body is not None:
-            derived |= {400, 408, 413, 415}
+            derived |= {400, 408, 413, 415, 429}
         if self.needs != "open":
             derived |= {401, 403}
         return sorted(derived)
@@ -267,7 +267,7 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
         try:
             identity = identify(request.headers.get("Authorization"), scope)
             query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
-            content = await bodies.read_json(request, limit, media_types)
+            content = await bodies.read_json(request, limit, services.arriving, media_types)
             if not isinstance(content, types):
                 raise Invalid.of([FieldError(0, "body", f"must be {expected}")])
             if many:

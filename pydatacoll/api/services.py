@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydatacoll.api.access import Access
+from pydatacoll.api.body import Arriving
 from pydatacoll.api.imports import Exports, Imports
 from pydatacoll.api.refusals import Refusals
 from pydatacoll.api.stats import HttpStats
@@ -117,6 +118,7 @@ class Services:
     :ivar diagnosis: looks after everything; of devices after those in the model that it is given.
     :ivar imports: what is being imported.
     :ivar exports: how many exports are under way.
+    :ivar arriving: how much of bodies is on its way.
     :ivar refusals: requests that were refused, on their way into the audit trail.
     """
 
@@ -136,3 +138,4 @@ class Services:
     diagnosis: Callable[[Callable[[], ModelView]], Awaitable[Sequence[Finding]]] = _nothing_found
     imports: Imports = field(default_factory=Imports)
     exports: Exports = field(default_factory=Exports)
+    arriving: Arriving = field(default_factory=Arriving)

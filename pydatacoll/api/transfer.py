@@ -168,9 +168,9 @@ async def bring_in(call: Call) -> web.StreamResponse:
         )
     bodies.check_media_type(request, tuple(MEDIA))
     how = MEDIA[request.headers.get("Content-Type", "").partition(";")[0].strip().lower()]
-    imports = call.services.imports
+    imports, limit = call.services.imports, call.services.settings.server.max_import_body
     with imports.upload():
-        raw = await bodies.read(request, call.services.settings.server.max_import_body, _UPLOAD)
+        raw = await bodies.read(request, limit, call.services.arriving, _UPLOAD)
     dry_run: bool = call.query["dry_run"]
     with imports.run(import_id, call.identity.name, dry_run=dry_run) as own, collector_paused():
         pace = Pace()

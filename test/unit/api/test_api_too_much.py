@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pydatacoll.api import transfer
+from pydatacoll.api import body, transfer
 from pydatacoll.api.app import create_app
 from pydatacoll.api.imports import MOST_EXPORTS, Exports, Imports
 from pydatacoll.api.problems import ApiProblem
@@ -112,6 +112,28 @@ def test_few_documents_arrive_at_a_time_and_none_during_an_import() -> None:
         pass
     with imports.upload():
         pass
+
+
+async def test_large_bodies_that_do_not_come_to_an_end_share_a_limit(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "MOST_ARRIVING", 3_000_000)
+    head = b"POST /api/v2/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    connections = [await asyncio.open_connection("127.0.0.1", api.port) for _ in range(4)]
+    try:
+        for _, writer in connections:
+            writer.write(head + b"2000000\r\n\r\n[" + b" " * 1_500_000)
+        answers = [asyncio.ensure_future(reader.readline()) for reader, _ in connections]
+        done, waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        assert all(b" 429 " in one.result() for one in done)
+        assert waiting
+        await api.post("/api/v1/items", {"id": "x", "name": "small"})
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        for _, writer in connections:
+            writer.close()
 
 
 def test_few_exports_at_a_time() -> None:
