@@ -11,8 +11,9 @@ from pydatacoll.api.query import DRY_RUN
 from pydatacoll.api.resource import ID
 from pydatacoll.errors import FieldError, Invalid, NotFound
 from pydatacoll.model.change import PLURAL, find
+from pydatacoll.model.payload import key_from_json
 from pydatacoll.model.steps import Steps
-from pydatacoll.model.transaction import Transaction, key_from_json
+from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Kind
 
 _COMPONENTS: dict[Kind, str] = {

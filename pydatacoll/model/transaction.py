@@ -12,10 +12,10 @@ from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound
 from pydatacoll.model.cascade import Cascade
 from pydatacoll.model.change import PLURAL, Change, DataOp, Key, key_of, missing
 from pydatacoll.model.clone import Cloner
-from pydatacoll.model.fields import id_from_json
 from pydatacoll.model.load import Given, Loaded, Loader
 from pydatacoll.model.objects import ID_PATTERN, Formula, ModelObject, Term, TermItem
 from pydatacoll.model.overlay import Overlay
+from pydatacoll.model.payload import KEY_FIELD, check_once, id_text, key_from_json, merge_patch, with_parent
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.sample import PointId
 from pydatacoll.model.steps import Progress, Steps, finish
@@ -127,7 +127,7 @@ class Transaction:
         """
         with self._operation():
             if parent is not None and isinstance(payload, Mapping):
-                payload = _with_parent(kind, payload, parent)
+                payload = with_parent(kind, payload, parent)
             made = self._build(kind, payload)
             if self.overlay.get(kind, key_of(made)) is not None:
                 raise _exists(made, kind)
@@ -225,7 +225,7 @@ class Transaction:
                 yield
                 with self._collect(index, kind, errors):
                     key = key_from_json(kind, raw, index)
-                    _once(seen, kind, key, index)
+                    check_once(seen, kind, key, index)
                     yield from self._cascade.delete(self._require(kind, key), kind)
             yield from self._settle(errors)
         self._asked.add(kind)
@@ -298,7 +298,7 @@ class Transaction:
         except Invalid as error:
             errors += error.errors or [FieldError(index, kind, str(error))]
         except (NotFound, Conflict) as error:
-            errors.append(FieldError(index, getattr(error, "field", _KEY_FIELD.get(kind, "id")), str(error)))
+            errors.append(FieldError(index, getattr(error, "field", KEY_FIELD.get(kind, "id")), str(error)))
         else:
             return
         self.overlay.rollback(before[0])
@@ -318,7 +318,7 @@ class Transaction:
     def _upsert(self, kind: Kind, payload: object, index: int, seen: dict[Key, int]) -> Steps[Outcome]:
         stored = self._stored(kind, payload)
         made = self._build(kind, payload, old=stored, index=index)
-        _once(seen, kind, key_of(made), index)
+        check_once(seen, kind, key_of(made), index)
         if stored is None:
             yield from self._cascade.write(kind, None, made, index)
             return "created"
@@ -331,8 +331,8 @@ class Transaction:
         if not isinstance(payload, Mapping):
             return None
         if kind == "term_item":
-            return self.overlay.get(kind, (_text(payload.get("term_id")), _text(payload.get("item_id"))))
-        return self.overlay.get(kind, _text(payload.get("id")))
+            return self.overlay.get(kind, (id_text(payload.get("term_id")), id_text(payload.get("item_id"))))
+        return self.overlay.get(kind, id_text(payload.get("id")))
 
     def _replace(self, kind: Kind, old: ModelObject, made: ModelObject) -> Steps[ModelObject]:
         if made == old:
@@ -355,7 +355,7 @@ class Transaction:
             return self._formula(cast("Formula", made))
         term: Term | None = None
         parent: Kind = "term" if kind == "term_item" else "device"
-        parent_id = device_id = _text(payload.get(f"{parent}_id"))
+        parent_id = device_id = id_text(payload.get(f"{parent}_id"))
         if parent == "term":
             term = self.overlay.term(parent_id)
             device_id = term.device_id if term is not None else ""
@@ -386,64 +386,6 @@ class Transaction:
         return made
 
 
-_KEY_FIELD: dict[Kind, str] = {"term_item": "item_id"}
-
-
-def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7396, section 2."""
-    result = dict(target)
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, Mapping):
-            below = result.get(name)
-            result[name] = merge_patch(below if isinstance(below, Mapping) else {}, value)
-        else:
-            result[name] = value
-    return result
-
-
 def _exists(made: ModelObject, kind: Kind) -> Conflict:
     key = key_of(made)
     return Conflict(f"{kind} already exists! {':'.join(key) if isinstance(key, tuple) else key}")
-
-
-def _text(value: object) -> str:
-    """An id as it comes in JSON; "" for what cannot be one."""
-    return id_from_json(value) or ""
-
-
-def _with_parent(kind: Kind, payload: Mapping[str, Any], parent: str) -> dict[str, Any]:
-    field = "term_id" if kind == "term_item" else "device_id"
-    given = payload.get(field)
-    if given is not None and _text(given) != parent:
-        raise Invalid.of([FieldError(0, field, f"is not the {parent!r} of the path")])
-    return {**payload, field: parent}
-
-
-def _once(seen: dict[Key, int], kind: Kind, key: Key, index: int) -> None:
-    first = seen.setdefault(key, index)
-    if first != index:
-        message = f"appears twice in the list, first at index {first}"
-        raise Invalid.of([FieldError(index, _KEY_FIELD.get(kind, "id"), message)])
-
-
-def key_from_json(kind: Kind, raw: object, index: int) -> Key:
-    """The key of an object as a list of keys gives it: an id, or ``{term_id, item_id}``.
-
-    :raises Invalid: for anything else.
-    """
-    if kind != "term_item":
-        key = _text(raw)
-        if not key:
-            raise Invalid.of([FieldError(index, "id", "expected an id")])
-        return key
-    if isinstance(raw, Mapping):
-        pair = [_text(raw.get("term_id")), _text(raw.get("item_id"))]
-        extra = set(raw) - {"term_id", "item_id"}
-    else:
-        pair = [_text(part) for part in raw] if isinstance(raw, (list, tuple)) else []
-        extra = set()
-    if len(pair) != 2 or not all(pair) or extra:
-        raise Invalid.of([FieldError(index, "term_item", "expected {term_id, item_id}")])
-    return pair[0], pair[1]

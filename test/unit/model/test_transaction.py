@@ -10,8 +10,9 @@ import pytest
 from pydatacoll.errors import Conflict, Invalid, NotFound, RequestError
 from pydatacoll.model import PointId
 from pydatacoll.model.change import DataDrop, DataMove, DeviceDrop, DeviceMove, apply, find
+from pydatacoll.model.payload import merge_patch
 from pydatacoll.model.registry import Registry
-from pydatacoll.model.transaction import MissingReference, Transaction, merge_patch
+from pydatacoll.model.transaction import MissingReference, Transaction
 from pydatacoll.model.validation import Kind
 from pydatacoll.testing.model import WireItem, device, formula, item, schemas, term, term_item
 
