@@ -210,6 +210,10 @@ def expectation(operation: Operation, services: Services) -> Expectation:
         if given.lower() != "100-continue":
             kind = problems.KINDS["expectation"]
             return problems.respond(problems.document(kind, f"Expect: {given} cannot be met."))
+        try:
+            services.access.identify(request.headers.get("Authorization"), operation.needs)
+        except ApiProblem:
+            return None  # the handler says so
         if (request.content_length or 0) <= limit and request.version >= HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0

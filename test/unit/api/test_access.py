@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -146,6 +147,17 @@ async def test_a_refused_body_is_not_read(api: Api) -> None:
     """No token: the refusal comes before any of the body is looked at."""
     answer = await api("POST", "/api/v1/devices", data=b"{", status=401)
     assert "token" in answer.json["detail"]
+
+
+async def test_without_a_token_no_body_is_asked_for(api: Api) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(
+        b"POST /api/v1/devices HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_an_expired_token(api: Api) -> None:
