@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pydatacoll.cli.failures import UNREACHABLE, Failure
+from pydatacoll.cli.failures import UNREACHABLE, Failure, Refused
 from pydatacoll.cli.points import Point, PointName, existing, fetch
 from pydatacoll.cli.session import Session, confirm, interactive, note, remote
 from pydatacoll.cli.text import cell, epoch, span
@@ -68,7 +68,9 @@ def ctrl(
     try:
         answer = client.post("/api/v1/device_ctrl", body, headers={"Idempotency-Key": key}, repeat=True)
     except Failure as failure:
-        if failure.exit_code == UNREACHABLE:
+        # Without a manager nothing was written, and there is another remedy
+        unsent = isinstance(failure, Refused) and failure.kind == "no-manager"
+        if failure.exit_code == UNREACHABLE and not unsent:
             failure.details = [*failure.details, "Whether it was written is not known."]
             failure.remedy = f"repeat it with --key {key}: it is not written twice"
         raise

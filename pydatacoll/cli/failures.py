@@ -69,11 +69,15 @@ class Failure(click.ClickException):
 
 
 class Refused(Failure):
-    """The server answered with a problem. ``status`` is the HTTP status."""
+    """The server answered with a problem.
+
+    :ivar status: the HTTP status.
+    :ivar kind: of the problem, as ``no-manager``.
+    """
 
     def __init__(self, status: int, problem: Mapping[str, Any], retry_after: str | None = None) -> None:
-        name = kind_of(problem)
-        remedy = _REMEDIES.get(name, "")
+        self.kind = kind_of(problem)
+        remedy = _REMEDIES.get(self.kind, "")
         if retry_after is not None:
             remedy = f"try again after {retry_after} s"
         super().__init__(

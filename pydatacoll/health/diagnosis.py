@@ -111,13 +111,14 @@ class Diagnosis:
             )
         if self._config is not None and (self._settings.auth.tokens or known_secrets(self._settings)):
             try:
-                mode = stat.S_IMODE(os.stat(self._config).st_mode) & 0o044
+                mode = stat.S_IMODE(os.stat(self._config).st_mode)
             except OSError as error:
                 found.append(
                     Check("rights", "warning", f"{self._config}: {error.strerror}", "restore the settings file")
                 )
             else:
-                if check := checks.rights(str(self._config), mode, "the settings file with secrets"):
+                check = checks.rights(str(self._config), mode, "the settings file with secrets")
+                if check and mode & 0o044:
                     found.append(check)
         if self._settings.server.tls_cert:
             found.append(self._certificate(Path(self._settings.server.tls_cert)))

@@ -191,6 +191,7 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
     assert {name for name, (status, _) in sound.items() if status == "failed"} == set()
     assert {"store", "memory", "managers", "devices", "clock", "disk", "plugins", "rights"} <= sound.keys()
     assert "settings file" in sound["rights"][1]  # the last of two
+    assert "mode 0644" in sound["rights"][1]
     gone = away()
     broken = await found(gone, ("failed", "ValueError: x"))
     assert broken["store"][0] == broken["plugins"][0] == "failed"

@@ -90,6 +90,14 @@ def test_a_device_that_refuses(run: Run, backend: FakeBackend) -> None:
     assert "exception 3" in result.stderr
 
 
+def test_without_a_manager_nothing_was_written(run: Run, backend: FakeBackend) -> None:
+    backend.commands.outcome = errors.NoManager("no device manager is running for device f1")
+    result = run("ctrl", POINT, "1", "--yes")
+    assert result.exit_code == 3
+    assert "not known" not in result.stderr
+    assert "Remedy: start the server with a manager" in result.stderr
+
+
 def test_a_lost_answer_names_the_key_to_repeat_it_with(stub: Stub) -> None:
     point = {"device_id": "a", "term_id": "b", "item_id": "c", "writable": True, "unit": ""}
     stub.json([point])
