@@ -17,6 +17,7 @@ need mbpoll mbpoll
 need gcc gcc
 need libc6-dev /usr/include/stdlib.h
 need libmodbus-dev /usr/include/modbus/modbus.h
+need tshark tshark
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
