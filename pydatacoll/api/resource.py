@@ -123,6 +123,7 @@ class Resource:
         """The six operations of a kind."""
         kind, view = self.kind, ref(self.component)
         words = kind.replace("_", " ")
+        article = "an" if words[0] in "aeiou" else "a"
         member = f"{self.collection}/{{{self.names[-1]}}}"
         body = ref(f"{self.component}Input")
         parent_errors = (404,) if self.parented else ()
@@ -152,7 +153,7 @@ class Resource:
                 method="POST",
                 path=self.collection,
                 handler=self.create,
-                summary=f"Create a {words}",
+                summary=f"Create {article} {words}",
                 body=Body(body),
                 answers={201: Answer(f"the {words}", view, headers={"Location": "path of the new object"})},
                 errors=(*((404,) if self.refers else ()), 409, 503),
@@ -173,7 +174,7 @@ class Resource:
                 method="PUT",
                 path=member,
                 handler=self.replace,
-                summary=f"Replace or rename a {words}",
+                summary=f"Replace or rename {article} {words}",
                 description=rename,
                 body=Body(body),
                 answers=one,
@@ -185,7 +186,7 @@ class Resource:
                 method="PATCH",
                 path=member,
                 handler=self.merge,
-                summary=f"Change the named fields of a {words}",
+                summary=f"Change the named fields of {article} {words}",
                 description=f"JSON merge patch (RFC 7396): null sets a field back to its default. {rename}",
                 body=Body({"type": "object"}, media_types=(JSON_TYPE, MERGE_PATCH_TYPE)),
                 answers=one,
@@ -197,7 +198,7 @@ class Resource:
                 method="DELETE",
                 path=member,
                 handler=self.delete,
-                summary=f"Delete a {words} and all that depends on it",
+                summary=f"Delete {article} {words} and all that depends on it",
                 query=(DRY_RUN,),
                 answers={200: Answer("what was, or would be, deleted", ref("Deleted"))},
                 errors=(404, 503),

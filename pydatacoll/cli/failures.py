@@ -106,7 +106,7 @@ def code_of(status: int, problem: Mapping[str, Any]) -> int:
 def details_of(problem: Mapping[str, Any]) -> list[str]:
     found = []
     for error in problem.get("errors") or ():
-        places = [f"{name} {error[name]}" for name in ("row", "column") if error.get(name) is not None]
+        places = [f"{name} {error[name]}" for name in ("row", "column") if error.get(name) not in (None, "")]
         if error.get("kind"):
             places.append(f"{error['kind']} {error.get('key') or ''}".strip())
         if not places and error.get("index"):

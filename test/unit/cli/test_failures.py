@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from pydatacoll.api.app import create_app
 from pydatacoll.cli import main
+from pydatacoll.cli.failures import details_of
 from pydatacoll.cli.text import cell, csv_cell, span, width
 from pydatacoll.cli.tokens import hash_of
 from pydatacoll.settings import AuthSettings, Settings, TokenSettings
@@ -288,3 +289,8 @@ def test_widths_and_spans() -> None:
         "5 d",
         "-3 s",
     ]
+
+
+def test_an_error_of_a_whole_row_names_no_column() -> None:
+    error = {"row": 11, "column": "", "kind": "table", "key": "", "message": "the row has 19 cells, the header 18"}
+    assert details_of({"errors": [error]}) == ["row 11, table: the row has 19 cells, the header 18"]
