@@ -3,7 +3,8 @@
 Bytes and the time go in, bytes and events come out. ``now`` is any clock in seconds that never goes back. After
 each call the owner sends :meth:`Link.data_to_send`, acts on the events returned and sets one timer to
 :attr:`Link.next_deadline`, which calls :meth:`Link.tick`; one that fires early does no harm. What has arrived is
-given to :meth:`Link.receive` before ``tick`` is called, so that an answer already here never counts as missing.
+given to :meth:`Link.receive` before ``tick`` is called, so that an answer already here never counts as missing;
+an owner that stops reading for longer than t1 loses the link, since neither end sees the other's acknowledgements.
 
 The rules:
 
@@ -122,6 +123,7 @@ class Link:
 
     @property
     def state(self) -> State:
+        """Where data transfer stands."""
         return self._state
 
     @property
@@ -140,6 +142,7 @@ class Link:
         return min(deadlines, default=None)
 
     def status(self, now: float) -> Status:
+        """All of it at a glance, for the status page of a device."""
         t1 = [at for at in (self._act_at, self._test_at) if at is not None]
         if self._outstanding:
             t1.append(self._outstanding[0][1])
@@ -234,7 +237,7 @@ class Link:
     # ---- what happens -----------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Event]:
-        """Do what is due at ``now``."""
+        """Do what is due at ``now``; :attr:`next_deadline` is later than that afterwards."""
         if self._outstanding and now >= self._outstanding[0][1]:
             return [self._overdue(f"{len(self._outstanding)} I frames are not acknowledged")]
         if self._act_at is not None and now >= self._act_at:

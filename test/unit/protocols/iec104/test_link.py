@@ -448,6 +448,15 @@ def test_every_received_frame_restarts_t3(frame: bytes) -> None:
     assert link.status(19.0).timers["t3"] == 20.0
 
 
+def test_t3_rests_while_a_test_is_on_its_way() -> None:
+    link = started(t3=2)
+    link.tick(2.0)
+    link.receive(i(0), 3.0)
+    assert link.status(3.0).timers == {"t1": 14.0, "t2": 10.0}
+    link.receive(TESTFR_CON, 4.0)
+    assert link.status(4.0).timers == {"t2": 9.0, "t3": 2.0}
+
+
 def test_sent_frames_do_not_restart_t3() -> None:
     link = started()
     link.send(ASDU, 19.0)

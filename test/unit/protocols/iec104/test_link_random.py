@@ -97,6 +97,9 @@ def run(ends: tuple[End, End], until: float) -> None:
         end.now = max(end.now, at)
         if data is None:
             end.took(end.link.tick(end.now))
+            deadline = end.link.next_deadline
+            assert deadline is not None
+            assert deadline > end.now  # or the timer would fire again and again
         else:
             (ends[1] if end is ends[0] else ends[0]).wire.pop(0)
             end.took(end.link.receive(data, end.now))
