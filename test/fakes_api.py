@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -107,12 +107,16 @@ class FakeStatus:
 
     known: dict[str, LinkState] = field(default_factory=dict)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    abandoned: frozenset[str] = frozenset()
 
     async def links(self, device_ids: Sequence[str]) -> list[LinkState]:
         return [self.known.get(device_id) or Link("no_manager") for device_id in device_ids]
 
     async def device(self, device_id: str) -> dict[str, Any]:
         return self.details.get(device_id, {})
+
+    async def unmanaged(self, device_ids: Iterable[str]) -> frozenset[str]:
+        return self.abandoned & set(device_ids)
 
 
 _NOTHING: dict[str, dict[str, Any]] = {

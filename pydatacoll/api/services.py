@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -70,6 +70,9 @@ class Status(Protocol):
     async def links(self, device_ids: Sequence[str]) -> Sequence[LinkState]: ...
 
     async def device(self, device_id: str) -> Mapping[str, Any]: ...
+
+    async def unmanaged(self, device_ids: Iterable[str]) -> frozenset[str]:
+        """Those devices that no manager runs now."""
 
 
 class AuditTrail(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 from aiohttp import web
@@ -17,8 +17,11 @@ from pydatacoll.api.resource import PAGE_HEADERS
 from pydatacoll.codec.entry import entry_to_json, quality_of_entry
 from pydatacoll.errors import FieldError, Invalid, NotFound
 from pydatacoll.model import PointId, Sample, sample_to_wire, time_to_wire
-from pydatacoll.model.quality import FLAG_NAMES
+from pydatacoll.model.quality import FLAG_NAMES, Quality
 from pydatacoll.model.registry import ModelView
+from pydatacoll.model.validation import ProtocolSchema
+
+_COMM_LOST = int(Quality.COMM_LOST)
 
 log = logging.getLogger(__name__)
 
@@ -104,29 +107,48 @@ async def values(call: Call) -> web.StreamResponse:
     """Latest values; a point that never had one is left out."""
     points = list(_points(call.model, call))
     entries = await call.services.history.latest_entries(points) if points else []
+    cut_off = await _cut_off(call, {point.device_id for point in points})
     wanted = call.query["quality"]
     matches = _matches(wanted) if wanted is not None else None
-    found: list[tuple[PointId, str]] = []
+    found: list[tuple[PointId, str, int]] = []
     for point, entry in zip(points, entries, strict=True):
-        if entry is not None and (matches is None or _has(entry, matches)):
-            found.append((point, entry))
+        if entry is None:
+            continue
+        flags = _COMM_LOST if point.device_id in cut_off else 0
+        if matches is None or _has(entry, flags, matches):
+            found.append((point, entry, flags))
     some, headers = responses.page(call.request, found, call.query["limit"], call.query["offset"])
     return await responses.texts(some, _json, headers)
 
 
-def _has(entry: str, matches: Callable[[int], bool]) -> bool:
+async def _cut_off(call: Call, device_ids: Set[str]) -> frozenset[str]:
+    """Devices whose values nobody renews: disabled, without a driver, or without a manager that runs them.
+
+    Their last value was good when it came; who reads it now must not take it for a present one.
+    """
+    devices, protocols = call.model.devices, call.services.schemas.protocols
+    real = [one for one in device_ids if not _is_virtual(protocols.get(devices[one].protocol))]
+    idle = {one for one in real if not devices[one].enabled or devices[one].protocol not in protocols}
+    return frozenset(idle | await call.services.status.unmanaged(real)) if real else frozenset()
+
+
+def _is_virtual(driver: ProtocolSchema | None) -> bool:
+    return driver is not None and driver.virtual
+
+
+def _has(entry: str, flags: int, matches: Callable[[int], bool]) -> bool:
     try:
-        return matches(quality_of_entry(entry))
+        return matches(quality_of_entry(entry) | flags)
     except (ValueError, IndexError):
         return False
 
 
-def _json(found: tuple[PointId, str]) -> str | None:
+def _json(found: tuple[PointId, str, int]) -> str | None:
     """``None`` for what is not readable in the store."""
     try:
         return entry_to_json(*found)
     except ValueError:
-        log.warning("the latest value of %s is not readable: %.60r", *found)
+        log.warning("the latest value of %s is not readable: %.60r", *found[:2])
         return None
 
 
@@ -210,7 +232,10 @@ OPERATIONS = [
         path="/api/v2/values",
         handler=values,
         summary="Latest values of everything that matches",
-        description="Ordered by device, term and item. A point that never had a value is left out.",
+        description=(
+            "Ordered by device, term and item. A point that never had a value is left out. While a device is "
+            "disabled, or no manager runs it, its last values have the quality comm_lost."
+        ),
         tag="values",
         query=(
             query.ids("device_id", "only these devices"),

@@ -14,6 +14,9 @@ from pydatacoll.store.status import StatusReader
 KEEP = 0.5
 """Seconds for which an answer is given again: anybody may ask as often as he likes."""
 
+PATIENCE = 2.0
+"""Seconds after which a store that takes requests and does not answer counts as away here: who asks is waiting."""
+
 AWAY = "start it, or mend redis.url"
 _REFUSALS = (
     ("maxmemory", "it is out of memory: raise its maxmemory (redis.maxmemory), or shorten history.length"),
@@ -62,7 +65,13 @@ class Readiness:
         loop = asyncio.get_running_loop()
         async with self._lock:
             if loop.time() >= self._until:
-                self._known = await self._find()
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        self._known = await self._find()
+                except TimeoutError:
+                    self._known = [
+                        f"the store does not answer within {PATIENCE:g} s: look after its host and its log"
+                    ]
                 self._until = loop.time() + KEEP
             return self._known
 

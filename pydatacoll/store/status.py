@@ -144,6 +144,14 @@ class StatusReader:
             found = await pipeline.execute()
         return [partition for partition, present in enumerate(found) if not present]
 
+    async def unmanaged(self, device_ids: Iterable[str]) -> frozenset[str]:
+        """Those devices that no manager runs now."""
+        missing = frozenset(await self.managers_missing())
+        if not missing:
+            return frozenset()
+        partitions = self._store.partitions
+        return frozenset(one for one in device_ids if keys.partition_of(one, partitions) in missing)
+
 
 class StatusWriter:
     """For a manager: collects changes and writes them in few commands."""

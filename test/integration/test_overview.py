@@ -142,6 +142,16 @@ async def test_a_demo_plant_that_is_being_loaded_is_waited_for(store: Store) -> 
     assert await asked.reasons() == ["the demo plant is being loaded: wait"]
 
 
+async def test_a_store_that_hangs_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pydatacoll.health.readiness.PATIENCE", 0.05)
+    settled = asyncio.Event()
+    settled.set()
+    await store.redis.client_pause(1000)
+    (reason,) = await readiness(store, settled).reasons()
+    assert reason.startswith("the store does not answer within")
+    await store.redis.client_unpause()
+
+
 async def test_asking_often_asks_the_store_once(store: Store) -> None:
     settled = asyncio.Event()
     settled.set()

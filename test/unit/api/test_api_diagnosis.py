@@ -42,7 +42,11 @@ async def test_a_limited_token_sees_its_own_devices_only(backend: FakeBackend) -
     text = 'pydatacoll_up 1\npydatacoll_x{device="n1"} 1\npydatacoll_x{device="s1"} 1\n'
 
     async def found(model: Callable[[], ModelView]) -> Sequence[Check]:
-        return [Check("devices", "ok", ",".join(model().devices))]
+        return [
+            Check("devices", "ok", ",".join(model().devices)),
+            Check("settings", "warning", "the token of somebody else expires"),
+            Check("rights", "warning", "/etc/pydatacoll.toml can be read by all"),
+        ]
 
     services = replace(
         backend.services,
@@ -55,7 +59,8 @@ async def test_a_limited_token_sees_its_own_devices_only(backend: FakeBackend) -
     async with serve(create_app(services)) as api:
         await api("GET", "/api/v2/diagnosis", status=401)
         await api("GET", "/metrics", status=401)
-        assert (await api("GET", "/api/v2/diagnosis", headers=bearer)).json["checks"][0]["detail"] == "n1"
+        checks = (await api("GET", "/api/v2/diagnosis", headers=bearer)).json["checks"]
+        assert [(check["check"], check["detail"]) for check in checks] == [("devices", "n1")]
         shown = (await api("GET", "/metrics", headers=bearer)).raw.decode()
         assert shown == 'pydatacoll_up 1\npydatacoll_x{device="n1"} 1\n'
 

@@ -77,6 +77,36 @@ async def test_samples_of_a_point_that_is_not_there(plant: Api, path: str, words
         assert (await plant.get(url, 404))["detail"] == words
 
 
+async def test_values_that_nobody_renews_are_not_good(sampled: Api, backend: FakeBackend) -> None:
+    """Nobody is to take an old value for a present one, and nobody was there to store that it is old."""
+
+    async def qualities(query: str = "") -> list[Any]:
+        return [value["quality"] for value in await sampled.get(f"/api/v2/values?item_id=ub{query}")]
+
+    await sampled.post("/api/v2/items", [{"id": "ub", "name": "ub"}], 200)
+    await sampled.post("/api/v2/term_items", [{"term_id": "main", "item_id": "ub"}], 200)
+    backend.history.samples[PointId("feeder1", "main", "ub")] = [Sample(T0, 5)]
+    assert await qualities() == ["good"]
+    backend.status.abandoned = frozenset({"feeder1"})
+    assert await qualities() == [["comm_lost"]]
+    assert await qualities("&quality=good") == []
+    assert await qualities("&quality=comm_lost") == [["comm_lost"]]
+    backend.status.abandoned = frozenset()
+    assert await qualities() == ["good"]
+    await sampled("PATCH", "/api/v1/devices/feeder1", {"enabled": False}, status=200)
+    assert await qualities() == [["comm_lost"]]
+
+
+async def test_values_of_a_virtual_device_need_no_manager(api: Api, backend: FakeBackend) -> None:
+    await api.post("/api/v1/devices", {"id": "sums", "name": "Sums", "protocol": "formula"})
+    await api.post("/api/v1/terms", {"id": "t", "name": "t", "device_id": "sums"})
+    await api.post("/api/v1/items", {"id": "total", "name": "Total"})
+    await api.post("/api/v1/terms/t/items", {"item_id": "total"})
+    backend.history.samples[PointId("sums", "t", "total")] = [Sample(T0, 5)]
+    backend.status.abandoned = frozenset({"sums"})
+    assert (await api.get("/api/v2/values"))[0]["quality"] == "good"
+
+
 async def test_latest_values_by_filter(sampled: Api, backend: FakeBackend) -> None:
     await sampled.post("/api/v2/items", [{"id": name, "name": name} for name in ("ub", "uc")], 200)
     await sampled.post("/api/v1/terms", {"id": "spare", "name": "Spare", "device_id": "feeder1"})
