@@ -52,10 +52,12 @@ def time_tag(tag: Tag, seconds: float, *, invalid: bool = False) -> Cp24 | Cp56 
     return zone.tag(seconds, invalid=invalid) if tag is Tag.CP56 else zone.short_tag(seconds, invalid=invalid)
 
 
-def example(type_id: int, *, sequence: bool = False, common_address: int = 0x1234) -> Asdu:
-    """Two objects where the type has several, else one."""
+def example(type_id: int, *, sequence: bool = False, swapped: bool = False) -> Asdu:
+    """Two objects where the type has several, else one; ``swapped``: the other element first."""
     info = LAYOUTS[type_id].info
     elements = ELEMENTS[info.element] if info.element else (None, None)
+    if swapped:
+        elements = elements[::-1]
     address = 0 if info.system else 0x010203
     objects = [InformationObject(address, elements[0], time_tag(info.tag, WHEN))]
     if info.many:
@@ -65,9 +67,9 @@ def example(type_id: int, *, sequence: bool = False, common_address: int = 0x123
         cause = 4 if info.system else 3
     else:
         cause = 5 if info.element is None and info.tag is Tag.NONE else 6
-    return Asdu(type_id, cause, common_address, tuple(objects), originator=7, sequence=sequence)
+    return Asdu(type_id, cause, 0x1234, tuple(objects), originator=7, sequence=sequence)
 
 
-def all_examples() -> list[Asdu]:
-    made = [example(number) for number in LAYOUTS]
+def all_examples(*, swapped: bool = False) -> list[Asdu]:
+    made = [example(number, swapped=swapped) for number in LAYOUTS]
     return made + [example(number, sequence=True) for number, layout in LAYOUTS.items() if layout.info.sequence]
