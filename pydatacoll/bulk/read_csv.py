@@ -1,7 +1,7 @@
 """A table -> objects as they are given: rows are taken apart into device, term, item, point and formula.
 
 An object is described in the first row that tells more of it than its id; other rows only name it, or say the
-same.
+same. What rows say otherwise is gathered, and told once for each field.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from pydatacoll.bulk.columns import Column, Columns, unmark
+from pydatacoll.bulk.conflicts import Conflicts
 from pydatacoll.bulk.document import MOST, MOST_FAULTS, Document, Malformed, TooLarge, nothing_given
 from pydatacoll.model.load import Fault, Given
 from pydatacoll.model.steps import Progress, Steps
@@ -135,6 +136,7 @@ class _Part:
     """What the rows say of the objects of one kind: columns, descriptions, and what is only named.
 
     :ivar told: id -> row and cells of the description.
+    :ivar conflicts: what other rows say otherwise.
     """
 
     def __init__(self, kind: Kind, id_place: int | None, columns: Sequence[tuple[int, Column]]) -> None:
@@ -144,6 +146,7 @@ class _Part:
         self.cells_of = _getter([place for place, _ in columns])
         self.told: dict[str, tuple[int, Cells]] = {}
         self.named: dict[str, int] = {}
+        self.conflicts = Conflicts()
         self.covers = frozenset(column.field for column in self.columns)
         self.last: tuple[str, Cells] | None = None
 
@@ -157,6 +160,8 @@ class _Rows:
         self._faults = self._document.faults
         self._width = len(header)
         self._unnamed: list[int] = []
+        self._parts: list[_Part] = []
+        self._moved = Conflicts()
         places = self._resolve(header)
         by_kind: dict[Kind, list[tuple[int, Column]]] = {kind: [] for kind in nothing_given()}
         for place, column in places:
@@ -198,9 +203,19 @@ class _Rows:
         return places
 
     def _fault(self, row: int, kind: str, key: str, field: str, message: str) -> None:
-        if len(self._faults) >= MOST_FAULTS:
-            raise Malformed(f"it has more than {MOST_FAULTS} faults in its first {row} lines")
+        self._count_faults(row)
         self._faults.append(Fault(row, kind, key, field, message))
+
+    def _count_faults(self, row: int) -> None:
+        """
+        :raises Malformed: when there are too many.
+        """
+        if len(self._faults) + self._pending() >= MOST_FAULTS:
+            raise Malformed(f"it has more than {MOST_FAULTS} faults in its first {row} lines")
+
+    def _pending(self) -> int:
+        """Conflicts that are not among the faults yet."""
+        return len(self._moved) + sum(len(part.conflicts) for part in self._parts)
 
     def take(self, line: int, row: list[str]) -> None:
         """One row, which begins in this line."""
@@ -228,7 +243,7 @@ class _Rows:
         """The device, term or item of a row; its id."""
         own_id = row[part.id_place] if part.id_place is not None else ""
         cells = part.cells_of(row)
-        if part.last == (own_id, cells):
+        if part.last == (own_id, cells) and not (part.conflicts and unmark(own_id) in part.conflicts):
             own_id = unmark(own_id)
         else:
             part.last = own_id, cells
@@ -254,8 +269,8 @@ class _Rows:
             return
         for column, now, was in zip(part.columns, cells, before, strict=True):
             if now.strip() != was.strip():
-                message = f"is {now!r:.80} here, but {was!r:.80} in row {first}"
-                self._fault(line, part.kind, own_id, column.field, message)
+                self._count_faults(line)
+                part.conflicts.add(own_id, column.field, line, now.strip(), told=was.strip(), told_in=first)
 
     def _device_of_term(self, line: int, term_id: str, row: Sequence[str]) -> None:
         place = self._parts[0].id_place
@@ -264,8 +279,8 @@ class _Rows:
             return
         known, first = self._devices_of_terms.setdefault(term_id, (device_id, line))
         if known != device_id:
-            message = f"term {term_id} belongs to device {device_id} here, but to {known} in row {first}"
-            self._fault(line, "term", term_id, "device_id", message)
+            self._count_faults(line)
+            self._moved.add(term_id, "device_id", line, device_id, told=known, told_in=first)
 
     def _point(self, line: int, row: Sequence[str], ids: Sequence[str]) -> None:
         _, term_id, item_id = ids
@@ -332,7 +347,22 @@ class _Rows:
                     payload = self._with_device(part, {"id": own_id})
                     self._document.given[part.kind].append(Given(part.kind, line, payload, named=True))
                 yield
+        yield from self._tell_conflicts()
         return self._document
+
+    def _tell_conflicts(self) -> Steps[None]:
+        for part in self._parts:
+            kind, id_column = part.kind, _ID_COLUMN[part.kind]
+            remedy = (
+                f"fill it down, or tell the {kind} in one row and leave all but {id_column} empty in the others"
+            )
+            for own_id, field, conflict in part.conflicts:
+                yield
+                self._faults.append(Fault(conflict.row, kind, own_id, field, f"{conflict}; {remedy}"))
+        for term_id, field, conflict in self._moved:
+            yield
+            message = f"{conflict}; term {term_id} belongs to one device"
+            self._faults.append(Fault(conflict.row, "term", term_id, field, message))
 
     def _with_device(self, part: _Part, payload: dict[str, Any]) -> dict[str, Any]:
         if part.kind == "term" and payload["id"] in self._devices_of_terms:

@@ -87,7 +87,12 @@ BAD: list[tuple[str, list[tuple[int, str, str]]]] = [
     ("d1,Other,modbus_tcp,10.0.0.5,502,t1,Main,ub,B,V,hr:2,", [(3, "device_name", "in row 2")]),
     (
         "d1,,,10.0.0.6,,t1,,ub,B,V,hr:2,",
-        [(3, "device_name", "''"), (3, "protocol", ""), (3, "ip", "10.0.0.6"), (3, "port", "")],
+        [
+            (3, "device_name", "is empty in row 3, but 'Pump' in row 2"),
+            (3, "protocol", ""),
+            (3, "ip", "10.0.0.6"),
+            (3, "port", ""),
+        ],
     ),
     (
         "d2,,,,,t1,,ub,B,V,hr:2,",
@@ -133,6 +138,55 @@ def test_all_faults_are_told_at_once_and_by_line(bench: Bench) -> None:
 def test_a_device_with_a_fault_does_not_give_one_for_each_of_its_points(bench: Bench) -> None:
     rows = [f"bad!,x,modbus_tcp,,,t{n},T,i{n},I,,hr:{n}," for n in range(50)]
     assert [fault[:2] for fault in bench.faults("csv", "\n".join([HEAD, *rows]))] == [(2, "device_id")]
+
+
+FILL = "fill it down, or tell the {} in one row and leave all but {} empty in the others"
+
+
+def test_a_changed_cell_among_many_that_repeat_it_is_one_fault_that_says_what_to_do(bench: Bench) -> None:
+    rows = [f"d1,Pump,modbus_tcp,,,t1,Main,i{n},I{n},,hr:{n}," for n in range(20)]
+    rows[4] = rows[4].replace("Pump", "Pump A")
+    assert bench.faults("csv", "\n".join([HEAD, *rows])) == [
+        (6, "device_name", f"is 'Pump A' in row 6, but 'Pump' in row 2; {FILL.format('device', 'device_id')}")
+    ]
+    rows[0], rows[4] = (
+        rows[4].replace(",i4,I4,,hr:4,", ",i0,I0,,hr:0,"),
+        rows[3].replace(",i3,I3,,hr:3", ",i4,I4,,hr:4"),
+    )
+    ((row, column, message),) = bench.faults("csv", "\n".join([HEAD, *rows]))
+    assert (row, column) == (3, "device_name")
+    assert message.startswith("is 'Pump' in rows 3-21, but 'Pump A' in row 2; ")
+    given = [rows[0], *(row.replace("d1,Pump,modbus_tcp", "d1,,") for row in rows[1:])]
+    assert bench.faults("csv", "\n".join([HEAD, *given])) == []  # as the message says
+    filled = [row.replace("Pump,", "Pump A,") for row in rows]
+    assert bench.faults("csv", "\n".join([HEAD, *filled])) == []
+
+
+def test_rows_that_disagree_in_turn_are_all_named_or_counted(bench: Bench) -> None:
+    names = ["A", "B", "B", "A", "C", "B", "D", "E", "E"]
+    rows = [f"d1,Pump,modbus_tcp,,,t{n},T,ua,{name},,hr:{n}," for n, name in enumerate(names)]
+    ((row, column, message),) = bench.faults("csv", "\n".join([HEAD, *rows]))
+    assert (row, column) == (3, "item_name")
+    assert message == (
+        "is 'B' in rows 3-4 and 7, 'C' in row 6, 'D' in row 8, something else in 2 more, but 'A' in row 2; "
+        + FILL.format("item", "item_id")
+    )
+    rows = [f"d1,Pump,modbus_tcp,,,t{n},T,ua,{'AB'[n % 2]},,hr:{n}," for n in range(20)]
+    ((_, _, message),) = bench.faults("csv", "\n".join([HEAD, *rows]))
+    assert message.startswith("is 'B' in rows 3, 5, 7, 9, 11 and 5 more, but 'A' in row 2; ")
+
+
+def test_a_term_under_two_devices_is_one_fault(bench: Bench) -> None:
+    rows = [f"d{1 + (n > 1)},Pump,modbus_tcp,,,t1,Main,i{n},I{n},,hr:{n}," for n in range(6)]
+    assert bench.faults("csv", "\n".join([HEAD, *rows])) == [
+        (4, "device_id", "is 'd2' in rows 4-7, but 'd1' in row 2; term t1 belongs to one device")
+    ]
+
+
+def test_too_many_rows_that_disagree_are_given_up_on(bench: Bench) -> None:
+    rows = [f"d{n},{name},formula" for n in range(20_001) for name in "ab"]
+    with pytest.raises(Malformed, match="more than 20000 faults"):
+        bench.read("csv", "\n".join(["device_id,device_name,protocol", *rows]).encode())
 
 
 def test_columns_that_are_not_known_or_stand_twice(bench: Bench) -> None:
