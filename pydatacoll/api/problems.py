@@ -50,6 +50,12 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("no-route", 404, "No such path", "Nothing is served at this path; see /openapi.json."),
         Kind("not-found", 404, errors.NotFound.title, "An object does not exist; detail says which."),
         Kind("method", 405, "Method not allowed", "The path exists; the Allow header lists its methods."),
+        Kind(
+            "not-acceptable",
+            406,
+            "Not acceptable",
+            "The header Accept names no type that is answered here; detail names those that are.",
+        ),
         Kind("slow", 408, "Request timeout", "The body did not arrive in time."),
         Kind("conflict", 409, errors.Conflict.title, "The request contradicts the present state."),
         Kind("too-large", 413, "Content too large", "The body, or the batch, is larger than the server takes."),

@@ -24,7 +24,7 @@ from pydatacoll.bulk.read import read_json, read_yaml
 from pydatacoll.bulk.read_csv import read_csv
 from pydatacoll.bulk.snapshot import Snapshot
 from pydatacoll.bulk.summary import faults_of, summary, wire_faults
-from pydatacoll.bulk.write import WRITERS, Format
+from pydatacoll.bulk.write import WRITERS, Dialect, Format, Pieces, write_csv
 from pydatacoll.codec import json
 from pydatacoll.errors import FieldError, Invalid
 from pydatacoll.model.change import find
@@ -45,6 +45,8 @@ MEDIA: Final[dict[str, Format]] = {
 }
 """Media type -> format; of each format the first is what is answered."""
 _ANSWERED: Final[dict[Format, str]] = {how: media for media, how in reversed(MEDIA.items())}
+_PREFERRED: Final[tuple[Format, ...]] = ("json", "csv", "yaml")
+"""Of formats that a client takes equally, the first is answered: ``text/*`` means the table."""
 _WRITE: Final = 65_536
 """Bytes sent at once."""
 _UPLOAD: Final = 600.0
@@ -58,24 +60,61 @@ _TEXT: Final = {"type": "string"}
 # Export
 
 
-def accepted(accept: str) -> Format:
-    """The format that a client prefers; JSON when it says nothing that is known here."""
-    best: tuple[float, Format] = (0.0, "json")
-    for part in accept.split(","):
+def accepted(accept: str) -> Format | None:
+    """The format that a client prefers; JSON when it says nothing, ``None`` when it takes none of them.
+
+    The quality of a type is that of the most specific range that it falls under (RFC 9110, section 12.5.1). Of
+    equal ones the most specific goes first, then what the header names first.
+    """
+    if not accept.strip():
+        return "json"
+    ranges = _ranges(accept)
+    best: tuple[float, int, int] | None = None
+    chosen: Format | None = None
+    for how in _PREFERRED:
+        for media in (media for media, format_ in MEDIA.items() if format_ == how):
+            for specific, name in enumerate((media, f"{media.partition('/')[0]}/*", "*/*")):
+                if name in ranges:
+                    place, quality = ranges[name]
+                    rank = quality, -specific, -place
+                    if quality and (best is None or rank > best):
+                        best, chosen = rank, how
+                    break
+    return chosen
+
+
+def _ranges(accept: str) -> dict[str, tuple[int, float]]:
+    """Media range -> its place in the header, and its quality: 0 when that cannot be read."""
+    ranges: dict[str, tuple[int, float]] = {}
+    for place, part in enumerate(accept.split(",")):
         media, *parameters = (text.strip().lower() for text in part.split(";"))
         quality = 1.0
         for parameter in parameters:
-            if parameter.startswith("q="):
+            name, _, text = parameter.partition("=")
+            if name.rstrip() == "q":
                 try:
-                    quality = float(parameter[2:])
+                    quality = float(text)
                 except ValueError:
                     quality = 0.0
-        how = MEDIA.get(media) or ("csv" if media == "text/*" else None)
-        if how is not None and quality > best[0]:
-            best = quality, how
-        elif media in ("*/*", "application/*") and quality > best[0]:
-            best = quality, "json"
-    return best[1]
+        ranges.setdefault(media, (place, quality if 0.0 <= quality <= 1.0 else 0.0))
+    return ranges
+
+
+def _form(call: Call) -> tuple[Format, Dialect]:
+    """What to write.
+
+    :raises ApiProblem: 406 when the client takes none of the formats.
+    :raises Invalid: for a dialect of what is no table.
+    """
+    given: Format | None = call.query["format"]
+    how = given or accepted(",".join(call.request.headers.getall("Accept", ())))
+    if how is None:
+        types = " or ".join(_ANSWERED.values())
+        raise ApiProblem("not-acceptable", f"The document is {types}; or say format= in the URL.")
+    dialect: Dialect = call.query["dialect"]
+    if dialect != "plain" and how != "csv":
+        raise Invalid.of([FieldError(0, "dialect", f"{dialect!r} is one of csv: say format=csv, too")])
+    return how, dialect
 
 
 async def export(call: Call) -> web.StreamResponse:
@@ -83,7 +122,7 @@ async def export(call: Call) -> web.StreamResponse:
     chosen = call.query["device_id"]
     for device_id in chosen or ():
         find(call.model, "device", device_id)
-    how: Format = call.query["format"] or accepted(call.request.headers.get("Accept", ""))
+    how, dialect = _form(call)
     # The whole model, as choosing the token's part in one go would hold up others: the snapshot chooses in steps.
     snapshot = Snapshot(call.services.repository.registry, call.identity.sees, chosen)
     charset = "" if how == "json" else "; charset=utf-8"
@@ -102,7 +141,7 @@ async def export(call: Call) -> web.StreamResponse:
             await pace.run(snapshot.sort())
         try:
             async with asyncio.timeout(_DOWNLOAD):
-                await _send(call, response, snapshot, how, pace)
+                await _send(call, response, _pieces(how, dialect, snapshot, Columns(call.services.schemas)), pace)
         except TimeoutError:
             _break_off(call.request)
     return response
@@ -115,11 +154,15 @@ def _break_off(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _send(call: Call, response: web.StreamResponse, snapshot: Snapshot, how: Format, pace: Pace) -> None:
+def _pieces(how: Format, dialect: Dialect, snapshot: Snapshot, columns: Columns) -> Pieces:
+    return write_csv(snapshot, columns, dialect) if how == "csv" else WRITERS[how](snapshot, columns)
+
+
+async def _send(call: Call, response: web.StreamResponse, pieces: Pieces, pace: Pace) -> None:
     await response.prepare(call.request)
     waiting: list[str] = []
     size = 0
-    for piece in WRITERS[how](snapshot, Columns(call.services.schemas)):
+    for piece in pieces:
         waiting.append(piece)
         size += len(piece)
         if size >= _WRITE:
@@ -270,11 +313,18 @@ OPERATIONS = [
         summary="The whole model as JSON, YAML or CSV",
         description=(
             "As it is at one moment, sorted; fields that have their default are left out. CSV is one table with a "
-            "row for each point. A token that is limited to devices gets what belongs to them, and all items."
+            "row for each point. A token that is limited to devices gets what belongs to them, and all items. An "
+            "Accept that takes none of the three is answered with 406."
         ),
         tag="transfer",
         query=(
             choice("format", "instead of the header Accept", ("json", "yaml", "csv")),
+            choice(
+                "dialect",
+                "of csv; excel: with a byte order mark and semicolons, as Excel opens it in many countries",
+                ("plain", "excel"),
+                "plain",
+            ),
             ids("device_id", "only these devices, separated by commas, and the items that they have"),
         ),
         answers={
@@ -285,7 +335,7 @@ OPERATIONS = [
                 also={"application/yaml": ref("ExportView"), "text/csv": _TEXT},
             )
         },
-        errors=(404, 429, 503),
+        errors=(404, 406, 429, 503),
     ),
     Operation(
         id="import_model",

@@ -17,6 +17,8 @@ from pydatacoll.model.objects import Formula, ModelObject
 from pydatacoll.model.validation import Kind
 
 Format = Literal["json", "yaml", "csv"]
+Dialect = Literal["plain", "excel"]
+"""How a table is written down. ``excel``: so that Excel opens it as a table, with all of its characters."""
 FORMAT_VERSION: Final = 1
 """The value of ``pydatacoll`` in a document."""
 SECTIONS: Final[Mapping[str, Kind]] = {
@@ -63,9 +65,12 @@ def _yaml_object(made: ModelObject) -> str:
     return "- " + "  ".join(lines)
 
 
-def write_csv(snapshot: Snapshot, columns: Columns) -> Pieces:
+def write_csv(snapshot: Snapshot, columns: Columns, dialect: Dialect = "plain") -> Pieces:
     """One row per point with its device, term and item; rows of their own for what has no point, and formulas."""
-    table = yield from _Table.of(snapshot, columns)
+    # Excel knows UTF-8 by the mark only. Where numbers have a decimal comma it splits cells at semicolons.
+    delimiter, mark = (";", "\ufeff") if dialect == "excel" else (",", "")
+    table = yield from _Table.of(snapshot, columns, delimiter)
+    yield mark
     yield from table.rows(snapshot)
 
 
@@ -79,13 +84,13 @@ WRITERS: Final[Mapping[Format, Callable[[Snapshot, Columns], Pieces]]] = {
 class _Table:
     """The columns that a snapshot needs, and the cells of its objects."""
 
-    def __init__(self, used: Mapping[Kind, Sequence[Column]]) -> None:
+    def __init__(self, used: Mapping[Kind, Sequence[Column]], delimiter: str) -> None:
         self._used = used
         self._out: list[str] = []
-        self._writer = csv.writer(self, lineterminator="\r\n")
+        self._writer = csv.writer(self, delimiter=delimiter, lineterminator="\r\n")
 
     @staticmethod
-    def of(snapshot: Snapshot, columns: Columns) -> Generator[str, None, _Table]:
+    def of(snapshot: Snapshot, columns: Columns, delimiter: str) -> Generator[str, None, _Table]:
         """Look which columns are used; yields empty pieces meanwhile and returns the table."""
         names = set(USUAL)
         params: set[str] = set()
@@ -104,7 +109,7 @@ class _Table:
             if column.name in names:
                 used[column.kind].append(column)
         used["formula"] += [param_column(name) for name in sorted(params, key=lambda name: (len(name), name))]
-        return _Table(used)
+        return _Table(used, delimiter)
 
     def write(self, text: str) -> None:
         """Called by the CSV writer."""

@@ -68,6 +68,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 @click.option(
     "--format", "form", type=click.Choice(tuple(TYPES)), help="By default as the file is called, or json."
 )
+@click.option("--excel", is_flag=True, help="As csv, so that Excel opens it: semicolons, and marked as UTF-8.")
 @click.option(
     "--device",
     "devices",
@@ -76,13 +77,18 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     type=DeviceName(),
     help="Only this device; may be repeated.",
 )
-def export_model(session: Session, file: str, form: str | None, devices: tuple[str, ...]) -> None:
+def export_model(session: Session, file: str, *, form: str | None, excel: bool, devices: tuple[str, ...]) -> None:
     """Write the model to FILE (- or nothing: standard output). The file is complete, or it is not there.
 
     The csv is flat, one row a point, to be edited in a spreadsheet and imported again.
     """
-    accept = TYPES[form_of(file, form) or "json"]
-    query = {"device_id": devices or None}
+    kind = form_of(file, form) or ("csv" if excel else "json")
+    if excel and kind != "csv":
+        raise click.UsageError(f"--excel writes csv, but {file if form is None else '--format'} says {kind}")
+    accept = TYPES[kind]
+    query: dict[str, Any] = {"device_id": devices or None}
+    if excel:
+        query |= {"format": "csv", "dialect": "excel"}
     client = session.patient(PATIENCE)
     if file == "-":
         output = sys.stdout.buffer

@@ -60,10 +60,50 @@ async def test_an_export_can_be_imported(plant: Api, backend: FakeBackend, media
         ("application/json;q=0.2, text/csv;q=0.9, */*;q=0.1", "csv"),
         ("text/html,application/xml;q=0.9,*/*;q=0.8", "json"),
         ("text/csv;q=x, application/x-yaml;q=0.1", "yaml"),
+        ("application/*", "json"),
+        ("TEXT/CSV; charset=utf-8; Q=0.5", "csv"),
+        ("*/*, text/csv", "csv"),
+        ("*/*, application/json;q=0", "csv"),
+        ("text/*, text/csv;q=0", "yaml"),
+        ("application/yaml, text/csv", "yaml"),
+        ("text/csv, application/yaml", "csv"),
+        ("image/png, application/yaml;q=0.001", "yaml"),
+        ("text/html", None),
+        ("application/xml, image/*", None),
+        ("text/csv;q=0", None),
+        ("*/*;q=0", None),
+        ("*/*;q=nan", None),
+        ("text", None),
+        (",", None),
     ],
 )
-def test_the_client_chooses_the_format(accept: str, how: str) -> None:
+def test_the_client_chooses_the_format(accept: str, how: str | None) -> None:
     assert accepted(accept) == how
+
+
+async def test_a_client_that_takes_none_of_the_formats_is_told_so(plant: Api) -> None:
+    for method in ("GET", "HEAD"):
+        await plant(method, "/api/v2/export", headers={"Accept": "application/xml"}, status=406)
+    answer = await plant("GET", "/api/v2/export", headers={"Accept": "text/html"}, status=406)
+    assert answer.json["type"] == "/docs#problem-not-acceptable"
+    for media in ("application/json", "application/yaml", "text/csv", "format="):
+        assert media in answer.json["detail"]
+    await plant("GET", "/api/v2/export?format=yaml", headers={"Accept": "text/html"}, status=200)
+
+
+async def test_a_table_for_excel_can_be_imported(plant: Api, backend: FakeBackend) -> None:
+    answer = await plant("GET", "/api/v2/export?format=csv&dialect=excel", status=200)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.raw.startswith(b"\xef\xbb\xbfdevice_id;device_name;")
+    same = await bring(plant, answer.raw, "?mode=replace")
+    assert (same["add"], same["change"], same["delete"], same["unchanged"]) == (0, 0, 0, 4)
+    plain = await plant("GET", "/api/v2/export?format=csv&dialect=plain", status=200)
+    assert plain.raw.startswith(b"device_id,device_name,")
+    by_header = await plant("GET", "/api/v2/export?dialect=excel", headers={"Accept": "text/csv"}, status=200)
+    assert by_header.raw == answer.raw
+    for query in ("dialect=excel", "dialect=excel&format=yaml", "format=csv&dialect=word"):
+        refused = await plant("GET", f"/api/v2/export?{query}", status=422)
+        assert refused.fields == [(0, "dialect")]
 
 
 async def test_the_format_and_the_devices_can_stand_in_the_url(plant: Api) -> None:

@@ -11,7 +11,7 @@ from pydatacoll.bulk.document import Document
 from pydatacoll.bulk.read import read_json, read_yaml
 from pydatacoll.bulk.read_csv import read_csv
 from pydatacoll.bulk.snapshot import Snapshot
-from pydatacoll.bulk.write import WRITERS, Format
+from pydatacoll.bulk.write import WRITERS, Format, write_csv
 from pydatacoll.model import Device, TermItem
 from pydatacoll.model.change import apply
 from pydatacoll.model.load import Loaded
@@ -57,6 +57,12 @@ class Bench:
         snapshot = Snapshot(self.registry, lambda _: True, device_ids)
         finish(snapshot.sort())
         return "".join(WRITERS[how](snapshot, self.columns)).encode()
+
+    def excel(self) -> bytes:
+        """The whole model as a table for Excel."""
+        snapshot = Snapshot(self.registry, lambda _: True)
+        finish(snapshot.sort())
+        return "".join(write_csv(snapshot, self.columns, "excel")).encode()
 
     def read(self, how: Format, raw: bytes) -> Document:
         progress = Progress()

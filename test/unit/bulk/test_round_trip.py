@@ -124,6 +124,25 @@ def test_a_model_survives_every_format(model: dict[str, Any]) -> None:
             assert copy.export(other) == origin.export(other)
         for replace in (False, True):
             assert origin.bring(how, written, replace=replace) == []
+    for replace in (False, True):
+        assert origin.bring("csv", origin.excel(), replace=replace) == []
+
+
+def test_a_table_for_excel_has_a_mark_and_semicolons(bench: Bench) -> None:
+    name = 'Gr\u00f6\u00dfe; "quoted", \u7535\u538b'
+    bench.bring("json", json.encode({"devices": [{"id": "d", "name": name, "protocol": "formula"}]}))
+    written = bench.excel()
+    assert written.startswith(b"\xef\xbb\xbfdevice_id;device_name;protocol;")
+    assert (
+        written.removeprefix(b"\xef\xbb\xbf")
+        .decode()
+        .splitlines()[1]
+        .startswith(f'd;"{name.replace(chr(34), chr(34) * 2)}";formula;')
+    )
+    copy = Bench()
+    copy.bring("csv", written)
+    assert copy.registry.devices == bench.registry.devices
+    assert copy.export("csv") == bench.export("csv") != written
 
 
 @given(text=TEXTS | st.text())

@@ -182,6 +182,23 @@ def test_an_export_to_standard_output(stub: Stub, arguments: list[str]) -> None:
     assert stub.seen[-1][1] == "/api/v2/export?device_id=a%2Cb"
 
 
+@pytest.mark.parametrize("arguments", [["model.csv"], ["points"], ["model.json", "--format", "csv"], ["-"]])
+def test_an_export_for_excel_is_csv(stub: Stub, tmp_path: Path, arguments: list[str]) -> None:
+    stub.answers.append((200, "text/csv", b"\xef\xbb\xbfdevice_id\r\n"))
+    file = arguments[0] if arguments[0] == "-" else str(tmp_path / arguments[0])
+    assert stub.run("export", file, *arguments[1:], "--excel", "--device", "a").exit_code == 0
+    ((_, path, headers, _),) = stub.seen
+    assert path == "/api/v2/export?device_id=a&format=csv&dialect=excel"
+    assert headers["Accept"] == "text/csv"
+
+
+@pytest.mark.parametrize("arguments", [["model.json"], ["model.csv", "--format", "yaml"]])
+def test_excel_and_another_form_is_wrong_usage(stub: Stub, arguments: list[str]) -> None:
+    result = stub.run("export", *arguments, "--excel")
+    assert (result.exit_code, stub.seen) == (2, [])
+    assert "--excel writes csv" in result.stderr
+
+
 def test_an_export_that_is_refused_leaves_nothing(stub: Stub, tmp_path: Path) -> None:
     problem: dict[str, Any] = {"type": "/docs#problem-forbidden", "status": 403, "detail": "no"}
     stub.json(problem, 403)
