@@ -18,7 +18,10 @@ _FILTERS: Final = (
     query.moment("until", "only entries of this time or earlier"),
     query.word("user", "only of this user: the name of an access token"),
     query.word("action", "only actions that match this glob, as ctrl or device.*"),
-    query.word("object", "only objects that match this glob, as feeder1:*"),
+    query.word(
+        "object",
+        "only objects that match this glob, as feeder1:*; also batches, clones and imports with such a one",
+    ),
     query.word("device_id", "only what concerns this device"),
     query.choice("result", "ok or failed; refused requests have failed", ("ok", "failed")),
     query.integer("limit", "answer at most so many, the newest", ge=1, le=10_000, default=100),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import click
 
 from pydatacoll.cli.failures import FAILED, Failure
 from pydatacoll.cli.output import Column, Row
-from pydatacoll.cli.points import DeviceName
+from pydatacoll.cli.points import DeviceName, TextType
 from pydatacoll.cli.session import Session, remote
 from pydatacoll.cli.text import cell, local_time, to_json, utc
 
@@ -19,9 +20,10 @@ def _result_style(text: str) -> Mapping[str, Any]:
 
 
 def _change(row: Row) -> str:
-    """What is different, for one object; counts, for many."""
+    """What is different, for one object; counts, for many, and which of the entries of one change this is."""
     if row.get("counts"):
-        return to_json(row["counts"])
+        counts = to_json(row["counts"])
+        return f"{counts} (part {cell(row.get('part'))} of {cell(row['parts'])})" if row.get("parts") else counts
     before, after = row.get("before"), row.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
@@ -38,25 +40,51 @@ _COLUMNS: Final = (
     Column.of("ACTION", "action"),
     Column.of("OBJECT", "object"),
     Column.of("RESULT", "result", style=_result_style),
+    Column.of("REASON", "reason"),
     Column("CHANGE", _change),
 )
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def moment(text: str | None, now: float) -> str | None:
+_SPAN: Final = re.compile(r"([0-9]{1,6})([smhdw])\Z")
+
+
+class Moment(TextType):
     """``2h`` before now, or a time as the API takes it."""
-    if text and text[-1] in _UNITS and text[:-1].isascii() and text[:-1].isdigit() and len(text) < 8:
-        return utc(now - int(text[:-1]) * _UNITS[text[-1]])
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Only checks: what the time now is, the server says."""
+        from pydatacoll.model import time_from_wire
+
+        text = str(value)
+        if not _SPAN.match(text):
+            try:
+                time_from_wire(text)
+            except (ValueError, OverflowError, OSError):
+                self.fail(
+                    f"{text!r} is neither like 30m, 2h or 7d nor a time like 2026-01-31T08:00:00Z", param, ctx
+                )
+        return text
+
+
+def moment(text: str | None, now: float) -> str | None:
+    """The time that is meant, as the API takes it; nothing was recorded before 1970."""
+    if text and (found := _SPAN.match(text)):
+        return utc(max(0.0, now - int(found[1]) * _UNITS[found[2]]))
     return text
 
 
 @remote("audit", short_help="Show who changed or controlled what.")
-@click.option("--since", metavar="TIME", help="Of this time or later: ISO 8601, or 30m, 2h, 7d before now.")
-@click.option("--until", metavar="TIME", help="Of this time or earlier.")
+@click.option(
+    "--since", metavar="TIME", type=Moment(), help="Of this time or later: ISO 8601, or 30m, 2h, 7d before now."
+)
+@click.option("--until", metavar="TIME", type=Moment(), help="Of this time or earlier.")
 @click.option("--user", metavar="NAME", help="By this user: the name of an access token.")
 @click.option("--device", "device_id", metavar="ID", type=DeviceName(), help="What concerns this device.")
 @click.option("--action", metavar="GLOB", help="Actions like ctrl or 'device.*'.")
-@click.option("--object", "object_", metavar="GLOB", help="Objects like 'feeder1:*'.")
+@click.option("--object", "object_", metavar="GLOB", help="Objects like 'feeder1:*', also in batches.")
 @click.option("--failed", is_flag=True, help="Only what failed or was refused.")
 @click.option("-n", "--count", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest.")
 def audit(

@@ -40,7 +40,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries are wanted. ``since`` and ``until``: epoch seconds of the store's clock.
 
     :ivar action: glob, as ``device.*``.
-    :ivar object: glob.
+    :ivar object: glob of the object itself, or of one among the changes of many.
     :ivar failed: ``True``: only what failed or was refused; ``False``: only what succeeded.
     :ivar sees: whether a device may be seen; ``None``: all, and what concerns the model as a whole.
     """
@@ -159,8 +159,21 @@ class _Matcher:
             and (wanted.device_id is None or wanted.device_id in devices)
             and (wanted.failed is None or failed(entry["result"]) is wanted.failed)
             and (self._action is None or self._action.match(entry["action"]) is not None)
-            and (self._object is None or self._object.match(entry["object"]) is not None)
+            and (self._object is None or self._is_about(self._object, entry))
             and (wanted.sees is None or (bool(devices) and all(map(wanted.sees, devices))))
+        )
+
+    @staticmethod
+    def _is_about(pattern: Pattern[str], entry: Mapping[str, Any]) -> bool:
+        """A batch, a clone or an import is also about each object in it, by its new key and by its old one."""
+        if pattern.match(entry["object"]) is not None:
+            return True
+        changes = entry.get("changes")
+        return isinstance(changes, list) and any(
+            isinstance(name, str) and pattern.match(name) is not None
+            for change in changes
+            if isinstance(change, dict)
+            for name in (change.get("key"), change.get("renamed_from"))
         )
 
 

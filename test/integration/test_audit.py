@@ -344,6 +344,33 @@ async def test_filters(store: Store) -> None:
     assert await read(store, user="eve", failed=True) == []
 
 
+async def test_an_object_is_found_among_the_changes_of_many(store: Store) -> None:
+    changes = [
+        {"kind": "device", "key": "d1", "renamed_from": "old"},
+        {"kind": "term_item", "key": "t:i"},
+    ]
+    ids = await write(
+        store,
+        {"action": "import", "object": "model", "changes": changes, "result": "ok"},
+        {"action": "device.clone", "object": "d1", "changes": [{"kind": "device", "key": "d2"}], "result": "ok"},
+        {"action": "item.batch", "object": "items", "changes": [], "result": "ok"},
+        {"action": "other", "object": "x", "changes": "d2"},
+        {"action": "other", "object": "x", "changes": ["d2", {"key": 2}, {}]},
+    )
+    assert await read(store, object="d1") == [ids[1], ids[0]]
+    assert await read(store, object="old") == [ids[0]]
+    assert await read(store, object="d2") == [ids[1]]
+    assert await read(store, object="t:*") == [ids[0]]
+    assert await read(store, object="d") == []
+    assert await read(store, object="d*", action="import") == [ids[0]]
+
+
+async def test_a_batch_is_found_by_what_it_changed(repository: Repository, store: Store) -> None:
+    await repository.transact(create(600))
+    (entry,) = (await Audit(store).read(AuditFilter(object="i555"), 10)).entries
+    assert (entry["part"], entry["parts"], entry["object"]) == (2, 2, "items")
+
+
 async def test_pages_join_without_gap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "CHUNK", 7)
     ids = await write(store, *({"action": "ctrl" if n % 3 else "other", "object": "x"} for n in range(60)))

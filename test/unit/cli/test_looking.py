@@ -144,7 +144,7 @@ def test_an_empty_audit_trail(run: Run) -> None:
     result = run("audit")
     assert (result.exit_code, result.stdout) == (0, "")
     table = run("audit", "-o", "table").stdout
-    assert table.split() == ["TIME", "USER", "SOURCE", "ACTION", "OBJECT", "RESULT", "CHANGE"]
+    assert table.split() == ["TIME", "USER", "SOURCE", "ACTION", "OBJECT", "RESULT", "REASON", "CHANGE"]
 
 
 def test_audit_passes_its_filters_on(stub: Stub) -> None:
@@ -182,3 +182,49 @@ def test_audit_of_a_change_names_the_fields(stub: Stub) -> None:
     stub.json([{**entry, "before": 1.5, "after": 2, "action": "ctrl"}, entry, {**entry, "counts": {"terms": 2}}])
     rows = stub.run("audit", "-o", "table").stdout.splitlines()[1:]
     assert [row.rpartition("  ")[2] for row in rows] == ['{"terms": 2}', "port: 502 -> 503", "1.5 -> 2"]
+
+
+def test_audit_tells_reasons_and_parts(stub: Stub) -> None:
+    entry = {
+        "id": "1-0",
+        "time": "2023-11-14T22:13:20.000000Z",
+        "action": "import",
+        "user": "admin",
+        "source": "127.0.0.1",
+        "object": "model",
+        "before": None,
+        "after": None,
+        "result": "ok",
+        "devices": [],
+    }
+    part = {**entry, "counts": {"items": {"created": 900}}, "part": 2, "parts": 2}
+    stub.json([part, {**entry, "action": "ctrl", "before": 1, "after": 2, "reason": "night\x1b mode"}])
+    control, imported = stub.run("audit", "-o", "table").stdout.splitlines()[1:]
+    assert imported.endswith('  {"items": {"created": 900}} (part 2 of 2)')
+    assert control.split("  ")[-2:] == ["night\\x1b mode", "1 -> 2"]
+    assert json.loads(stub.run("audit", "-o", "jsonl").stdout.splitlines()[0])["reason"] == "night\x1b mode"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2x", "h", "-2h", "9999999w", "2026-13-01", "nan", "1e300", "2026-01-01T25:00"]
+)
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_time_that_is_none_is_wrong_usage(stub: Stub, option: str, text: str) -> None:
+    result = stub.run("audit", option, text)
+    assert (result.exit_code, stub.seen) == (2, [])
+    assert f"Invalid value for '{option}'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sent_as"),
+    [
+        ("2026-01-31", "2026-01-31"),
+        ("1795300000", "1795300000"),
+        ("2026-01-31T08:00:00+01:00", "2026-01-31T08%3A00%3A00%2B01%3A00"),
+        ("999999w", "1970-01-01T00%3A00%3A00.000000Z"),
+    ],
+)
+def test_times_that_audit_takes(stub: Stub, text: str, sent_as: str) -> None:
+    stub.json([])
+    assert stub.run("audit", "--since", text).exit_code == 0
+    assert f"since={sent_as}&" in stub.seen[-1][1]
