@@ -277,7 +277,10 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@click.command(help="Run PyDataColl: REST API, device manager, plugins and, by default, its own store.")
+@click.command(
+    help="Run PyDataColl: REST API, device manager, plugins and, by default, its own store.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--host", help="address to listen on (127.0.0.1)")
 @click.option("--port", help="TCP port (8080); 0 takes any free one")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")

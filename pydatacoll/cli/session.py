@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 TIMEOUT: Final = 30.0
 """Longest silence of the server, seconds; a call or a control may take a device 10."""
+_READABLE: Final = stat.S_IRGRP | stat.S_IROTH
 FORMATS: Final = ("table", "json", "jsonl", "csv")
 
 
@@ -38,6 +41,7 @@ class Session:
     output: str | None = None
     no_color: bool = False
     _client: Client | None = field(default=None, repr=False)
+    _warned: bool = field(default=False, repr=False)
 
     @property
     def client(self) -> Client:
@@ -51,6 +55,7 @@ class Session:
         from pydatacoll.cli.client import Client
 
         client = Client(self.url, token=self.secret(), ca=self.ca, timeout=self.timeout or seconds)
+        self._warn()
         click.get_current_context().find_root().call_on_close(client.close)
         return client
 
@@ -70,6 +75,17 @@ class Session:
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise click.UsageError("the access token has characters in it that no token has")
         return token or None
+
+    def _warn(self) -> None:
+        """Say once when others can read the token where it was read."""
+        if self._warned or self.token is not None or self.token_file is None or os.name != "posix":
+            return
+        self._warned = True
+        path = Path(self.token_file).expanduser()
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_mode & _READABLE:  # a pipe is nobody else's
+            warning = f"others can read the access token in {path}: chmod go-r {shlex.quote(str(path))}"
+            note(warning, title="Warning:", colour="yellow")
 
     @property
     def format(self) -> str:

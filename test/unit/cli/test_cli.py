@@ -44,6 +44,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert output.endswith("heavy: []\n")
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_serve_explains_the_options_of_the_server(option: str) -> None:
+    result = run("serve", option)
+    assert result.exit_code == 0
+    for text in ("Usage: pydatacoll serve", "--data-dir", "--managers"):
+        assert text in result.output
+
+
 def test_serve_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
     from pydatacoll import api_server
 

@@ -154,6 +154,22 @@ def test_tokens(stub: Stub, guarded: Served, tmp_path: Path) -> None:
     assert stub.seen == []
 
 
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o644, True)]
+)
+def test_a_token_file_that_others_can_read(stub: Stub, tmp_path: Path, mode: int, warned: bool) -> None:
+    stub.json([])
+    file = tmp_path / "my token"
+    file.write_text("pdc_secret\n")
+    file.chmod(mode)
+    result = stub.run("--token-file", str(file), "audit")
+    assert result.exit_code == 0
+    expected = f"Warning: others can read the access token in {file}: chmod go-r '{file}'\n" if warned else ""
+    assert result.stderr == expected
+    assert stub.seen[-1][2]["Authorization"] == "Bearer pdc_secret"
+    assert stub.run("--token", "pdc_other", "--token-file", str(file), "audit").stderr == ""  # not read at all
+
+
 @pytest.mark.parametrize("content", [b"", b"two words", b"caf\xc3\xa9", b"\xff", None])
 def test_a_token_file_that_holds_none(stub: Stub, tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "token"
