@@ -109,8 +109,8 @@ def _form(call: Call) -> tuple[Format, Dialect]:
     given: Format | None = call.query["format"]
     how = given or accepted(",".join(call.request.headers.getall("Accept", ())))
     if how is None:
-        types = " or ".join(_ANSWERED.values())
-        raise ApiProblem("not-acceptable", f"The document is {types}; or say format= in the URL.")
+        types = ", ".join(_ANSWERED[one] for one in _PREFERRED)
+        raise ApiProblem("not-acceptable", f"The document can be {types}; or say format= in the URL.")
     dialect: Dialect = call.query["dialect"]
     if dialect != "plain" and how != "csv":
         raise Invalid.of([FieldError(0, "dialect", f"{dialect!r} is one of csv: say format=csv, too")])

@@ -353,9 +353,7 @@ class _Rows:
     def _tell_conflicts(self) -> Steps[None]:
         for part in self._parts:
             kind, id_column = part.kind, _ID_COLUMN[part.kind]
-            remedy = (
-                f"fill it down, or tell the {kind} in one row and leave all but {id_column} empty in the others"
-            )
+            remedy = f"fill it down, or describe the {kind} in one row and give only its {id_column} in the others"
             for own_id, field, conflict in part.conflicts:
                 yield
                 self._faults.append(Fault(conflict.row, kind, own_id, field, f"{conflict}; {remedy}"))

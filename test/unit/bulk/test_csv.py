@@ -140,7 +140,7 @@ def test_a_device_with_a_fault_does_not_give_one_for_each_of_its_points(bench: B
     assert [fault[:2] for fault in bench.faults("csv", "\n".join([HEAD, *rows]))] == [(2, "device_id")]
 
 
-FILL = "fill it down, or tell the {} in one row and leave all but {} empty in the others"
+FILL = "fill it down, or describe the {} in one row and give only its {} in the others"
 
 
 def test_a_changed_cell_among_many_that_repeat_it_is_one_fault_that_says_what_to_do(bench: Bench) -> None:
