@@ -45,7 +45,7 @@ async def stop_with_parent(stop: asyncio.Event) -> None:
     stop.set()
 
 
-@click.command(help="Run a device manager alone.")
+@click.command(help="Run a device manager alone.", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")
 @click.option("--redis", help="URL of the store")
 @click.option("--data-dir", help="directory for files")

@@ -33,7 +33,7 @@ async def serve(settings: Settings, config: Path | None, name: str, stop: asynci
         await asyncio.gather(task, return_exceptions=True)
 
 
-@click.command(help="Run the plugin NAME alone.")
+@click.command(help="Run the plugin NAME alone.", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="settings file (TOML)")
 @click.option("--redis", help="URL of the store")
