@@ -4,8 +4,9 @@ The rules of one point go by the order of arrival and by a clock that only runs 
 play no part: a device's clock may be wrong, and its events may arrive out of order.
 
 1. A reading whose quality is not the stored one is stored at once, after what is held.
-2. A reading within all deadbands of the stored value is unchanged, unless nothing was stored for ``max_silence``.
-   It also ends what is held: the value is back where it was.
+2. A reading within all deadbands of the stored value is unchanged, unless nothing was stored for ``max_silence``
+   less a tolerance (polls come some milliseconds early or late). It also ends what is held: the value is back
+   where it was.
 3. A reading less than ``min_period`` after the last one stored is held in place of the one held before. At the end
    of the period it is stored.
 4. Any other reading is stored. So is every one of a point without a deadband and ``min_period``.
@@ -24,6 +25,8 @@ from pydatacoll.model import Quality, Sample, TermItem, Value
 
 NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 STALE = int(Quality.STALE)
+TOLERANCE_PART, TOLERANCE_MOST = 0.05, 0.5
+"""How much earlier than ``max_silence`` a reading may come: this part of it, and at most so many seconds."""
 UNKNOWN = -1
 """Quality of a point of which nothing is known: unlike any real one."""
 
@@ -49,6 +52,7 @@ class PointState:
     """One point that has rules: what is stored of it, and what its next reading is compared with.
 
     :ivar value: the engineering value stored last, ``quality`` with its flags; ``stored_at`` when, by the clock.
+    :ivar silence: ``max_silence`` less its tolerance, seconds.
     :ivar time: of the last reading, epoch seconds.
     :ivar read_at: when it arrived, by the clock; at first when the state was made.
     :ivar held: the sample that waits for the end of the period. Its quality is the stored one.
@@ -62,13 +66,13 @@ class PointState:
         "frozen_after",
         "held",
         "item",
-        "max_silence",
         "min_period",
         "percent",
         "quality",
         "raw",
         "raw_at",
         "read_at",
+        "silence",
         "stale",
         "stale_after",
         "stored_at",
@@ -100,7 +104,9 @@ class PointState:
         self.absolute = item.deadband
         self.percent = item.deadband_percent
         self.min_period = item.min_period or 0.0
-        self.max_silence = inf if item.max_silence is None else item.max_silence
+        self.silence = inf
+        if item.max_silence is not None:
+            self.silence = item.max_silence - min(TOLERANCE_PART * item.max_silence, TOLERANCE_MOST)
         self.stale_after = inf if item.stale_after is None else item.stale_after
         self.frozen_after = item.frozen_after
         self.stale = self.stale and item.stale_after is not None
@@ -155,7 +161,7 @@ class PointState:
                     moved = True
                 else:
                     moved = abs(value - last) > band
-                if not moved and now - self.stored_at < self.max_silence:
+                if not moved and now - self.stored_at < self.silence:
                     return UNCHANGED
             if now - self.stored_at < self.min_period:
                 return HOLD

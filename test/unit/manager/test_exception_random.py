@@ -59,6 +59,11 @@ class Model:
             return True
         return value != last and (not all(numbers) or any(abs(value - last) > band for band in bands))
 
+    def silent(self, now: float) -> bool:
+        """Whether nothing was stored for the longest silence, of which 5 % and at most half a second may lack."""
+        longest = self.rules.get("max_silence", math.inf)
+        return now - self.stored_at >= max(longest - 0.5, longest * 0.95)
+
     def reading(self, raw: Any, quality: int, now: float, *, always: bool) -> None:
         self.read += 1
         if raw is None or raw != raw:
@@ -80,7 +85,7 @@ class Model:
         quality |= FROZEN if self.frozen else 0
         if not self.rules or not self.stored or self.stored[-1][1] != quality or always:
             self.store(raw, quality, now)
-        elif not self.beyond(raw) and now - self.stored_at < self.rules.get("max_silence", math.inf):
+        elif not self.beyond(raw) and not self.silent(now):
             self.held = None
         elif now - self.stored_at < self.rules.get("min_period", 0):
             self.held = (raw,)
@@ -115,7 +120,7 @@ class Model:
                 self.store(self.newest(), self.stored[-1][1] | STALE, now)
 
 
-seconds = st.integers(1, 12).map(float)
+seconds = st.integers(2, 24).map(lambda halves: halves / 2)
 rule_sets = st.fixed_dictionaries(
     {},
     optional={

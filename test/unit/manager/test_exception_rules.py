@@ -80,9 +80,35 @@ def test_deadbands_are_of_the_engineering_value():
 def test_an_unchanged_reading_passes_after_the_longest_silence():
     rig = SinkRig(point("a", deadband=1.0, max_silence=60.0))
     assert rig.read(5.0, at=0) == [(5.0, 0)]
-    assert rig.read(5.5, at=59.9) == []
+    assert rig.read(5.5, at=59.4) == []
     assert rig.read(5.5, at=60) == [(5.5, 0)]
     assert rig.read(5.5, at=119) == []
+
+
+def test_a_poll_that_comes_a_little_early_does_not_lengthen_the_silence():
+    rig = SinkRig(point("a", deadband=1.0, max_silence=4.0))
+    stored = []
+    for second in range(41):
+        early = 0.004 if second % 2 else 0.0
+        early = 0.19 if second % 8 == 4 else early
+        if rig.read(5.0, at=max(0.0, second - early)):
+            stored.append(second)
+    assert stored == list(range(0, 41, 4))
+
+
+@pytest.mark.parametrize(("silence", "least"), [(4.0, 3.8), (10.0, 9.5), (3600.0, 3599.5)])
+def test_how_early_a_reading_may_come(silence, least):
+    rig = SinkRig(point("a", deadband=1.0, max_silence=silence))
+    rig.read(5.0, at=0)
+    assert rig.read(5.0, at=least - 0.01) == []
+    assert rig.read(5.0, at=least + 1e-6) == [(5.0, 0)]
+
+
+def test_a_reading_that_comes_a_little_early_waits_for_the_end_of_the_period():
+    rig = SinkRig(point("a", deadband=1.0, max_silence=10.0, min_period=10.0))
+    rig.read(5.0, at=0)
+    assert rig.read(5.0, at=9.9) == []
+    assert rig.wait(10.0) == [(5.0, 0)]
 
 
 def test_nothing_is_invented_while_no_reading_comes():
