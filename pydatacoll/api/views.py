@@ -30,7 +30,10 @@ class LinkView(Struct, kw_only=True):
 
     state: Annotated[str, Meta(description="connected, connecting, backoff, disabled, virtual, no_manager, ...")]
     since: Time | None
-    last_error: str | None
+    last_error: Annotated[
+        str | None,
+        Meta(description="why it was lost or could not be made; kept until something was read over a new one"),
+    ]
 
 
 class SampleView(Struct, kw_only=True):

@@ -29,6 +29,7 @@ WORST: Final = 5
 """Devices that are named."""
 EXPIRES_SOON: Final = 14 * 86_400
 """Seconds before a certificate's end from which it is warned of."""
+_NO_MANAGER: Final = "start a manager (python -m pydatacoll.device_manager), or wait for manager.lease"
 
 
 class Check(Struct, frozen=True):
@@ -114,16 +115,21 @@ def managers(overview: Overview) -> Iterator[Check]:
 def devices(links: Mapping[str, Link]) -> Check:
     """How many are not connected, and those that are away for the longest time."""
     states = Counter(link.state for link in links.values())
+    unknown = states[NO_MANAGER]
+    if unknown and unknown == len(links):
+        return Check(
+            "devices", "warning", f"nothing is known of {unknown} devices while no manager runs them", _NO_MANAGER
+        )
     away = {
-        device_id: link
-        for device_id, link in links.items()
-        if link.state in {BACKOFF, CONNECTING, NO_MANAGER, UNSUPPORTED}
+        device_id: link for device_id, link in links.items() if link.state in {BACKOFF, CONNECTING, UNSUPPORTED}
     }
     text = f"{states[CONNECTED] + states[VIRTUAL]} of {len(links)} connected"
     if states["disabled"]:
         text += f", {states['disabled']} disabled"
+    if unknown:
+        text += f", nothing is known of {unknown} that no manager runs"
     if not away:
-        return Check("devices", "ok", text)
+        return Check("devices", "warning", text, _NO_MANAGER) if unknown else Check("devices", "ok", text)
     longest = sorted(away.items(), key=lambda entry: entry[1].since or 0.0)[:WORST]
     named = "; ".join(f"{device_id}: {link.last_error or link.state}" for device_id, link in longest)
     more = f"; and {len(away) - WORST} more" if len(away) > WORST else ""
@@ -133,6 +139,36 @@ def devices(links: Mapping[str, Link]) -> Check:
         f"{text}; {named}{more}",
         "check address and network of the device (pydatacoll probe), or set enabled to false",
     )
+
+
+def points(links: Mapping[str, Link], details: Mapping[str, Mapping[str, Any]]) -> Check:
+    """How many have a bad quality, and the devices with most of them.
+
+    :param details: what managers reported of their devices. A device that nobody runs now is left out.
+    """
+    running = {
+        device_id: details[device_id]
+        for device_id, link in links.items()
+        if device_id in details and link.state in {CONNECTED, CONNECTING, BACKOFF}
+    }
+    total = sum(detail["points"] for detail in running.values())
+    bad = {device_id: count for device_id, detail in running.items() if (count := detail.get("bad_points", 0))}
+    if not bad:
+        return Check("points", "ok", f"{total}, none of bad quality")
+    worst = sorted(bad, key=lambda device_id: (-bad[device_id], device_id))[:WORST]
+    named = "; ".join(f"{name}: {bad[name]} of {running[name]['points']}{_why(links[name])}" for name in worst)
+    more = f"; and {len(bad) - WORST} more devices" if len(bad) > WORST else ""
+    return Check(
+        "points",
+        "warning",
+        f"{sum(bad.values())} of {total} have a bad quality; {named}{more}",
+        "look which and why (pydatacoll get '*' --quality bad): with comm_lost check network, address and unit id "
+        "of the device, with invalid the address and the type of the point",
+    )
+
+
+def _why(link: Link) -> str:
+    return f" ({link.last_error})" if link.last_error else ""
 
 
 def clock(here: float, there: float, round_trip: float) -> Check:

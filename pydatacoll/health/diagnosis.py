@@ -56,10 +56,12 @@ class Diagnosis:
             try:
                 ids = list(model().devices)
                 links = dict(zip(ids, await self._status.links(ids), strict=True))
+                details = await self._status.all_devices()
             except StoreError as error:
                 found.append(Check("devices", "failed", str(error), AWAY))
             else:
                 found.append(checks.devices(links))
+                found.append(checks.points(links, details))
         settings = self._settings
         found += checks.plugins(overview, settings.plugins, self._plugins())
         found += [

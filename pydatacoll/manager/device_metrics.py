@@ -58,6 +58,12 @@ _FIGURES: list[tuple[type[Metric], str, str, Figure]] = [
     (GaugeMetricFamily, "pydatacoll_device_points", "Points of a device", lambda detail, *_: detail["points"]),
     (
         GaugeMetricFamily,
+        "pydatacoll_device_bad_points",
+        "Points whose value is not to be used because of its quality",
+        lambda detail, *_: detail.get("bad_points", 0),
+    ),
+    (
+        GaugeMetricFamily,
         "pydatacoll_device_stale_points",
         "Points without a reading for their stale_after",
         lambda detail, *_: detail.get("stale_points", 0),

@@ -351,6 +351,7 @@ class DeviceManager:
     async def _report(self) -> None:
         while True:
             for number, (device_id, runner) in enumerate(list(self.runners.items())):
+                runner.confirm()
                 self._status.link(device_id, runner.link)
                 self._status.detail(device_id, runner.detail())
                 if number % 50 == 49:

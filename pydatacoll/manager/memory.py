@@ -13,8 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pydatacoll.manager.exception_rules import UNKNOWN, PointState
-from pydatacoll.model import Sample
+from pydatacoll.model import Quality, Sample
 from pydatacoll.sdk import Point, PointGroup
+
+USABLE = (0, int(Quality.TIME_INVALID), UNKNOWN)
+"""Qualities of points that nobody has to look after. Of those never read nothing is known."""
 
 
 class Memory:
@@ -63,6 +66,25 @@ class Memory:
             group.last_quality = list(quality) if isinstance(quality, list) else [quality] * count
             group.last_time = list(time) if isinstance(time, list) else [time] * count
         group.last_time[i], group.last[i], group.last_quality[i] = sample  # type: ignore[index]
+
+    def bad(self) -> int:
+        """How many points have a quality other than :data:`USABLE`. Cheap for the columns of polling plans."""
+        qualities = [sample.quality for sample in self._known.values()]
+        qualities += [state.quality for state in self.states.values()]
+        count = _bad(qualities)
+        for group in self.groups:
+            quality = group.last_quality
+            if group.ruled or not group.distinct:
+                count += _bad(
+                    [
+                        quality[i] if isinstance(quality, list) else quality
+                        for i, point in enumerate(group.points)
+                        if not point.ruled and self._owned.get(point.field) == (group, i)
+                    ]
+                )
+            else:
+                count += _bad(quality) if isinstance(quality, list) else _bad([quality]) * len(group.fields)
+        return count
 
     # Groups
 
@@ -131,6 +153,10 @@ class Memory:
                 state = self.state(point)
                 if state.item != point.item:
                     state.configure(point.item)
+
+
+def _bad(qualities: list[int]) -> int:
+    return len(qualities) - sum(map(qualities.count, USABLE))
 
 
 def _row(group: PointGroup, i: int) -> Sample | None:

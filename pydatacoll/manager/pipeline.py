@@ -107,6 +107,7 @@ class DeviceSink:
         """Pass on single raw samples that somebody asked for, whatever the rules say; returns them as they are
         stored, as engineering samples."""
         self.account.read += len(results)
+        self.last_seen = self._wall()
         return self._one_by_one(results, always=True)
 
     def failed(self, group: PointGroup, quality: int, time: float) -> None:
@@ -181,6 +182,10 @@ class DeviceSink:
         """How many points are stale, and how many frozen."""
         states = self._memory.states.values()
         return sum(state.stale for state in states), sum(state.frozen for state in states)
+
+    def bad_points(self) -> int:
+        """How many points show a value that is not to be used; those never read are not counted."""
+        return self._memory.bad()
 
     # Report by exception
 

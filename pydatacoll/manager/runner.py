@@ -30,7 +30,7 @@ from pydatacoll.supervise import Tasks
 log = logging.getLogger(__name__)
 
 STEADY = 5.0
-"""A link that held this many seconds starts its back-off anew when it is lost."""
+"""A link that held this many seconds, and over which something was read, starts its back-off anew."""
 CLOSE = 2.0
 """Seconds a driver has to close its link."""
 STORED = 1.0
@@ -71,6 +71,8 @@ class DeviceRunner:
         self.link = Link(CONNECTING, time.time())
         self._open = False
         self._connected_at = math.inf
+        self._seen_before: float | None = None
+        self._doubtful = False
         self._watch = Watch(sink)
         self._take_points(points)
 
@@ -123,6 +125,22 @@ class DeviceRunner:
             self.link = Link(state, since, error)
         self._status.link(self.device.id, self.link)
 
+    @property
+    def _proven(self) -> bool:
+        """Whether something was read since the connection was begun. Many gateways accept a connection and then
+        answer nothing. Without an addressed point there is nothing to wait for."""
+        if self.sink.last_seen != self._seen_before:
+            return True
+        return all(point.item.protocol_code is None for point in self._points.values())
+
+    def confirm(self) -> None:
+        """End the doubt about a link that is up again once something was read over it: only then its last error is
+        forgotten. Called after each poll, and with each report for what comes by itself."""
+        if self._doubtful and self._proven:
+            self._doubtful = False
+            self._set_link(CONNECTED)
+            self._links.connected(self.device.id)
+
     async def run(self) -> None:
         """Keep the device connected until cancelled."""
         attempt = 0
@@ -133,7 +151,9 @@ class DeviceRunner:
                 self._set_link(CONNECTING, self.link.last_error)
                 self._connected_at = math.inf
                 error = await self._connection()
-                if loop.time() - self._connected_at > STEADY:
+                self.confirm()
+                self._doubtful = False
+                if loop.time() - self._connected_at > STEADY and self._proven:
                     attempt = 0
                 attempt += 1
                 self.sink.all_failed(self._points.values(), COMM_LOST)
@@ -167,12 +187,16 @@ class DeviceRunner:
         self._open = True
         try:
             self._context.check_host(self.device.ip)  # also for a driver that does not
+            self._seen_before = self.sink.last_seen
             await self._driver.connect()
             self.counters["connects"] += 1
             self._note("connected")
-            self._set_link(CONNECTED)
             self._connected_at = asyncio.get_running_loop().time()
-            self._links.connected(self.device.id)
+            self._set_link(CONNECTED, self.link.last_error)
+            self._doubtful = self.link.last_error is not None
+            if not self._doubtful:
+                self._links.connected(self.device.id)
+            self.confirm()
             async with Tasks() as tasks:
                 self._session = tasks
                 tasks.start(self._driver.subscribe(), f"subscribe {self.device.id}")
@@ -252,6 +276,8 @@ class DeviceRunner:
             self.counters["failed_polls"] += 1
             log.debug("device %s: %s", self.device.id, error)
             self.sink.failed(PointGroup(points), int(Quality.INVALID), time.time())
+        if self._doubtful:
+            self.confirm()
 
     # Commands
 
@@ -354,6 +380,7 @@ class DeviceRunner:
             "accounting": asdict(self.sink.account),
             "last_seen": self.sink.last_seen,
             "points": len(self._points),
+            "bad_points": self.sink.bad_points(),
             "stale_points": stale,
             "frozen_points": frozen,
             "counters": dict(self.counters),

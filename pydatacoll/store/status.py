@@ -34,7 +34,7 @@ class Link(msgspec.Struct, frozen=True):
     :ivar state: ``connected``, ``connecting``, ``backoff`` (waiting to connect again), ``disabled``,
         ``virtual``, ``unsupported`` (no driver) or ``no_manager`` (nobody runs the device now).
     :ivar since: epoch seconds of the last change.
-    :ivar last_error: why the link was lost or could not be made, kept until it is up again.
+    :ivar last_error: why the link was lost or could not be made, kept until something was read over a new one.
     """
 
     state: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 PROBE_MIN = 1.0
@@ -69,3 +70,14 @@ class UnitHealth:
                     await self._revived.wait()
             except TimeoutError:
                 return
+
+
+def silence(units: Iterable[int], timeout: float, *, replied: bool) -> str:
+    """Why a connection over which nothing comes in is closed; ``replied``: it was otherwise before."""
+    if replied:
+        return f"half-open: nothing received for {timeout:g} s and more"
+    named = ", ".join(map(str, sorted(units)))
+    return (
+        f"nothing is answered: check the unit id (address of the term, here {named}), and that the device speaks "
+        f"Modbus TCP on this port and answers within {timeout:g} s"
+    )

@@ -24,7 +24,7 @@ from pydatacoll.protocols.modbus_tcp.client import Job, Link, Outcome
 from pydatacoll.protocols.modbus_tcp.config import ModbusDevice
 from pydatacoll.protocols.modbus_tcp.describe import in_words
 from pydatacoll.protocols.modbus_tcp.frames import ModbusException, Request
-from pydatacoll.protocols.modbus_tcp.health import UnitHealth
+from pydatacoll.protocols.modbus_tcp.health import UnitHealth, silence
 from pydatacoll.protocols.modbus_tcp.lanes import Knowledge, LanePlan, Member, ReadBlock, qualities
 from pydatacoll.protocols.modbus_tcp.planner import halves
 from pydatacoll.sdk import DriverContext, Readings
@@ -334,7 +334,7 @@ class Reader:
 
     def _check_half_open(self, link: Link, since: float) -> None:
         if link.last_received < since and all(health.suspect for health in self.units.values()):
-            link.close(f"half-open: nothing received for {self.device.timeout:g} s and more")
+            link.close(silence(self.units, self.device.timeout, replied=link.last_rtt > 0))
             raise link.closed.result()
 
     async def _probe(self, link: Link, plan: LanePlan) -> None:

@@ -86,6 +86,36 @@ def test_devices_that_are_away_are_named_longest_first() -> None:
     assert checks.devices({}).status == "ok"
 
 
+def test_without_a_manager_nothing_is_said_about_devices() -> None:
+    links = {f"d{n}": Link("no_manager", 1.0, "refused") for n in range(3)}
+    check = checks.devices(links)
+    assert (check.status, check.detail) == ("warning", "nothing is known of 3 devices while no manager runs them")
+    assert "network" not in check.remedy
+    assert "device_manager" in check.remedy
+    some = checks.devices(links | {"up": Link("connected")})
+    assert some.status == "warning"
+    assert some.detail == "1 of 4 connected, nothing is known of 3 that no manager runs"
+    assert "network" not in some.remedy
+    away = checks.devices(links | {"away": Link("backoff", 1.0, "refused")})
+    assert away.detail == "0 of 4 connected, nothing is known of 3 that no manager runs; away: refused"
+    assert checks.points(links, {"d1": {"points": 5, "bad_points": 5}}).status == "ok"
+
+
+def test_points_of_bad_quality_are_told_by_device_worst_first() -> None:
+    links = {f"d{n}": Link("connected", 1.0) for n in range(8)}
+    links["d3"] = Link("connected", 1.0, "nothing is answered")
+    details = {f"d{n}": {"points": 10, "bad_points": n} for n in range(8)} | {"other": {"points": 1}}
+    check = checks.points(links, details)
+    assert (check.check, check.status) == ("points", "warning")
+    assert check.detail == (
+        "28 of 80 have a bad quality; d7: 7 of 10; d6: 6 of 10; d5: 5 of 10; d4: 4 of 10; "
+        "d3: 3 of 10 (nothing is answered); and 2 more devices"
+    )
+    assert check.remedy
+    sound = checks.points({"d": Link("connected")}, {"d": {"points": 4}})
+    assert (sound.status, sound.detail) == ("ok", "4, none of bad quality")
+
+
 @pytest.mark.parametrize(("off", "status"), [(0.5, "ok"), (-0.5, "ok"), (5.0, "warning"), (-3600.0, "failed")])
 def test_clocks(off: float, status: str) -> None:
     assert checks.clock(1000.0 + off, 1000.0, 0.01).status == status

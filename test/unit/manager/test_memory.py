@@ -116,3 +116,23 @@ def test_points_that_are_no_longer_configured_are_forgotten():
     rig.read(1, 2)
     rig.sink.configure([])
     assert [rig.sink.known(one) for one in (a, b)] == [None, None]
+
+
+@pytest.mark.parametrize("rules", [{}, {"deadband": 1.0}])
+def test_points_of_bad_quality_are_counted_once_however_they_came(rules):
+    points = [point(f"i{n}", **(rules if n % 2 else {})) for n in range(6)]
+    rig = SinkRig(*points, latest={"t:i5": Sample(1.0, 5, LOST), "t:gone": Sample(1.0, 5, LOST)})
+    assert rig.sink.bad_points() == 1  # as the store has it; of the others nothing is known yet
+    rig.read(*range(6))
+    assert rig.sink.bad_points() == 0
+    rig.read(*range(6), quality=[0, INVALID, int(Quality.TIME_INVALID), 0, LOST, 0])
+    assert rig.sink.bad_points() == 2
+    rig.sink.spontaneous([(points[0], Sample(2.0, 1, INVALID)), (points[1], Sample(2.0, 1, 0))])
+    assert rig.sink.bad_points() == 2
+    twice = PointGroup([points[0], points[0], points[1]])
+    rig.sink.values(Readings(twice, [1, 2, 3], 3.0, LOST))
+    assert rig.sink.bad_points() == 3
+    rig.sink.all_failed(points, LOST)
+    assert rig.sink.bad_points() == 6
+    rig.read(*range(6))
+    assert rig.sink.bad_points() == 0
