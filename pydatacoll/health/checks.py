@@ -113,7 +113,8 @@ def managers(overview: Overview) -> Iterator[Check]:
 
 
 def devices(links: Mapping[str, Link]) -> Check:
-    """How many are not connected, and those that are away for the longest time."""
+    """How many are not connected, and those that are away for the longest time; so is one that is connected again
+    but has not answered yet."""
     states = Counter(link.state for link in links.values())
     unknown = states[NO_MANAGER]
     if unknown and unknown == len(links):
@@ -121,7 +122,9 @@ def devices(links: Mapping[str, Link]) -> Check:
             "devices", "warning", f"nothing is known of {unknown} devices while no manager runs them", _NO_MANAGER
         )
     away = {
-        device_id: link for device_id, link in links.items() if link.state in {BACKOFF, CONNECTING, UNSUPPORTED}
+        device_id: link
+        for device_id, link in links.items()
+        if link.state in {BACKOFF, CONNECTING, UNSUPPORTED} or (link.state == CONNECTED and link.last_error)
     }
     text = f"{states[CONNECTED] + states[VIRTUAL]} of {len(links)} connected"
     if states["disabled"]:

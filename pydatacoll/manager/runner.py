@@ -73,6 +73,7 @@ class DeviceRunner:
         self._connected_at = math.inf
         self._seen_before: float | None = None
         self._doubtful = False
+        self._changed = asyncio.Event()
         self._watch = Watch(sink)
         self._take_points(points)
 
@@ -88,7 +89,9 @@ class DeviceRunner:
         self._driver.configure(points)
 
     def reconfigure(self, points: Sequence[Point]) -> None:
-        """Take a changed point list; the connection stays."""
+        """Take a changed point list; the connection stays. One that waits to be made is tried at once: what was
+        changed may be what kept the device from answering."""
+        self._changed.set()
         for lane in self._lanes:
             lane.cancel()
         self._lanes.clear()
@@ -160,7 +163,11 @@ class DeviceRunner:
                 self._links.lost(self.device.id, error, was_up=self._connected_at < math.inf)
                 self._set_link(BACKOFF, error)
                 settings = self._settings
-                await asyncio.sleep(backoff(attempt, settings.backoff_min, settings.backoff_max, random.random()))
+                pause = backoff(attempt, settings.backoff_min, settings.backoff_max, random.random())
+                self._changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
         finally:
             self._watch.stop()
             try:

@@ -88,6 +88,21 @@ async def test_without_points_a_new_connection_is_good_at_once(system, plc, atte
     assert attempts == [1, 1]
 
 
+async def test_a_change_of_the_points_is_tried_without_waiting(system, plc, monkeypatch):
+    monkeypatch.setattr(runners, "backoff", lambda *_: 3600.0)
+    plc.faults.add(Fault("silence", address=0))
+    await system.start()
+    await system.add(port=plc.port, **FAST)
+
+    async def waits():
+        return (await system.link()).state == "backoff"
+
+    await until(waits)
+    change = {"protocol_code": "hr:8"}
+    await system.repository.transact(lambda tx: tx.merge("term_item", ("devt", "i0"), change))
+    await system.wait_value(0)
+
+
 async def test_the_diagnosis_names_it(system, plc, attempts, tmp_path):
     plc.faults.add(SILENCE)
     await system.start()

@@ -86,6 +86,12 @@ def test_devices_that_are_away_are_named_longest_first() -> None:
     assert checks.devices({}).status == "ok"
 
 
+def test_a_device_that_is_connected_again_but_answers_nothing_is_not_well() -> None:
+    check = checks.devices({"d": Link("connected", 1.0, "nothing is answered")})
+    assert check.status == "warning"
+    assert check.detail == "1 of 1 connected; d: nothing is answered"
+
+
 def test_without_a_manager_nothing_is_said_about_devices() -> None:
     links = {f"d{n}": Link("no_manager", 1.0, "refused") for n in range(3)}
     check = checks.devices(links)
