@@ -89,8 +89,8 @@ class DeviceRunner:
         self._driver.configure(points)
 
     def reconfigure(self, points: Sequence[Point]) -> None:
-        """Take a changed point list; the connection stays. One that waits to be made is tried at once: what was
-        changed may be what kept the device from answering."""
+        """Take a changed point list; the connection stays. A device that answered nothing is tried again at once:
+        what was changed may be what it did not answer to."""
         self._changed.set()
         for lane in self._lanes:
             lane.cancel()
@@ -156,7 +156,8 @@ class DeviceRunner:
                 error = await self._connection()
                 self.confirm()
                 self._doubtful = False
-                if loop.time() - self._connected_at > STEADY and self._proven:
+                silent = self._connected_at < math.inf and not self._proven
+                if loop.time() - self._connected_at > STEADY and not silent:
                     attempt = 0
                 attempt += 1
                 self.sink.all_failed(self._points.values(), COMM_LOST)
@@ -167,7 +168,8 @@ class DeviceRunner:
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._changed.wait()
+                        # other points make no difference to a device that cannot be reached
+                        await (self._changed if silent else asyncio.Event()).wait()
         finally:
             self._watch.stop()
             try:
