@@ -169,6 +169,11 @@ async def test_lib60870_reads_what_we_send() -> None:
         seen.put((message.type.value, point.io_address, message.cot.value, described(point.info)))
         return c104.ResponseState.SUCCESS
 
+    states: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def on_state_change(connection: c104.Connection, state: c104.ConnectionState) -> None:
+        states.put(state)
+
     peers: asyncio.Queue[Peer] = asyncio.Queue()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -176,7 +181,8 @@ async def test_lib60870_reads_what_we_send() -> None:
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     client = c104.Client(tick_rate_ms=50)
-    connection = client.add_connection("127.0.0.1", listener.sockets[0].getsockname()[1], c104.Init.NONE)
+    connection = client.add_connection("127.0.0.1", listener.sockets[0].getsockname()[1], c104.Init.MUTED)
+    connection.on_state_change(callable=on_state_change)
     station = connection.add_station(common_address=CA)
     expected = list(monitored())
     for at, (type_id, _, _) in enumerate(expected):
@@ -188,6 +194,10 @@ async def test_lib60870_reads_what_we_send() -> None:
     try:
         async with asyncio.timeout(TIMEOUT):
             peer = await peers.get()
+            # c104 may send no STARTDT at all when it shall do so as soon as it is connected
+            while await asyncio.to_thread(states.get, True, TIMEOUT) != c104.ConnectionState.OPEN_MUTED:
+                pass
+            assert await asyncio.to_thread(connection.unmute)
             await peer.started()
             for at, (type_id, element, info) in enumerate(expected):
                 tag = time_tag(TYPES[type_id].tag, WHEN)
