@@ -10,7 +10,8 @@ module          concept
 ``events``      what the link tells its owner
 ``send_queue``  data units that wait for k
 ``types``       every type identification: name, direction, layout, matching command
-``elements``    information elements <-> octets
+``elements``    information elements <-> octets, in monitor direction
+``control``     the same of commands, parameters and the system
 ``times``       time tags <-> octets, epoch seconds
 ``asdu``        whole data units <-> octets
 ``columns``     data units in monitor direction -> columns of values, fast

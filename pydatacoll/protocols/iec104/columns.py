@@ -270,7 +270,8 @@ def _short_times(
 ) -> Sequence[float | None]:
     if reference is None:
         return [None] * len(minutes)
+    offset = zone.offset(reference)
     return [
-        None if minute >= e.IV else zone.of_minutes(minute & 0x3F, ms, reference)
+        None if minute >= e.IV else zone.of_minutes(minute & 0x3F, ms, reference, offset)
         for (minute,), ms in zip(minutes, milliseconds, strict=True)
     ]

@@ -203,14 +203,18 @@ class Zone:
             return None
         return start + tag.milliseconds / 1000
 
-    def of_minutes(self, minute: int, milliseconds: int, reference: float) -> float | None:
+    def of_minutes(
+        self, minute: int, milliseconds: int, reference: float, offset: float | None = None
+    ) -> float | None:
         """The last time not after ``reference`` (and :data:`AHEAD`) at which the clock showed that minute.
 
         An event that waited longer than an hour is therefore taken for younger than it is: the tag cannot say it.
+        ``offset``: what :meth:`offset` says of ``reference``, if it is known already.
         """
         if minute > 59 or milliseconds > _LAST_MILLISECOND:
             return None
-        offset = self.offset(reference)
+        if offset is None:
+            offset = self.offset(reference)
         latest = reference + offset + AHEAD
         within_hour = minute * 60 + milliseconds / 1000
         return math.floor((latest - within_hour) / _HOUR) * _HOUR + within_hour - offset
