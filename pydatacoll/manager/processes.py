@@ -12,6 +12,10 @@ log = logging.getLogger(__name__)
 
 STOP = 5.0
 """Seconds a process may take to stop before it is killed."""
+PAUSES = (0.25, 2.0)
+"""First and longest pause before a process that ended is started again, seconds."""
+STEADY = 10.0
+"""A process that ran this many seconds starts over with the first pause."""
 
 
 class ManagerProcesses:
@@ -35,7 +39,7 @@ class ManagerProcesses:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep(self, number: int) -> None:
-        pause = 0.5
+        pause = PAUSES[0] / 2
         while True:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -54,7 +58,8 @@ class ManagerProcesses:
                 await _stop(process)
                 raise
             self.restarts += 1
-            pause = 0.5 if asyncio.get_running_loop().time() - started > 10 else min(pause * 2, 10.0)
+            steady = asyncio.get_running_loop().time() - started > STEADY
+            pause = PAUSES[0] if steady else min(pause * 2, PAUSES[1])
             log.error("manager process %d ended with %d; started again in %.1f s", number, code, pause)
             await asyncio.sleep(pause)
 
