@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ _REFUSALS = (
     redis_errors.AuthenticationError,
 )
 
+_OF_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: \(?['\"]?", re.DOTALL)
+"""What redis-py puts before the answer to a command of a pipeline."""
+
 _REFUSAL_CODES = ("MISCONF", "OOM", "READONLY", "NOPERM", "NOAUTH", "NOREPLICAS", "WRONGTYPE")
 """First words of answers that refuse; the last one: another program has put something else under our name."""
 
@@ -71,7 +75,7 @@ def store_errors() -> Iterator[None]:
         # also BusyLoadingError, a subclass of ConnectionError
         raise StoreUnavailable(f"the store cannot be reached: {error}") from error
     except redis_errors.ResponseError as error:
-        text = str(error)
+        text = _OF_PIPELINE.sub("", str(error))
         if text.startswith(_REFUSAL_CODES) or "OOM" in text:
             raise StoreRefused(f"the store refuses: {text}") from error
         if text.startswith(("LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")):

@@ -18,7 +18,7 @@ from pydatacoll.model import DataBatch
 from pydatacoll.model.registry import Registry
 from pydatacoll.settings import RedisSettings, Settings
 from pydatacoll.store import keys
-from pydatacoll.store.client import Store
+from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.leases import Leases
 from pydatacoll.store.overview import FORGET, look, report, try_write, withdraw
@@ -254,3 +254,15 @@ async def test_a_store_that_is_away_is_no_refusal() -> None:
     with pytest.raises(StoreUnavailable):
         await try_write(store)
     await store.close()
+
+
+async def test_a_refusal_inside_a_pipeline_is_a_refusal(store: Store) -> None:
+    """redis-py puts words of its own before what the server said."""
+    await store.redis.config_set("min-replicas-to-write", 3)
+    try:
+        pipeline = store.redis.pipeline(transaction=False)
+        pipeline.set("a", "(of pipeline caused error: ('2'")
+        with pytest.raises(StoreRefused, match="NOREPLICAS"), store_errors():
+            await pipeline.execute()
+    finally:
+        await store.redis.config_set("min-replicas-to-write", 0)

@@ -192,8 +192,10 @@ class Reader:
             except StoreError:
                 await asyncio.sleep(0.05)
             finally:
-                await reader.close()
-                await store.close()
+                try:
+                    await reader.close()
+                finally:  # also when it is cancelled right there
+                    await store.close()
 
     async def _take(self, reader: StreamReader, batches: Any) -> None:
         for batch in batches:
