@@ -95,7 +95,15 @@ class TooMany(RequestError):
 
 
 class DeviceError(PyDataCollError):
-    """The device, or the way to it, failed."""
+    """The device, or the way to it, failed.
+
+    :ivar outcome: what became of a command, as one word for programs (``negative``, ``select_timeout``); empty
+        where the protocol tells no more than the class does.
+    """
+
+    def __init__(self, message: str = "", *, outcome: str = "") -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 class DeviceRefused(DeviceError):

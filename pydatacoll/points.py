@@ -127,6 +127,19 @@ class Sink(Protocol):
         the help of :meth:`known`.
         """
 
+    def arrived(
+        self,
+        points: Sequence[Point],
+        values: Sequence[Value],
+        times: Sequence[float] | float,
+        qualities: Sequence[int] | int,
+    ) -> None:
+        """The same as :meth:`spontaneous`, in columns: for devices that send a lot."""
+
+    def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """Raw samples that are older than what their points show: they go into the history and to the consumers,
+        without regard to the rules of the points, and change nothing that is shown."""
+
     def known(self, point: Point) -> Sample | None:
         """What the point shows now: the last engineering value with its quality, ``None`` when nothing is known.
 
@@ -144,6 +157,59 @@ class Sink(Protocol):
 
 Result = Sample | DeviceError
 """Of one point: its sample (raw value), or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A write that the device confirmed, where the protocol knows more than one way to do that.
+
+    :ivar outcome: one word for programs, as ``terminated`` or ``confirmed``.
+    """
+
+    sample: Sample
+    outcome: str
+
+
+WriteResult = Result | Executed
+
+
+class Interrogated(Struct, frozen=True):
+    """What an interrogation of one term gave.
+
+    :ivar address: of the term.
+    :ivar outcome: ``terminated`` when the device said that it was all; else one word for what was missing.
+    :ivar points: values that came as its answer.
+    :ivar seconds: from the request to the end.
+    :ivar detail: what went wrong, in words.
+    """
+
+    term_id: str
+    address: int
+    outcome: str
+    points: int
+    seconds: float
+    detail: str = ""
+
+
+class Discovered(Struct, frozen=True):
+    """An address that sends and is not configured.
+
+    :ivar address: of the term; ``protocol_code`` and ``code_type`` are those of a term item for it.
+    :ivar value: the last raw value, with ``quality`` and ``time`` (epoch seconds) as of a sample.
+    :ivar cause: why it was sent, in the words of the protocol.
+    :ivar count: values that came.
+    :ivar note: why it counts as not configured, when it seems to be.
+    """
+
+    address: int
+    protocol_code: str
+    code_type: str
+    value: Value
+    quality: int
+    time: float
+    cause: str
+    count: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -24,12 +24,25 @@ from typing import Any, ClassVar, TypeVar
 from msgspec import Struct
 
 from pydatacoll import resolver
-from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout, Invalid
+from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout, Invalid
 from pydatacoll.frame_log import Frame, FrameLog
 from pydatacoll.model import DataBatch, Device, DeviceBatch, PointId, Quality, Sample, Term, TermItem, Value
 from pydatacoll.model.network import ANYWHERE, Networks
 from pydatacoll.model.registry import ModelView
-from pydatacoll.points import Interpretation, Point, PointGroup, Probe, Readings, Result, Sink, WriteRequest
+from pydatacoll.points import (
+    Discovered,
+    Executed,
+    Interpretation,
+    Interrogated,
+    Point,
+    PointGroup,
+    Probe,
+    Readings,
+    Result,
+    Sink,
+    WriteRequest,
+    WriteResult,
+)
 
 __all__ = [
     "DataBatch",
@@ -40,10 +53,13 @@ __all__ = [
     "DeviceOffline",
     "DeviceRefused",
     "DeviceTimeout",
+    "Discovered",
     "DriverContext",
+    "Executed",
     "Frame",
     "FrameLog",
     "Interpretation",
+    "Interrogated",
     "Invalid",
     "Plugin",
     "PluginContext",
@@ -60,6 +76,7 @@ __all__ = [
     "TermItem",
     "Value",
     "WriteRequest",
+    "WriteResult",
 ]
 
 T = TypeVar("T")
@@ -77,6 +94,7 @@ class DriverContext:
     :ivar frames: where a driver notes what it sends and receives; ``None`` when nobody wants to know. It changes
         at any moment, so a driver looks here each time: ``if (frames := context.frames) is not None``.
     :ivar networks: those that devices may be in; :meth:`connect` and :meth:`resolve` see to it.
+    :ivar certificates: the folder with the certificates and keys that devices name; ``None``: there is none.
     """
 
     sink: Sink
@@ -88,6 +106,7 @@ class DriverContext:
     room: Callable[[], Awaitable[None]] | None = None
     frames: FrameLog | None = None
     networks: Networks = ANYWHERE
+    certificates: Path | None = None
 
     async def connect(
         self,
@@ -141,12 +160,27 @@ class DeviceDriver(ABC):
     """A virtual device has no link; the manager does not run it."""
     command_modes: ClassVar[frozenset[str]] = frozenset({"direct"})
     """What ``mode`` of a command may be; anything else is refused, for it must not be carried out otherwise."""
+    groups: ClassVar[Mapping[int, str]] = {}
+    """What :meth:`interrogate` can ask for: number -> name. Empty: the protocol knows no interrogation."""
+    alive_when_connected: ClassVar[bool] = False
+    """Whether :meth:`connect` returns only after the device has answered in its protocol. Otherwise a link counts
+    as good when the first value has come."""
 
     def __init__(self, device: Device, context: DriverContext) -> None:
         self.device = device
         self.context = context
 
     # Configuration time: pure, called by the API and by the manager.
+
+    @classmethod
+    def check_device(cls, device: Device) -> list[tuple[str, str]]:
+        """``(field, message)`` for everything wrong with a device that its types do not express."""
+        return []
+
+    @classmethod
+    def hosts(cls, device: Device) -> list[tuple[str, str]]:
+        """``(field, address or host name)`` of everything a device makes the driver connect to."""
+        return [("ip", device.ip)]
 
     @classmethod
     def check(cls, device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]:
@@ -240,7 +274,7 @@ class DeviceDriver(ABC):
         """Read now, from the device; one result per point, in order."""
 
     @abstractmethod
-    async def write(self, requests: Sequence[WriteRequest]) -> Sequence[Result]:
+    async def write(self, requests: Sequence[WriteRequest]) -> Sequence[WriteResult]:
         """Write now, each at most once; one result per request, in order.
 
         A sample means that the device confirmed; its value is the one written, or read back with ``verify``.
@@ -253,6 +287,22 @@ class DeviceDriver(ABC):
         """
         (result,) = await self.read([point])
         return Probe(result)
+
+    async def interrogate(
+        self, group: int, terms: Sequence[str] | None = None, *, freeze: int = 0
+    ) -> Sequence[Interrogated]:
+        """Make the device send all values of a group now; they go into the sink.
+
+        :param group: one of :attr:`groups`.
+        :param terms: ids of the terms asked; ``None`` for all of the device.
+        :param freeze: what the device does with its counters on the way, in the protocol's own numbers; 0 nothing.
+        :raises Conflict: the protocol knows no interrogation.
+        """
+        raise Conflict(f"a device of protocol {self.name} cannot be interrogated")
+
+    def discovered(self) -> Sequence[Discovered]:
+        """Addresses that send and are not configured, since the device was started."""
+        return []
 
     def status(self) -> dict[str, Any]:
         """Protocol-specific details for the device's status; JSON types only."""

@@ -13,7 +13,7 @@ import msgspec
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, Invalid, TooMany
 from pydatacoll.manager.runner import DeviceRunner
-from pydatacoll.model import Device, Sample, Term, TermItem, time_to_wire
+from pydatacoll.model import Device, Sample, Term, TermItem, Value, time_to_wire
 from pydatacoll.model.network import Networks
 from pydatacoll.model.quality import quality_to_wire
 from pydatacoll.model.validation import Schemas
@@ -39,6 +39,18 @@ class _NoSink:
         pass
 
     def spontaneous(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        pass
+
+    def arrived(
+        self,
+        points: Sequence[Point],
+        values: Sequence[Value],
+        times: Sequence[float] | float,
+        qualities: Sequence[int] | int,
+    ) -> None:
+        pass
+
+    def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
         pass
 
     def known(self, point: Point) -> Sample | None:

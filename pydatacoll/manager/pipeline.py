@@ -103,6 +103,29 @@ class DeviceSink:
         self.last_seen = self._wall()
         self._one_by_one(samples)
 
+    def arrived(
+        self,
+        points: Sequence[Point],
+        values: Sequence[Value],
+        times: Sequence[float] | float,
+        qualities: Sequence[int] | int,
+    ) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        count = len(points)
+        each_time = [times] * count if isinstance(times, (int, float)) else times
+        each_quality = [qualities] * count if isinstance(qualities, int) else qualities
+        self.spontaneous(list(zip(points, map(Sample, each_time, values, each_quality), strict=True)))
+
+    def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        self.account.read += len(samples)
+        self.last_seen = self._wall()
+        out = Columns()
+        for point, sample in samples:
+            new = Sample(sample.time, *engineered(point, sample))
+            out.add(point.field, new, point.item.history_length)
+        self._put_columns(out, late=True)
+
     def once(self, results: Sequence[tuple[Point, Sample]]) -> list[Sample]:
         """Pass on single raw samples that somebody asked for, whatever the rules say; returns them as they are
         stored, as engineering samples."""
@@ -371,6 +394,7 @@ class DeviceSink:
         history: Sequence[int | None] | None,
         *,
         mergeable: bool = False,
+        late: bool = False,
     ) -> None:
         default = self._history_length
         lengths: int | list[int] = (
@@ -378,11 +402,12 @@ class DeviceSink:
         )
         packet = Packet(self._partition, self.device_id, self.account, fields, values, times, quality, lengths)
         packet.mergeable = mergeable
+        packet.late = late
         self._writer.put(packet)
 
-    def _put_columns(self, out: Columns) -> None:
+    def _put_columns(self, out: Columns, *, late: bool = False) -> None:
         if out.fields:
-            self._put(out.fields, out.values, common(out.times), common(out.qualities), out.history)
+            self._put(out.fields, out.values, common(out.times), common(out.qualities), out.history, late=late)
 
 
 def _nobody() -> None:

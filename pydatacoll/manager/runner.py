@@ -8,10 +8,10 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
 from pydatacoll.manager.link_log import LinkLog
@@ -20,7 +20,17 @@ from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_
 from pydatacoll.manager.watch import Watch
 from pydatacoll.model import Device, PointId, Quality, Sample
 from pydatacoll.model.network import ANYWHERE, Networks
-from pydatacoll.sdk import DeviceDriver, DriverContext, FrameLog, Point, PointGroup, Result, WriteRequest
+from pydatacoll.sdk import (
+    DeviceDriver,
+    DriverContext,
+    Executed,
+    FrameLog,
+    Point,
+    PointGroup,
+    Result,
+    WriteRequest,
+    WriteResult,
+)
 from pydatacoll.settings import ManagerSettings
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.ingest import Writer
@@ -28,6 +38,8 @@ from pydatacoll.store.status import BACKOFF, CONNECTED, CONNECTING, Link, Status
 from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STEADY = 5.0
 """A link that held this many seconds, and over which something was read, starts its back-off anew."""
@@ -132,7 +144,7 @@ class DeviceRunner:
     def _proven(self) -> bool:
         """Whether something was read since the connection was begun. Many gateways accept a connection and then
         answer nothing. Without an addressed point there is nothing to wait for."""
-        if self.sink.last_seen != self._seen_before:
+        if self._driver.alive_when_connected or self.sink.last_seen != self._seen_before:
             return True
         return all(point.item.protocol_code is None for point in self._points.values())
 
@@ -337,25 +349,31 @@ class DeviceRunner:
             accepted.append((i, point))
         if not requests:
             return
-        results = await self._guard(self._driver.write(requests), accepted, left)
-        for (i, point), result in zip(accepted, results, strict=True):
+        results: Sequence[WriteResult] = await self._guard(self._driver.write(requests), accepted, left)
+        for (i, point), written in zip(accepted, results, strict=True):
+            outcome, result = "", written
+            if isinstance(result, Executed):
+                outcome, result = result.outcome, result.sample
             if isinstance(result, DeviceError):
                 replies[i] = CommandReply.failed(result)
             elif parts[i].verify:
-                replies[i] = CommandReply(200, self.sink.once([(point, result)])[0])
+                replies[i] = CommandReply(200, self.sink.once([(point, result)])[0], outcome=outcome)
             else:
-                replies[i] = CommandReply(200, Sample(result.time, parts[i].value, result.quality))
+                sample = Sample(result.time, parts[i].value, result.quality)
+                replies[i] = CommandReply(200, sample, outcome=outcome)
 
-    async def _guard(self, work: Any, ready: Sequence[Any], left: float) -> Sequence[Result]:
+    async def _guard(
+        self, work: Awaitable[Sequence[T]], ready: Sequence[Any], left: float
+    ) -> Sequence[T | DeviceError]:
         """Await the driver's read or write; whatever happens becomes one result per point."""
         if self._session is None:
-            work.close()
+            if isinstance(work, Coroutine):
+                work.close()  # it is not going to be awaited
             reason = self.link.last_error or "connecting"
             return [DeviceOffline(f"device {self.device.id} is offline: {reason}")] * len(ready)
         try:
             async with asyncio.timeout(left):
-                results: Sequence[Result] = await work
-                return results
+                return await work
         except TimeoutError:
             error: DeviceError = DeviceTimeout("the device did not answer before the command expired")
         except DeviceError as failure:

@@ -48,6 +48,8 @@ class ProtocolSchema(Protocol):
     @property
     def command_modes(self) -> frozenset[str]: ...
 
+    def check_device(self, device: Any) -> list[tuple[str, str]]: ...
+    def hosts(self, device: Any) -> list[tuple[str, str]]: ...
     def check(self, device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]: ...
     def address(self, device: Device, term: Term, item: TermItem) -> Hashable | None: ...
     def check_value(self, device: Device, term: Term, item: TermItem, value: Any) -> Any: ...
@@ -119,7 +121,7 @@ class Schemas:
             else:
                 errors = _broken_rules(made, clean, index)
                 if isinstance(made, Device):
-                    errors += self._place_errors(made.ip, protocol, index)
+                    errors += self._device_errors(made, index)
                 if not errors:
                     return made
         else:
@@ -130,6 +132,16 @@ class Schemas:
         if isinstance(ip, str) and all(e.field != "ip" for e in errors):
             errors += self._place_errors(ip, protocol, index)
         raise Invalid.of(errors)
+
+    def _device_errors(self, device: Device, index: int) -> list[FieldError]:
+        """What the driver finds wrong with a device, and what is wrong with the places it would connect to."""
+        driver = self.protocols.get(device.protocol)
+        if driver is None:
+            return self._place_errors(device.ip, device.protocol, index)
+        errors = [FieldError(index, field, message) for field, message in driver.check_device(device)]
+        for field, host in [] if errors else driver.hosts(device):
+            errors += [FieldError(index, field, e.message) for e in self._place_errors(host, driver.name, index)]
+        return errors
 
     def _place_errors(self, ip: str, protocol: str | None, index: int) -> list[FieldError]:
         """What is wrong with the address of a device; a virtual one is in no network."""

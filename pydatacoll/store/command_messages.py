@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pydatacoll.errors import PyDataCollError
+from pydatacoll.errors import DeviceError, PyDataCollError
 from pydatacoll.model import PointId, Sample, Value
 
 Kind = Literal["call", "ctrl"]
@@ -30,17 +30,20 @@ class CommandRequest(msgspec.Struct, frozen=True):
 
 
 class CommandReply(msgspec.Struct, frozen=True):
-    """What became of it. ``status`` is an HTTP status; ``sample`` is there for 200."""
+    """What became of it. ``status`` is an HTTP status; ``sample`` is there for 200; ``outcome`` is one word for
+    programs where the protocol tells more than the status does."""
 
     status: int
     sample: Sample | None = None
     command_id: str = ""
     title: str = ""
     detail: str = ""
+    outcome: str = ""
 
     @classmethod
     def failed(cls, error: PyDataCollError, command_id: str = "") -> CommandReply:
-        return cls(error.status, None, command_id, error.title, str(error))
+        outcome = error.outcome if isinstance(error, DeviceError) else ""
+        return cls(error.status, None, command_id, error.title, str(error), outcome)
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,17 +108,19 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     quality: int = 0
     title: str = ""
     detail: str = ""
+    outcome: str = ""
 
     @classmethod
     def of(cls, reply: CommandReply) -> Result:
         if reply.sample is None:
-            return cls(reply.status, title=reply.title, detail=reply.detail)
-        return cls(reply.status, *reply.sample)
+            return cls(reply.status, title=reply.title, detail=reply.detail, outcome=reply.outcome)
+        return cls(reply.status, *reply.sample, outcome=reply.outcome)
 
     def reply(self, command_id: str) -> CommandReply:
         if self.status != 200:
-            return CommandReply(self.status, None, command_id, self.title, self.detail)
-        return CommandReply(200, Sample(self.time, self.value, self.quality), command_id)
+            return CommandReply(self.status, None, command_id, self.title, self.detail, self.outcome)
+        sample = Sample(self.time, self.value, self.quality)
+        return CommandReply(200, sample, command_id, outcome=self.outcome)
 
 
 def audit_result(reply: CommandReply) -> str:

@@ -60,8 +60,9 @@ end
 -- ARGV[5] most entries the stream may hold; what is removed for that is counted in HS:DROPPED
 -- ARGV[6] number of samples
 -- ARGV[7] the stream's payload, opaque here
--- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths }, { older texts } }, ... };
---   "older texts" are columns like the texts, oldest first, of the same fields: one RPUSH takes all of a field
+-- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths }, { older texts }, late }, ... };
+--   "older texts" are columns like the texts, oldest first, of the same fields: one RPUSH takes all of a field;
+--   "late": all of these are older than what the latest hash holds, which stays as it is
 -- Reply: { status, listeners }; status 1 stored, 0 repeated batch ignored, -1 not the owner
 local function ingest(names, argv)
   local tag = argv[1]
@@ -91,9 +92,11 @@ local function ingest(names, argv)
     local lengths = devices[d][3]
     local older = devices[d][4]
     local count = #flat
-    local latest = 'HS:LATEST:' .. tag .. ':' .. device
-    for first = 1, count, 2000 do
-      redis.call('HSET', latest, unpack(flat, first, math.min(first + 1999, count)))
+    if not devices[d][5] then
+      local latest = 'HS:LATEST:' .. tag .. ':' .. device
+      for first = 1, count, 2000 do
+        redis.call('HSET', latest, unpack(flat, first, math.min(first + 1999, count)))
+      end
     end
     local prefix = 'LST:DATA:' .. tag .. ':' .. device .. ':'
     local fixed = type(lengths) == 'number' and lengths or nil

@@ -406,5 +406,5 @@ def _encode(packets: list[Packet]) -> tuple[bytes, bytes]:
         flat: list[str] = [""] * (2 * len(last.fields))
         flat[::2] = last.fields
         flat[1::2] = columns.pop()
-        control.append((last.device_id, flat, last.lengths, columns))
+        control.append((last.device_id, flat, last.lengths, columns, last.late))
     return _pack(payload), _pack(control)

@@ -32,13 +32,15 @@ class Packet:
     """Samples of one device on their way; at most :data:`MAX_CALL`.
 
     ``mergeable`` says that ``fields`` is the list of a polling plan, without repetitions: packets with that very
-    list are readings of the same points, one after the other.
+    list are readings of the same points, one after the other. ``late`` says that the samples are older than what
+    their points show, so that they are no latest values.
     """
 
     __slots__ = (
         "account",
         "device_id",
         "fields",
+        "late",
         "lengths",
         "mergeable",
         "number",
@@ -68,6 +70,7 @@ class Packet:
         self.qualities = qualities
         self.lengths = lengths
         self.mergeable = False
+        self.late = False
         self.number = 0
 
     def split(self) -> list[Packet]:
@@ -76,18 +79,13 @@ class Packet:
         def part(column: Any, start: int) -> Any:
             return column[start : start + MAX_CALL] if isinstance(column, list) else column
 
-        return [
-            Packet(
-                self.partition,
-                self.device_id,
-                self.account,
-                *(
-                    part(column, start)
-                    for column in (self.fields, self.values, self.times, self.qualities, self.lengths)
-                ),
-            )
-            for start in range(0, len(self.fields), MAX_CALL)
-        ]
+        columns = (self.fields, self.values, self.times, self.qualities, self.lengths)
+        parts = []
+        for start in range(0, len(self.fields), MAX_CALL):
+            cut = (part(column, start) for column in columns)
+            parts.append(Packet(self.partition, self.device_id, self.account, *cut))
+            parts[-1].late = self.late
+        return parts
 
 
 def cost_of(packet: Packet, seen: set[int]) -> int:

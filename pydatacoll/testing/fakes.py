@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pydatacoll.model import PointId, Sample
+from pydatacoll.model import PointId, Sample, Value
 from pydatacoll.sdk import Point, PointGroup, Readings
 
 
@@ -38,6 +38,25 @@ class FakeSink:
         for point, sample in samples:
             self.samples.append((point.id, sample))
             self.latest[point.id] = sample
+        self._note()
+
+    def arrived(
+        self,
+        points: Sequence[Point],
+        values: Sequence[Value],
+        times: Sequence[float] | float,
+        qualities: Sequence[int] | int,
+    ) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        count = len(points)
+        each_time = [times] * count if isinstance(times, (int, float)) else times
+        each_quality = [qualities] * count if isinstance(qualities, int) else qualities
+        rows = map(Sample, each_time, values, each_quality)
+        self.spontaneous(list(zip(points, rows, strict=True)))
+
+    def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
+        """See :class:`pydatacoll.sdk.Sink`."""
+        self.samples += [(point.id, sample) for point, sample in samples]
         self._note()
 
     def known(self, point: Point) -> Sample | None:
