@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from math import isfinite, ulp
+from math import isfinite
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from pydatacoll.codec.registers import INTEGER_RANGES, CodeType, Layout, Order, encode
+from pydatacoll.codec import engineering
+from pydatacoll.codec.registers import FORMATS, INTEGER_RANGES, CodeType, Layout, Order, encode
 from pydatacoll.errors import Invalid
 from pydatacoll.model import Device, Term, TermItem, Value
 from pydatacoll.protocols.modbus_tcp import frames
@@ -243,74 +244,15 @@ def to_raw(layout: Layout, coefficient: float, base: float, value: Value) -> Val
     """
     kind = layout.code_type
     if kind == "bool":
-        return _to_bool(value)
+        return engineering.to_bool(value)
     if kind == "string":
         if not isinstance(value, str):
-            raise Invalid(f"{_shown(value)}: a text is expected")
+            raise Invalid(f"{engineering.shown(value)}: a text is expected")
         try:
             encode(layout, value)
         except ValueError as exc:
             raise Invalid(str(exc)) from exc
         return value
-    number = _to_number(value)
-    scaled = (coefficient, base) != (1.0, 0.0)
-    try:
-        raw = (number - base) / coefficient if scaled else number
-        if kind in INTEGER_RANGES:
-            return _to_integer(kind, raw, value, coefficient, base)
-        raw = float(raw)
-        encode(layout, raw)
-    except (OverflowError, ValueError) as exc:
-        raise Invalid(f"{value!r} does not fit {kind}") from exc
-    except ZeroDivisionError as exc:
-        raise Invalid("the coefficient of the point is 0") from exc
-    if not isfinite(raw):
-        raise Invalid(f"{value!r} does not fit {kind}")
-    return raw
-
-
-def _shown(value: Value) -> str:
-    """A value as the user wrote it in JSON, apart from the quotes."""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _to_bool(value: Value) -> bool:
-    if isinstance(value, str) and value in ("true", "false", "0", "1"):
-        return value in ("true", "1")
-    if isinstance(value, (bool, int, float)) and value in (0, 1):
-        return bool(value)
-    raise Invalid(f"{_shown(value)}: true or false (1 or 0) is expected")
-
-
-def _to_number(value: Value) -> int | float:
-    number: int | float | None = None
-    if isinstance(value, str):
-        if re.fullmatch(r"[+-]?[0-9]{1,40}", value, re.ASCII):
-            number = int(value)
-        elif re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", value[:400], re.ASCII):
-            number = float(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = value
-    if number is None:
-        raise Invalid(f"{_shown(value)}: a number is expected")
-    if isinstance(number, float) and not isfinite(number):
-        raise Invalid(f"{value!r}: a finite number is expected")
-    return number
-
-
-def _to_integer(kind: str, raw: int | float, value: Value, coefficient: float, base: float) -> int:
-    nearest = raw
-    if isinstance(raw, float):
-        if not isfinite(raw):
-            raise OverflowError
-        nearest = round(raw)
-        # What scaling loses is far below a step; what the user asks for between two steps is not.
-        if abs(raw - nearest) > max(1e-6, 4 * ulp(raw)):
-            step = f"steps of {abs(coefficient):g}" + (f" from {base:g}" if base else "")
-            raise Invalid(f"{value!r} is not a value of the point, which has {step}")
-    low, high = INTEGER_RANGES[kind]
-    if not low <= nearest <= high:
-        ends = sorted((low * coefficient + base, high * coefficient + base))
-        text = f"{low} to {high}" if (coefficient, base) == (1.0, 0.0) else f"{ends[0]:g} to {ends[1]:g}"
-        raise Invalid(f"{value!r} is outside the range of the point, {text}")
-    return int(nearest)
+    if kind in INTEGER_RANGES:
+        return engineering.to_integer(value, INTEGER_RANGES[kind], coefficient, base, kind)
+    return engineering.to_float(value, f">{FORMATS[kind]}", coefficient, base, kind)
