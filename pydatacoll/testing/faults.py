@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import ClassVar, Final, Literal, get_args
+
+from pydatacoll.testing.fault_rules import STRIKING, Options, Rule
 
 FaultKind = Literal[
     "delay",  # the right reply, ``seconds`` later
@@ -34,52 +36,30 @@ UNANSWERED: Final = frozenset({"silence", "reset", "close", "garbage", "exceptio
 
 
 @dataclass(slots=True)
-class Fault:
+class Fault(Rule):
     """One rule. It applies to requests that match everything given.
 
     :ivar address: the request touches this address.
-    :ivar probability: of applying to a matching request, 0 to 1.
-    :ivar times: how many more requests it applies to; ``None`` for all.
-    :ivar skip: matching requests let through before it begins.
     :ivar seconds: of ``delay`` and ``trickle``.
     :ivar code: of ``exception``.
-    :ivar hits: requests it applied to so far.
     """
+
+    KINDS = KINDS
+    OPTIONS: ClassVar[Options] = {
+        "unit": (int, 0, 255),
+        "function": (int, 1, 127),
+        "address": (int, 0, 65535),
+        **STRIKING,
+        "seconds": (float, 0, 3600),
+        "code": (int, 1, 255),
+    }
 
     kind: FaultKind
     unit: int | None = None
     function: int | None = None
     address: int | None = None
-    probability: float = 1.0
-    times: int | None = None
-    skip: int = 0
     seconds: float = 0.05
     code: int = 4
-    hits: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Fault:
-        """``silence``, ``exception:code=6,unit=2``, ``delay:seconds=0.5,probability=0.1``.
-
-        :raises ValueError: saying what is wrong and what is known.
-        """
-        kind, _, rest = text.partition(":")
-        if kind not in KINDS:
-            raise ValueError(f"unknown fault {kind!r}; known: {', '.join(KINDS)}")
-        options: dict[str, Any] = {}
-        for part in filter(None, rest.split(",")):
-            name, _, value = part.partition("=")
-            if name not in _OPTIONS:
-                raise ValueError(f"{text!r}: unknown option {name!r}; known: {', '.join(_OPTIONS)}")
-            convert, low, high = _OPTIONS[name]
-            try:
-                number = convert(value)
-            except ValueError:
-                raise ValueError(f"{text!r}: {name} must be a number") from None
-            if not low <= number <= high:
-                raise ValueError(f"{text!r}: {name} is {low} to {high}")
-            options[name] = number
-        return cls(kind, **options)  # type: ignore[arg-type]  # looked up in KINDS
 
     def applies(self, unit: int, function: int, start: int, count: int, rng: random.Random) -> bool:
         """Whether a request meets the fault; counts it."""
@@ -90,32 +70,6 @@ class Fault:
         if self.address is not None and not start <= self.address < start + count:
             return False
         return self.strikes(rng)
-
-    def strikes(self, rng: random.Random) -> bool:
-        """What ``times``, ``skip`` and ``probability`` say; counts it."""
-        if self.times is not None and self.times <= 0:
-            return False
-        if self.skip > 0:
-            self.skip -= 1
-            return False
-        if self.probability < 1.0 and rng.random() >= self.probability:
-            return False
-        if self.times is not None:
-            self.times -= 1
-        self.hits += 1
-        return True
-
-
-_OPTIONS: Final[dict[str, tuple[type[int] | type[float], float, float]]] = {
-    "unit": (int, 0, 255),
-    "function": (int, 1, 127),
-    "address": (int, 0, 65535),
-    "probability": (float, 0, 1),
-    "times": (int, 0, 1_000_000_000),
-    "skip": (int, 0, 1_000_000_000),
-    "seconds": (float, 0, 3600),
-    "code": (int, 1, 255),
-}
 
 
 @dataclass(slots=True)
