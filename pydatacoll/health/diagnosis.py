@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydatacoll.codec.certificate import expiry
 from pydatacoll.config import cautions, known_secrets
 from pydatacoll.errors import StoreError, StoreRefused
 from pydatacoll.health import checks
-from pydatacoll.health.certificate import expiry
 from pydatacoll.health.checks import Check
 from pydatacoll.health.readiness import AWAY, remedy_of
 from pydatacoll.model.registry import ModelView

@@ -12,7 +12,7 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydatacoll.health.certificate import expiry
+from pydatacoll.codec.certificate import expiry
 
 
 @pytest.mark.parametrize("year", [2027, 2049, 2050, 2099])  # from 2050 on dates are written differently
