@@ -8,17 +8,14 @@ a task switch per request would cost as much as the rest of the request.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import socket
-import struct
-import sys
-import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol, cast
 
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceTimeout
+from pydatacoll.protocols import sockets
 from pydatacoll.protocols.modbus_tcp.describe import in_words
 from pydatacoll.protocols.modbus_tcp.frames import (
     ModbusException,
@@ -32,8 +29,6 @@ from pydatacoll.sdk import DriverContext
 Outcome = bytes | DeviceError
 """Data of a right reply (empty for a write), or why there are none."""
 
-LINGER = struct.pack("ii", 1, 0)
-"""A close forgets what the device has not confirmed, and resets the connection."""
 LATE = 60.0
 """Seconds for which the id of an unanswered transaction is not used again: the reply may still come."""
 MAX_LATE = 4096
@@ -169,9 +164,7 @@ class Connection(asyncio.Protocol):
         if sock is not None:
             self._socket = sock
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # Else the kernel goes on sending a write into a dead link, also for a process that was killed, and
-            # the device would execute it when the link is back.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+            sockets.forgetful(sock)
             # Finds a dead connection also while there is nothing to ask.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, seconds in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
@@ -245,21 +238,16 @@ class Connection(asyncio.Protocol):
             if self._socket is not None and not (
                 self._flying or self._transport.is_closing() or self._unconfirmed()
             ):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+                sockets.orderly(self._socket)
             self._transport.abort()
             self._socket = None
         self._finish(reason)
 
     def _unconfirmed(self) -> int:
         """Bytes sent that the device's end has not confirmed, as far as the system can tell."""
-        if self._transport is None or self._socket is None or sys.platform != "linux":
+        if self._transport is None or self._socket is None:
             return 0
-        waiting = self._transport.get_write_buffer_size()
-        try:
-            kernel = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-        except (OSError, ValueError):  # closed a moment ago
-            return waiting
-        return waiting + int.from_bytes(kernel, sys.byteorder)
+        return sockets.unconfirmed(self._transport, self._socket)
 
     def _recall(self, job: Job, transaction: int, position: int) -> None:
         """A command has expired: when it did not even arrive, take it back with the whole connection.
