@@ -226,6 +226,10 @@ class Link:
         """Tokens of the frames that wait, in sending order."""
         return self._queue.tokens()
 
+    def unacknowledged(self) -> tuple[int, ...]:
+        """Tokens of the frames that left and may or may not have arrived, oldest first."""
+        return tuple(token for token, _ in self._outstanding)
+
     def withdraw(self, token: int) -> bool:
         """Take a waiting frame out of the queue. True: it has not been and never will be sent. False: too late."""
         return self._queue.withdraw(token)
@@ -236,15 +240,14 @@ class Link:
 
     # ---- what happens -----------------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> list[Event]:
-        """Do what is due at ``now``; :attr:`next_deadline` is later than that afterwards."""
-        if self._outstanding and now >= self._outstanding[0][1]:
-            return [self._overdue(f"{len(self._outstanding)} I frames are not acknowledged")]
-        if self._act_at is not None and now >= self._act_at:
-            act = apci.STARTDT_ACT if self._state is State.STARTING else apci.STOPDT_ACT
-            return [self._overdue(f"{apci.FUNCTIONS[act]} is not confirmed")]
-        if self._test_at is not None and now >= self._test_at:
-            return [self._overdue("TESTFR act is not confirmed")]
+    def tick(self, now: float, *, unread: bool = False) -> list[Event]:
+        """Do what is due at ``now``; :attr:`next_deadline` is later than that afterwards.
+
+        :param unread: something may have arrived that was not given to :meth:`receive` yet. Then nothing counts as
+            missing; ``next_deadline`` stays where it is when something seems to be.
+        """
+        if not unread and (missing := self._missing(now)) is not None:
+            return [missing]
         if self._t2_at is not None and now >= self._t2_at:
             self._send_s_if_due(1)
         if self._t3_at is not None and now >= self._t3_at:
@@ -392,14 +395,22 @@ class Link:
         if self._state is not state:
             raise LocalProtocolError(f"data transfer is {self._state}, not {state}")
 
+    def _missing(self, now: float) -> Closed | None:
+        if self._outstanding and now >= self._outstanding[0][1]:
+            return self._overdue(f"{len(self._outstanding)} I frames are not acknowledged")
+        if self._act_at is not None and now >= self._act_at:
+            act = apci.STARTDT_ACT if self._state is State.STARTING else apci.STOPDT_ACT
+            return self._overdue(f"{apci.FUNCTIONS[act]} is not confirmed")
+        if self._test_at is not None and now >= self._test_at:
+            return self._overdue("TESTFR act is not confirmed")
+        return None
+
     def _overdue(self, what: str) -> Closed:
         reason = f"{what} within t1 ({self.parameters.t1:g} s)"
         return self._close("t1", reason, RemoteProtocolError(reason, b""))
 
     def _close(self, cause: Cause, reason: str, error: RemoteProtocolError | None) -> Closed:
-        event = Closed(
-            cause, reason, error, self._queue.take_all(), tuple(token for token, _ in self._outstanding)
-        )
+        event = Closed(cause, reason, error, self._queue.take_all(), self.unacknowledged())
         self._state = State.CLOSED
         self._accepts_data = False
         self._bad_frame = error.data if error is not None else b""

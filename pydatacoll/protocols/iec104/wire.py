@@ -14,17 +14,17 @@ from typing import Any
 from pydatacoll.errors import DeviceOffline
 
 Receiver = Callable[[Sequence[bytes]], None]
-"""Takes ASDUs in the order of their arrival, each 1 to 249 octets, nothing in them looked at. The first ones may come
-before their owner has got the wire."""
+"""Takes ASDUs in the order of their arrival, each 1 to 249 octets, nothing in them looked at. The first ones may
+come before their owner has got the wire."""
 
 
 class Wire(ABC):
     """One way to a controlled station, open and started (STARTDT confirmed) when its owner gets it.
 
     :ivar closed: set once, to why the way is over; nothing is received afterwards.
-    :ivar switched: called when another connection has taken over, before anything is received over it: what was sent
-        over the old one and not answered stays without an answer, and what the station had not sent yet may have been
-        lost, so its owner interrogates it again.
+    :ivar switched: called when another connection has taken over, before anything is received over it: what was
+        sent over the old one and not answered stays without an answer, and what the station had not sent yet may
+        have been lost, so its owner interrogates it again.
     """
 
     def __init__(self, receive: Receiver) -> None:
@@ -49,8 +49,8 @@ class Wire(ABC):
         """Whether an ASDU has been sent, or may have been; also answered after the end."""
 
     def recall(self, token: int) -> bool:
-        """The time of an ASDU is over: take it back where that is possible, if need be with the whole way. True: it
-        has not reached the station and never will."""
+        """The time of an ASDU is over: take it back where that is possible, if need be with the whole way. True:
+        it has not reached the station and never will."""
         return self.withdraw(token)
 
     def pause(self) -> None:  # noqa: B027 - not every way can be held back

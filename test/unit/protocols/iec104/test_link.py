@@ -327,3 +327,24 @@ def test_everything_acknowledged_leaves_only_t3() -> None:
     link.receive(s(1), 3.0)
     assert link.status(3.0).timers == {"t3": 20.0}
     assert link.tick(22.9) == []
+
+
+def test_nothing_is_missing_while_something_is_unread() -> None:
+    link = started(t1=5, t2=2, t3=7)
+    token = link.send(ASDU, 0.0)
+    link.receive(i(0), 1.0)
+    link.data_to_send()
+    assert link.tick(6.0, unread=True) == []
+    assert link.data_to_send() == s(1), "what is due is sent all the same"
+    assert link.unacknowledged() == (token,)
+    assert link.next_deadline == 5.0
+    assert link.receive(s(1), 6.0) == []
+    assert link.unacknowledged() == ()
+    assert link.tick(6.0) == []
+
+
+def test_what_was_read_in_full_counts() -> None:
+    link = started(t1=5, t2=2)
+    link.send(ASDU, 0.0)
+    assert link.tick(6.0, unread=True) == []
+    closed(link.tick(6.0), "t1")
