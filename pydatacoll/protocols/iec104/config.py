@@ -18,7 +18,8 @@ DEFAULT_TLS_PORT = 19998
 CLOCK_INTERVAL = 3600.0
 """Seconds between two settings of the clock when ``clock_sync`` is true."""
 
-_YEAR = 86_400 * 366
+YEAR = 86_400 * 366
+"""Seconds; no interval is longer."""
 _PLACE = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", re.ASCII)
 
 Mode = Literal["direct", "select"]
@@ -41,12 +42,13 @@ class Iec104Device(Device, frozen=True, kw_only=True):
     t2: Annotated[float, Meta(ge=1, le=255, description="seconds after which is acknowledged; below t1")] = 10.0
     t3: Annotated[float, Meta(ge=1, le=172_800, description="seconds of silence before the link is tested")] = 20.0
     coll_interval: Annotated[
-        float, Meta(ge=0, le=_YEAR, description="seconds between general interrogations; 0: only when needed")
+        float,
+        Meta(ge=0, le=YEAR, description="seconds between general interrogations; 0: only when needed"),
     ] = 900.0
     counter_interval: (
         Annotated[
             float,
-            Meta(ge=0, le=_YEAR, description="seconds between counter interrogations, of terms with counters; "
+            Meta(ge=0, le=YEAR, description="seconds between counter interrogations, of terms with counters; "
                  "0: never; unset: as coll_interval"),
         ]
         | None
