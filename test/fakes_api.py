@@ -129,6 +129,8 @@ _NOTHING: dict[str, dict[str, Any]] = {
         "sample": None,
         "interpretations": [],
     },
+    "interrogate": {"results": []},
+    "discovered": {"discovered": []},
 }
 
 
@@ -136,11 +138,12 @@ _NOTHING: dict[str, dict[str, Any]] = {
 class FakeCommands:
     """Confirms every command with the value asked for, or replies what ``outcome`` says.
 
-    ``taken`` holds the kind and the request of every command that came so far. Questions are answered with
-    ``body``, or else with nothing found, and kept in ``asked``.
+    ``word`` is the outcome of those that are confirmed. ``taken`` holds the kind and the request of every command
+    that came so far. Questions are answered with ``body``, or else with nothing found, and kept in ``asked``.
     """
 
     outcome: PyDataCollError | None = None
+    word: str = ""
     value: bool | int | float | str = 42
     time: float = 1_700_000_000.0
     taken: list[tuple[CommandKind, CommandRequest]] = field(default_factory=list)
@@ -156,7 +159,7 @@ class FakeCommands:
                 replies.append(CommandReply.failed(self.outcome, command_id))
             else:
                 value = request.value if kind == "ctrl" else self.value
-                replies.append(CommandReply(200, Sample(self.time, value), command_id))
+                replies.append(CommandReply(200, Sample(self.time, value), command_id, outcome=self.word))
         return replies
 
     async def query(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:

@@ -27,13 +27,14 @@ AGAIN: Final = {"Retry-After": "5"}
 _LIMIT = integer("limit", "answer at most so many, the newest", ge=1, default=100)
 
 
-def _failed(reply: QueryReply) -> web.StreamResponse:
+def failed(reply: QueryReply) -> web.StreamResponse:
+    """The answer to a question that the manager could not answer, as a problem."""
     kind = problems.kind_of_reply(reply.status, reply.title)
     detail = kind.meaning if reply.status == 500 else reply.detail
     return problems.respond(problems.document(kind, detail), AGAIN if reply.status == 429 else None)
 
 
-def _check_driver(call: Call, device: Device) -> None:
+def check_driver(call: Call, device: Device) -> None:
     """
     :raises Conflict: there is no link to the device, or no driver that knows how to make one.
     """
@@ -48,12 +49,12 @@ async def device_frames(call: Call) -> web.StreamResponse:
     """The last protocol frames, from the manager that talks to the device."""
     device_id = call.path["device_id"]
     device = cast("Device", find(call.model, "device", device_id))
-    _check_driver(call, device)
+    check_driver(call, device)
     if not device.enabled:
         raise Conflict(f"device {device_id} is disabled")
     limit: int = call.query["limit"]
     reply = await call.services.commands.query("frames", device_id, {"limit": limit}, FRAMES_TIME)
-    return responses.of({"device_id": device_id, **reply.body}) if reply.status == 200 else _failed(reply)
+    return responses.of({"device_id": device_id, **reply.body}) if reply.status == 200 else failed(reply)
 
 
 class _Tried:
@@ -130,14 +131,14 @@ async def probe_device(call: Call) -> web.StreamResponse:
             "forbidden",
             f"the access token {call.identity.name!r} is not for a device {device.id}; name one that it is for",
         )
-    _check_driver(call, device)
+    check_driver(call, device)
     body = {
         "device": to_wire(device),
         "term": to_wire(tried.term),
         "point": None if point is None else to_wire(point),
     }
     reply = await call.services.commands.query("probe", device.id, body, PROBE_TIME)
-    return responses.of(reply.body) if reply.status == 200 else _failed(reply)
+    return responses.of(reply.body) if reply.status == 200 else failed(reply)
 
 
 _PROBE_SCHEMA: Final[dict[str, Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
@@ -60,8 +60,10 @@ _TEXT: Final = {"type": "string"}
 # Export
 
 
-def accepted(accept: str) -> Format | None:
+def accepted(accept: str, formats: Sequence[Format] = _PREFERRED) -> Format | None:
     """The format that a client prefers; JSON when it says nothing, ``None`` when it takes none of them.
+
+    :param formats: those there are; of equal ones the first.
 
     The quality of a type is that of the most specific range that it falls under (RFC 9110, section 12.5.1). Of
     equal ones the most specific goes first, then what the header names first.
@@ -71,7 +73,7 @@ def accepted(accept: str) -> Format | None:
     ranges = _ranges(accept)
     best: tuple[float, int, int] | None = None
     chosen: Format | None = None
-    for how in _PREFERRED:
+    for how in formats:
         for media in (media for media, format_ in MEDIA.items() if format_ == how):
             for specific, name in enumerate((media, f"{media.partition('/')[0]}/*", "*/*")):
                 if name in ranges:

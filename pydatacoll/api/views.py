@@ -90,6 +90,9 @@ class CtrlAnswer(SampleView, kw_only=True):
     """A write that the device confirmed."""
 
     command_id: str
+    outcome: Annotated[
+        str, Meta(description="what the protocol tells beyond that; iec104: terminated, confirmed")
+    ] | UnsetType = UNSET  # fmt: skip
 
 
 class DeletedCounts(Struct, kw_only=True, omit_defaults=True):
@@ -140,6 +143,9 @@ class Problem(Struct, kw_only=True):
     detail: str
     errors: list[ProblemField] | UnsetType = UNSET
     reasons: list[str] | UnsetType = UNSET
+    outcome: Annotated[
+        str, Meta(description="of a control: why the device did not do it, as one word; iec104: negative, ...")
+    ] | UnsetType = UNSET  # fmt: skip
 
 
 class CommandProblem(Struct, kw_only=True):
@@ -153,6 +159,7 @@ class CommandProblem(Struct, kw_only=True):
     term_id: Any = None
     item_id: Any = None
     command_id: str | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
     errors: list[ProblemField] | UnsetType = UNSET
 
 
@@ -234,6 +241,60 @@ class FrameList(Struct, kw_only=True):
     frames: list[FrameView]
 
 
+class InterrogateRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a device shall send now."""
+
+    group: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=255,
+            description="as the protocol numbers them; iec104: 20 general, 21-36 groups 1-16, 37 counters, 38-41 "
+            "their groups 1-4",
+        ),
+    ] = 20
+    term_id: Annotated[Id, Meta(description="only this term")] | None = None
+    freeze: Annotated[
+        Literal["read", "freeze", "freeze_reset", "reset"],
+        Meta(description="of counters: what the device does with them; unset: read"),
+    ] | None = None  # fmt: skip
+    wait: Annotated[float, Meta(ge=1, le=300, description="seconds to wait for the end")] = 30.0
+
+
+class InterrogatedTerm(Struct, kw_only=True):
+    """What the interrogation of one term gave."""
+
+    term_id: str
+    address: int
+    outcome: Annotated[str, Meta(description="terminated: it sent all; else one word for what was missing")]
+    points: Annotated[int, Meta(description="values that came as its answer")]
+    seconds: Annotated[float, Meta(description="from the request to the end")]
+    detail: Annotated[str, Meta(description="what went wrong, in words; empty when nothing did")]
+
+
+class InterrogateAnswer(Struct, kw_only=True):
+    """What an interrogation gave. The values themselves are with their points."""
+
+    device_id: str
+    group: int
+    results: list[InterrogatedTerm]
+
+
+class DiscoveredView(Struct, kw_only=True):
+    """An address that sends and is not configured."""
+
+    term_id: Annotated[str | None, Meta(description="the term with this address; null: there is none")]
+    address: Annotated[int, Meta(description="of the term; iec104: common address")]
+    protocol_code: Annotated[str, Meta(description="as a term item would have it", examples=["4001"])]
+    code_type: Annotated[str, Meta(description="as a term item would have it", examples=["M_ME_TF_1"])]
+    value: Annotated[Json, Meta(description="the last one, raw")]
+    quality: QualityView
+    time: Time
+    cause: Annotated[str, Meta(description="why it was sent", examples=["spontaneous"])]
+    count: Annotated[int, Meta(description="values that came since the device was started")]
+    note: Annotated[str, Meta(description="why it counts as not configured, when it seems to be")]
+
+
 class ProbeSample(Struct, kw_only=True):
     """The point as it is configured, engineering value."""
 
@@ -306,6 +367,9 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     DeviceStatus,
     FrameList,
     ProbeAnswer,
+    InterrogateRequest,
+    InterrogateAnswer,
+    DiscoveredView,
     Problem,
     CommandProblem,
     CallDone,

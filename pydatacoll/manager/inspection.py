@@ -1,4 +1,5 @@
-"""Commissioning: the frames of a running device in plain words, and the probe of one that is not saved yet."""
+"""Commissioning: frames of a running device in plain words, its interrogation, addresses that send and are not
+configured; and the probe of a device that is not saved yet."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from pydatacoll.model import Device, Sample, Term, TermItem, Value, time_to_wire
 from pydatacoll.model.network import Networks
 from pydatacoll.model.quality import quality_to_wire
 from pydatacoll.model.validation import Schemas
-from pydatacoll.sdk import DeviceDriver, DriverContext, Frame, Point, PointGroup, Probe, Readings
+from pydatacoll.sdk import DeviceDriver, Discovered, DriverContext, Frame, Point, PointGroup, Probe, Readings
 from pydatacoll.store.queries import What
 
 log = logging.getLogger(__name__)
@@ -80,18 +81,27 @@ class Inspector:
         """
         :raises DeviceOffline: the device is not running here.
         :raises TooMany: too many probes at a time.
+        :raises DeviceError: the device could not be interrogated.
         :raises Invalid: what is to be probed cannot be understood.
         """
-        if what == "frames":
-            return await self._frames(device_id, int(body.get("limit", 100)))
-        return await self._probe(body, min(left, PROBE_TIME))
-
-    # Frames
-
-    async def _frames(self, device_id: str, limit: int) -> dict[str, Any]:
+        if what == "probe":
+            return await self._probe(body, min(left, PROBE_TIME))
         runner = self._runners.get(device_id)
         if runner is None:
             raise DeviceOffline(f"device {device_id} is not running")
+        if what == "frames":
+            return await self._frames(runner, int(body.get("limit", 100)))
+        if what == "interrogate":
+            found = await runner.interrogate(
+                body["group"], body.get("terms"), freeze=body.get("freeze", 0), wait=min(left, body["wait"])
+            )
+            return {"results": [msgspec.to_builtins(one) for one in found]}
+        addresses = list(runner.discovered())
+        return {"discovered": await asyncio.to_thread(_listed, addresses)}  # there may be ten thousand
+
+    # Frames
+
+    async def _frames(self, runner: DeviceRunner, limit: int) -> dict[str, Any]:
         frames = runner.frames
         entries = [] if frames is None else frames.newest(limit)
         async with self._describing:  # however many ask, one thread at most takes its share of the processor
@@ -215,3 +225,14 @@ def _in_words(driver_type: type[DeviceDriver], entries: list[Frame]) -> list[dic
         )
     shown.reverse()
     return shown
+
+
+def _listed(addresses: Sequence[Discovered]) -> list[dict[str, Any]]:
+    """As JSON types, in the order of address and code."""
+    rows = sorted(
+        addresses, key=lambda one: (one.address, len(one.protocol_code), one.protocol_code, one.code_type)
+    )
+    return [
+        {**msgspec.to_builtins(one), "time": time_to_wire(one.time), "quality": quality_to_wire(one.quality)}
+        for one in rows
+    ]

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
+from pydatacoll.manager.interrogation import Interrogations
 from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
@@ -22,9 +23,11 @@ from pydatacoll.model import Device, PointId, Quality, Sample
 from pydatacoll.model.network import ANYWHERE, Networks
 from pydatacoll.sdk import (
     DeviceDriver,
+    Discovered,
     DriverContext,
     Executed,
     FrameLog,
+    Interrogated,
     Point,
     PointGroup,
     Result,
@@ -77,6 +80,7 @@ class DeviceRunner:
         self._context = DriverContext(sink, self.counters, logger, networks=networks)
         self.keep_frames()
         self._driver = driver_type(device, self._context)
+        self._interrogations = Interrogations(self._driver)
         self._points: dict[str, Point] = {}
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
@@ -362,6 +366,9 @@ class DeviceRunner:
                 sample = Sample(result.time, parts[i].value, result.quality)
                 replies[i] = CommandReply(200, sample, outcome=outcome)
 
+    def _offline(self) -> DeviceOffline:
+        return DeviceOffline(f"device {self.device.id} is offline: {self.link.last_error or 'connecting'}")
+
     async def _guard(
         self, work: Awaitable[Sequence[T]], ready: Sequence[Any], left: float
     ) -> Sequence[T | DeviceError]:
@@ -369,8 +376,7 @@ class DeviceRunner:
         if self._session is None:
             if isinstance(work, Coroutine):
                 work.close()  # it is not going to be awaited
-            reason = self.link.last_error or "connecting"
-            return [DeviceOffline(f"device {self.device.id} is offline: {reason}")] * len(ready)
+            return [self._offline()] * len(ready)
         try:
             async with asyncio.timeout(left):
                 return await work
@@ -398,6 +404,25 @@ class DeviceRunner:
         for (i, _), result in zip(ready, results, strict=True):
             if isinstance(result, DeviceError):
                 replies[i] = CommandReply.failed(result)
+
+    async def interrogate(
+        self, group: int, terms: Sequence[str] | None, *, freeze: int, wait: float
+    ) -> Sequence[Interrogated]:
+        """Make the device send a group of its values; they are stored when this returns.
+
+        :raises PyDataCollError: see :meth:`pydatacoll.manager.interrogation.Interrogations.run`.
+        """
+        if self._session is None:
+            raise self._offline()
+        found = await self._interrogations.run(self._session, group, terms, freeze=freeze, wait=wait)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORED):
+                await self._writer.barrier()
+        return found
+
+    def discovered(self) -> Sequence[Discovered]:
+        """Addresses that send and are not configured."""
+        return self._driver.discovered()
 
     def detail(self) -> dict[str, Any]:
         """For the device's status and ``/metrics``."""

@@ -138,6 +138,10 @@ def command(command_id: str) -> str:
     return f"COMMAND:{command_id}"
 
 
+def query(partition: int, query_id: str) -> str:
+    return f"QUERY:{tag(partition)}:{query_id}"
+
+
 def idempotency(user: str, key: str) -> str:
     """``user`` is the name of an access token, or empty; quoted, so that no two pairs have one name."""
     return f"IDEMPOTENCY:{quote(user, safe='')}:{key}"
@@ -222,10 +226,11 @@ DOCUMENTATION: dict[str, str] = {
     PROBE: "written to see whether the store takes writes; expires",
     AUDIT: "the audit trail: who changed or controlled what, before, after, result (entry = JSON)",
     command("{id}"): "a command that was taken, then its result; expires",
+    "QUERY:{pN}:{id}": "an interrogation that no manager has taken yet; expires, and is not begun then",
     "IDEMPOTENCY:{user}:{key}": "Idempotency-Key of a control request -> its answer; expires",
     CALL: "channel: requests to read now",
     CTRL: "channel: requests to write",
-    QUERY: "channel: questions to the manager of a device (its frames, a probe); nothing is written",
+    QUERY: "channel: questions to the manager of a device (its frames, a probe, an interrogation)",
     call_result_channel(_POINT): "channel: result of a call",
     ctrl_result_channel(_POINT): "channel: result of a control",
     data_channel(_POINT): "channel: every new sample, when somebody listens",

@@ -1,8 +1,11 @@
-"""Questions to the manager of a device: its frames, a probe. Not commands, for no device in service is touched.
+"""Questions to the manager of a device: its frames, a probe, an interrogation. Not commands: no point is written.
 
 The API server publishes the question on ``CHANNEL:DEVICE_QUERY``, when somebody owns the device; the owner answers
-on a channel of that API server. Nothing is stored, claimed, repeated or audited here: a question that gets lost is
-answered with 503 after its time. While a partition changes hands two managers may answer; the first answer counts.
+on a channel of that API server. Nothing is kept, repeated or audited here: a question that gets lost is answered
+with 503 after its time. While a partition changes hands two managers may answer; the first answer counts.
+
+An interrogation makes the device do something, and may reset its counters. So it is taken by one manager only, and
+in its time or not at all: ``QUERY:{pN}:{id}`` is there until a manager takes it, or until nobody waits any more.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from pydatacoll.errors import NoManager, PyDataCollError, StoreError, StoreRefused
+from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreRefused
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 
 log = logging.getLogger(__name__)
 
-What = Literal["frames", "probe"]
+What = Literal["frames", "probe", "interrogate", "discovered"]
+ONCE = frozenset[What]({"interrogate"})
+"""What one manager must take, once and in time."""
 Handler = Callable[[What, str, dict[str, Any], float], Awaitable[Any]]
 """``(what, device_id, body, seconds left) -> JSON types``; raises an error of the package's tree."""
 
@@ -88,14 +93,21 @@ class QueryClient:
         try:
             async with asyncio.timeout(seconds):
                 partition = keys.partition_of(device_id, self._store.partitions)
+                names = [keys.lease(partition)] + ([keys.query(partition, query.id)] if what in ONCE else [])
+                message = msgspec.json.encode(query)
                 heard = await self._store.fcall(
-                    "query_ask", [keys.lease(partition)], [keys.QUERY, msgspec.json.encode(query)]
+                    "query_ask", names, [keys.QUERY, message, max(1, int(seconds * 1000))]
                 )
                 if heard <= 0:
                     raise NoManager(f"no device manager is running for device {device_id}")
                 return await future
         except TimeoutError:
-            return QueryReply.failed(query.id, NoManager("the device manager did not answer in time"))
+            text = "the device manager did not answer in time"
+            if what in ONCE:
+                return QueryReply.failed(
+                    query.id, DeviceTimeout(f"{text}: whether the device was asked is unknown")
+                )
+            return QueryReply.failed(query.id, NoManager(text))
         except PyDataCollError as error:
             return QueryReply.failed(query.id, error)
         finally:
@@ -129,8 +141,20 @@ class QueryServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _taken(self, query: Query) -> bool:
+        """Whether it is ours to carry out.
+
+        :raises StoreError: nobody knows.
+        """
+        partition = keys.partition_of(query.device_id, self._store.partitions)
+        with store_errors():
+            return await self._store.redis.getdel(keys.query(partition, query.id)) is not None
+
     async def _run(self, query: Query) -> None:
         try:
+            if query.what in ONCE and not await self._taken(query):
+                log.info("%s of device %s is not begun: too late, or taken", query.what, query.device_id)
+                return
             body = await self._handler(query.what, query.device_id, query.body, query.left)
             data = msgspec.json.encode(QueryReply(query.id, 200, body))
             if len(data) > MOST:

@@ -19,12 +19,13 @@ from test.fakes_api import FakeBackend
 FORMULA = {"id": "f", "formula": "p1", "device_id": "d", "term_id": "t", "item_id": "i"}
 OPERATION_IDS = """
 index list_devices create_device get_device replace_device update_device delete_device get_device_status
-get_device_frames probe_device
+get_device_frames list_discovered probe_device
 list_terms create_term get_term replace_term update_term delete_term list_device_terms
 list_items create_item get_item replace_item update_item delete_item
 list_term_items create_term_item get_term_item replace_term_item update_term_item delete_term_item
 list_formulas create_formula get_formula replace_formula update_formula delete_formula formula_check sql_check
 get_datas get_data_at list_datas list_points list_values device_call device_ctrl device_calls device_ctrls
+interrogate_device
 batch_devices batch_delete_devices batch_terms batch_delete_terms batch_items batch_delete_items
 batch_term_items batch_delete_term_items batch_formulas batch_delete_formulas
 export_model import_model list_imports clone_device
