@@ -166,6 +166,8 @@ def _problem(reply: CommandReply) -> dict[str, Any]:
     body = problems.document(problems.kind_of_reply(reply.status, reply.title), reply.detail)
     if reply.command_id:
         body["command_id"] = reply.command_id
+    if reply.outcome:
+        body["outcome"] = reply.outcome
     return body
 
 
@@ -176,6 +178,8 @@ def _answer(kind: CommandKind, request: CommandRequest, reply: CommandReply) -> 
     body: dict[str, Any] = sample_to_wire(request.point, reply.sample)
     if kind == "ctrl":
         body["command_id"] = reply.command_id
+    if reply.outcome:
+        body["outcome"] = reply.outcome
     return body
 
 
