@@ -28,7 +28,9 @@ _ON_THE_WAY: Final = 2.0
 """Seconds that the answer of the manager may take beyond its own time."""
 _COMPLETE: Final = frozenset({"terminated", "confirmed"})
 """Outcomes of a term that did what it was asked for."""
-_LOST: Final = frozenset({"link_lost", "offline"})
+_LOST: Final = "link_lost"
+_SILENT: Final = frozenset({"no_confirmation", "no_termination", "timeout", _LOST})
+"""Outcomes that leave open what a term did."""
 
 
 def _parse(payload: Mapping[str, Any]) -> InterrogateRequest:
@@ -79,11 +81,9 @@ def _kind_of(results: Sequence[Mapping[str, Any]], freeze: int) -> problems.Kind
     outcomes = {result["outcome"] for result in results}
     if not outcomes or outcomes & _COMPLETE:
         return None
-    if outcomes <= _LOST and not freeze:
+    if outcomes == {_LOST} and not freeze:  # else it is open what became of the counters
         return problems.KINDS["device-offline"]
-    # a lost link leaves it open what became of the counters
-    silent = all(outcome.endswith("timeout") or outcome in _LOST for outcome in outcomes)
-    return problems.KINDS["device-timeout" if silent else "device-refused"]
+    return problems.KINDS["device-timeout" if outcomes <= _SILENT else "device-refused"]
 
 
 def _in_words(results: Sequence[Mapping[str, Any]]) -> str:

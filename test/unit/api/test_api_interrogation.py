@@ -120,7 +120,7 @@ async def test_what_cannot_be_interrogated_is_refused(api: Api, backend: FakeBac
         (["timeout", "confirmed"], None, 200),
         (["negative", "unknown_ca"], None, 502),
         (["unknown_cause", "timeout"], None, 502),
-        (["confirmation_timeout", "termination_timeout"], None, 504),
+        (["no_confirmation", "no_termination"], None, 504),
         (["link_lost", "link_lost"], None, 503),
         (["link_lost", "timeout"], None, 504),
         (["link_lost"], "freeze_reset", 504),
