@@ -1,0 +1,326 @@
+"""Commands under way: one at a time for each address, in order; those for different addresses do not wait for each
+other. What a command does is :mod:`~pydatacoll.protocols.iec104.exchange`; here are its timers and its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import Any
+
+from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
+from pydatacoll.protocols.iec104.asdu import Asdu, encode
+from pydatacoll.protocols.iec104.config import Address, Command, Iec104Device, Mode
+from pydatacoll.protocols.iec104.exchange import (
+    DEACTIVATION,
+    TERMINATION,
+    Exchange,
+    Limits,
+    Phase,
+    is_selectable,
+)
+from pydatacoll.protocols.iec104.outcomes import LINK_LOST
+from pydatacoll.protocols.iec104.times import Cp56, Zone
+from pydatacoll.protocols.iec104.values import to_element
+from pydatacoll.protocols.iec104.wire import Wire
+from pydatacoll.sdk import DriverContext, Value
+
+BUSY = "busy"
+
+MOST_WAITING = 32
+"""Commands for one address that may wait; who asks for more is told that it is busy."""
+OWED = 60.0
+"""Seconds for which a termination that came too late is known as such."""
+LAST_MOMENT = 0.05
+"""Seconds before its deadline at which a command is given up, so that there is time to tell what is known."""
+
+
+class _Job:
+    """A command and who waits for it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.told: asyncio.Future[str | DeviceError] = asyncio.get_running_loop().create_future()
+        self.counted = False
+
+
+class _Lane:
+    """What concerns one address.
+
+    :ivar token: of what was sent last for ``current``.
+    :ivar owed: commands that ended without their termination, and until when it may come.
+    """
+
+    def __init__(self) -> None:
+        self.current: _Job | None = None
+        self.token = 0
+        self.waiting: deque[_Job] = deque()
+        self.owed: list[tuple[float, Exchange]] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Commander:
+    """Commands the points of one station.
+
+    Counts in the counters of the device: ``commands`` begun, ``command_OUTCOME`` for each outcome,
+    ``command_deactivations``, ``command_answers_late`` (terminations of commands given up) and
+    ``command_answers_unexpected``.
+
+    :raises ValueError: the time zone of the device is none.
+    """
+
+    def __init__(self, device: Iec104Device, context: DriverContext) -> None:
+        self._originator = device.originator
+        self._limits = Limits(device.command_timeout, device.termination_timeout)
+        self._zone = Zone.parse(device.time_zone, summer_time=device.summer_time)
+        self._context = context
+        self._wire: Wire | None = None
+        self._lanes: dict[Address, _Lane] = {}
+
+    def connected(self, wire: Wire) -> None:
+        """Commands go over this wire from now on."""
+        self._wire = wire
+
+    def lost(self, error: DeviceOffline) -> None:
+        """The wire is closed: everything under way ends, and what waits will never be sent."""
+        wire, self._wire = self._wire, None
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            if wire is not None:
+                self._interrupt(wire, lane, error)
+            for job in lane.waiting:
+                self._interrupted(job, error, reached=False)
+            self._stop_timer(lane)
+
+    def switched(self) -> None:
+        """Another connection has taken over: no answer comes any more to what was sent, and an execute must not
+        follow its select there. What waits goes over the new one."""
+        wire = self._wire
+        if wire is None:
+            return
+        error = DeviceOffline("the connection was lost, the other one of the redundancy group has taken over")
+        for address, lane in list(self._lanes.items()):
+            self._interrupt(wire, lane, error)
+            lane.owed.clear()
+            self._go_on(address, lane)
+
+    def _interrupt(self, wire: Wire, lane: _Lane, error: DeviceOffline) -> None:
+        job, lane.current = lane.current, None
+        if job is not None:
+            reached = not wire.withdraw(lane.token) and wire.went_out(lane.token)
+            self._interrupted(job, error, reached=reached)
+
+    def _interrupted(self, job: _Job, error: DeviceOffline, *, reached: bool) -> None:
+        job.exchange.lost(error, reached=reached)
+        self._settle(job)
+
+    async def execute(self, command: Command, value: Value, mode: Mode | None, deadline: float | None) -> str:
+        """Give a command; returns ``terminated``, or ``confirmed`` when no termination came.
+
+        :param value: raw.
+        :param mode: ``None``: the point's.
+        :param deadline: ``loop.time()`` after which it must not be sent any more; ``None``: it does not expire.
+        :raises DeviceRefused: the station refuses it; ``outcome`` is ``negative``, ``unknown_type``,
+            ``unknown_cause``, ``unknown_ca`` or ``unknown_ioa``. Or it was not sent, as too many wait (``busy``).
+        :raises DeviceTimeout: ``select_timeout``, ``expired`` (nothing was executed), ``execute_timeout``, or
+            ``link_lost`` after sending (unknown).
+        :raises DeviceOffline: ``link_lost``, nothing was executed.
+        """
+        exchange = self._exchange(command, value, mode or command.mode, deadline)
+        lane = self._lanes.setdefault(command.address, _Lane())
+        if len(lane.waiting) >= MOST_WAITING:
+            self._context.counters[f"command_{BUSY}"] += 1
+            text = f"not sent: {MOST_WAITING} commands wait for address {command.address} already"
+            raise DeviceRefused(text, outcome=BUSY)
+        job = _Job(exchange)
+        lane.waiting.append(job)
+        self._go_on(command.address, lane)
+        try:
+            outcome = await job.told
+        except asyncio.CancelledError:
+            self._abandon(command.address, job)
+            raise
+        if isinstance(outcome, DeviceError):
+            raise outcome
+        return outcome
+
+    def _exchange(self, command: Command, value: Value, mode: Mode, deadline: float | None) -> Exchange:
+        if self._wire is None:
+            raise DeviceOffline("the command was not sent: there is no connection", outcome=LINK_LOST)
+        if mode == "select" and not is_selectable(command):
+            raise DeviceRefused(f"not sent: {command.info.name} cannot be selected; give it directly")
+        try:
+            element = to_element(command, value, select=False)
+        except Invalid as error:
+            raise DeviceRefused(f"not sent: {error}") from error
+        if deadline is not None:
+            left = deadline - asyncio.get_running_loop().time()
+            deadline -= min(LAST_MOMENT, max(left, 0.0) / 10)
+        return Exchange(
+            command,
+            element,
+            mode,
+            self._limits,
+            originator=self._originator,
+            deadline=math.inf if deadline is None else deadline,
+            tag=self._tag,
+        )
+
+    def _tag(self) -> Cp56:
+        return self._zone.tag(self._context.wall())
+
+    def received(self, asdu: Asdu) -> bool:
+        """Take a mirrored command; False: nobody waited for it."""
+        counters = self._context.counters
+        address = Address(asdu.common_address, asdu.objects[0].address) if asdu.objects else None
+        lane = self._lanes.get(address) if address is not None else None
+        if address is None or lane is None:
+            counters["command_answers_unexpected"] += 1
+            return False
+        job = lane.current
+        expected = job is not None and job.exchange.expects(asdu)
+        tagged = job is not None and job.exchange.is_tagged_like(asdu)
+        if asdu.cause == TERMINATION and not (expected and tagged) and self._is_late(lane, asdu):
+            counters["command_answers_late"] += 1
+            return False
+        if job is None or not expected:
+            counters["command_answers_unexpected"] += 1
+            return False
+        request = job.exchange.answer(asdu, asyncio.get_running_loop().time())
+        self._proceed(address, lane, job, request)
+        return True
+
+    def _is_late(self, lane: _Lane, asdu: Asdu) -> bool:
+        """Whether it is the termination of a command that was given up: the oldest comes first."""
+        self._forget_owed(lane)
+        for index, (_, exchange) in enumerate(lane.owed):
+            if exchange.owes(asdu):
+                del lane.owed[index]
+                return True
+        return False
+
+    @staticmethod
+    def _forget_owed(lane: _Lane) -> None:
+        now = asyncio.get_running_loop().time()
+        lane.owed = [(until, exchange) for until, exchange in lane.owed if until > now]
+
+    def _proceed(self, address: Address, lane: _Lane, job: _Job, request: Asdu | None) -> None:
+        """Send what comes next, tell the outcome, let the next one begin."""
+        if request is not None:
+            self._send(lane, job.exchange, request)
+        self._settle(job)
+        self._go_on(address, lane)
+
+    def _send(self, lane: _Lane, exchange: Exchange, request: Asdu) -> None:
+        wire = self._wire
+        if wire is None:
+            exchange.unsent(DeviceOffline("there is no connection"))
+            return
+        try:
+            lane.token = wire.send(encode(request), first=True)
+        except DeviceOffline as error:
+            exchange.unsent(error)
+            return
+        if request.cause == DEACTIVATION:
+            self._context.counters["command_deactivations"] += 1
+
+    def _settle(self, job: _Job) -> None:
+        """Tell the outcome as soon as it is known; who was cancelled does not want to know."""
+        outcome = job.exchange.result
+        if outcome is None:
+            return
+        if not job.counted:
+            job.counted = True
+            word = outcome.outcome if isinstance(outcome, DeviceError) else outcome
+            self._context.counters[f"command_{word}"] += 1
+        if not job.told.done():
+            job.told.set_result(outcome)
+
+    def _go_on(self, address: Address, lane: _Lane) -> None:
+        """Begin the next command when the one before is over, and set the timer for what is."""
+        loop = asyncio.get_running_loop()
+        while lane.current is None or lane.current.exchange.phase is Phase.OVER:
+            if lane.current is not None:
+                if lane.current.exchange.owing:
+                    lane.owed.append((loop.time() + OWED, lane.current.exchange))
+                lane.current = None
+            self._forget_owed(lane)
+            self._expire(lane, loop.time())
+            if not lane.waiting:
+                break
+            job = lane.current = lane.waiting.popleft()
+            self._context.counters["commands"] += 1
+            self._send(lane, job.exchange, job.exchange.begin(loop.time()))
+            self._settle(job)
+        self._set_timer(address, lane)
+
+    def _expire(self, lane: _Lane, now: float) -> None:
+        """Withdraw what waited too long."""
+        for job in [job for job in lane.waiting if job.exchange.due <= now]:
+            lane.waiting.remove(job)
+            job.exchange.give_up(now, reached=False)
+            self._settle(job)
+
+    def _set_timer(self, address: Address, lane: _Lane) -> None:
+        self._stop_timer(lane)
+        jobs = [*lane.waiting, *([lane.current] if lane.current is not None else [])]
+        due = min((job.exchange.due for job in jobs), default=math.inf)
+        if due == math.inf:
+            due = min((until for until, _ in lane.owed), default=math.inf)
+        if due < math.inf:
+            lane.timer = asyncio.get_running_loop().call_at(due, self._time_over, address, lane)
+        elif not jobs and self._lanes.get(address) is lane:
+            del self._lanes[address]
+
+    @staticmethod
+    def _stop_timer(lane: _Lane) -> None:
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+
+    def _time_over(self, address: Address, lane: _Lane) -> None:
+        # the loop calls a timer up to its resolution early
+        now = max(asyncio.get_running_loop().time(), lane.timer.when() if lane.timer is not None else 0.0)
+        self._expire(lane, now)
+        job = lane.current
+        if job is not None and job.exchange.due <= now:
+            self._give_up(lane, job, now)
+        self._go_on(address, lane)
+
+    def _give_up(self, lane: _Lane, job: _Job, now: float) -> None:
+        exchange = job.exchange
+        reached = True
+        if self._wire is not None and exchange.phase in (Phase.SELECTING, Phase.EXECUTING):
+            reached = not self._wire.recall(lane.token)
+        if exchange.phase is Phase.OVER:  # recalling it has closed the wire
+            return
+        request = exchange.give_up(now, reached=reached)
+        if request is not None:
+            self._send(lane, exchange, request)
+        self._settle(job)
+
+    def _abandon(self, address: Address, job: _Job) -> None:
+        """Nobody waits for the outcome any more: withdraw the command, or make the station forget it."""
+        lane = self._lanes.get(address)
+        if lane is None:
+            return
+        if lane.current is job:
+            self._give_up(lane, job, asyncio.get_running_loop().time())
+        elif job in lane.waiting:
+            lane.waiting.remove(job)
+        self._go_on(address, lane)
+
+    def status(self) -> dict[str, Any]:
+        """Commands under way, with what is awaited and how many wait behind them; JSON types only."""
+        return {
+            "commands": [
+                {
+                    "address": str(address),
+                    "type": lane.current.exchange.command.info.name,
+                    "phase": str(lane.current.exchange.phase),
+                    "waiting": len(lane.waiting),
+                }
+                for address, lane in self._lanes.items()
+                if lane.current is not None
+            ]
+        }
