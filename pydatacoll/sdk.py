@@ -91,6 +91,8 @@ class DriverContext:
     :ivar wall: returns epoch seconds; replaced in tests.
     :ivar room: set while a lane is polled without pause: a driver awaits it between the parts of a long poll, so
         that it reads no faster than the store takes and no value grows old in a queue.
+    :ivar behind: whether the store is behind with what was read of this device: a driver whose device speaks by
+        itself stops receiving meanwhile, as far as its protocol allows, so that nothing has to be dropped.
     :ivar frames: where a driver notes what it sends and receives; ``None`` when nobody wants to know. It changes
         at any moment, so a driver looks here each time: ``if (frames := context.frames) is not None``.
     :ivar networks: those that devices may be in; :meth:`connect` and :meth:`resolve` see to it.
@@ -104,6 +106,7 @@ class DriverContext:
     )
     wall: Callable[[], float] = time.time
     room: Callable[[], Awaitable[None]] | None = None
+    behind: Callable[[], bool] = lambda: False
     frames: FrameLog | None = None
     networks: Networks = ANYWHERE
     certificates: Path | None = None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
@@ -78,6 +79,7 @@ class DeviceRunner:
         self._links = links
         logger = logging.LoggerAdapter(log, {"device": device.id})
         self._context = DriverContext(sink, self.counters, logger, networks=networks)
+        self._context.behind = partial(writer.behind, sink.account)
         self.keep_frames()
         self._driver = driver_type(device, self._context)
         self._interrogations = Interrogations(self._driver)

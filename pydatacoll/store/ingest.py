@@ -42,6 +42,8 @@ POLITE_BATCH = 250
 """Samples under way meanwhile."""
 READ_AHEAD = 150
 """Samples of one device that may be on their way when more are read without pause."""
+LISTEN_AHEAD = 2000
+"""Samples of one device that may be on their way when it speaks by itself."""
 
 
 @dataclass(slots=True)
@@ -149,6 +151,12 @@ class Writer:
         while account.pending - account.held > ahead:
             self._settled_once.clear()
             await self._settled_once.wait()
+
+    def behind(self, account: Account) -> bool:
+        """Whether a device that speaks by itself should wait: so many of its samples are not stored yet, or those
+        of all devices fill half the buffer, from which the oldest are dropped in the end."""
+        waiting = account.pending - account.held
+        return waiting > LISTEN_AHEAD or (waiting > 0 and self._queued > self._buffer // 2)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
