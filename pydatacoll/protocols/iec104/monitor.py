@@ -253,6 +253,19 @@ class Monitor:
                 self._tagged(station, taken, records, now)
         return columns
 
+    def withdraw(self, point: Point) -> Sample | None:
+        """Take back the last sample of a point that has not been passed on yet: somebody waits for it, and it is
+        passed on as his answer. ``None``: there is none."""
+        for i in range(len(self._points) - 1, -1, -1):
+            if self._points[i] is point:
+                sample = Sample(self._times[i], self._values[i], self._qualities[i])
+                del self._points[i], self._times[i], self._values[i], self._qualities[i]
+                return sample
+        for i in range(len(self._late) - 1, -1, -1):
+            if self._late[i][0] is point:
+                return self._late.pop(i)[1]
+        return None
+
     def flush(self) -> None:
         """Pass on what has been taken."""
         points, values, times, qualities, late = (
