@@ -16,6 +16,7 @@ from pydatacoll.cli.control import ctrl
 from pydatacoll.cli.doctor import doctor
 from pydatacoll.cli.failures import EXIT_CODES, INTERRUPTED, Failure
 from pydatacoll.cli.frames import frames
+from pydatacoll.cli.interrogate import discovered, interrogate
 from pydatacoll.cli.lists import ls, show
 from pydatacoll.cli.probe import probe
 from pydatacoll.cli.serve import serve, version
@@ -68,7 +69,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(__version__, prog_name="PyDataColl", message="%(prog)s %(version)s")
 def main() -> None:
-    """PyDataColl: collect data from devices over Modbus TCP, and serve it over REST.
+    """PyDataColl: collect data from devices over Modbus TCP and IEC 60870-5-104, and serve it over REST.
 
     Data go to standard output, everything else to standard error. A point is DEVICE:TERM:ITEM; where a GLOB is
     taken, * ? and [] stand for characters, and what is left out at its end matches everything.
@@ -86,6 +87,8 @@ for _command in (
     ctrl,
     tail,
     probe,
+    interrogate,
+    discovered,
     import_model,
     export_model,
     frames,

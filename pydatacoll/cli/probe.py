@@ -47,9 +47,11 @@ def address_of(text: str) -> dict[str, Any]:
 @remote("probe", short_help="Try a device or a point before it is saved.")
 @click.argument("target", nargs=-1, metavar="[PROTOCOL ADDRESS | POINT]")
 @click.option("--device", metavar="ID", type=DeviceName(), help="A device that is saved, instead of an address.")
-@click.option("--term", "address", type=int, help="Address of the term: the Modbus unit id.")
-@click.option("--code", metavar="CODE", help="Address of the value, as hr:100.")
-@click.option("--type", "code_type", metavar="TYPE", help="Type of the value, as float32.")
+@click.option(
+    "--term", "address", type=int, help="Address of the term: the Modbus unit id, the common address of IEC 104."
+)
+@click.option("--code", metavar="CODE", help="Address of the value, as hr:100 or 4001.")
+@click.option("--type", "code_type", metavar="TYPE", help="Type of the value, as float32 or M_ME_TF_1.")
 @click.option(
     "--set",
     "fields",
@@ -70,11 +72,12 @@ def probe(
 ) -> None:
     """Connect to a device, read one point of it, and show what its bytes may mean. Nothing is saved.
 
-    The line with * is how the point is configured.
+    The line with * is how the point is configured. A device of protocol iec104 tells the type itself.
 
     \b
     pydatacoll probe modbus_tcp 10.0.0.5:502
     pydatacoll probe modbus_tcp 10.0.0.5:502 --term 3 --code hr:100 --type float32
+    pydatacoll probe iec104 10.0.0.9:2404 --term 1 --code 4001
     pydatacoll probe --device feeder1 --code hr:100
     pydatacoll probe feeder1:main:ua
     """

@@ -57,6 +57,7 @@ def test_bash_completes_commands_options_and_points(program: Path, plant: Served
     assert complete(program, plant.url, "pydatacoll get f") == ["f1:", "f2:"]
     assert complete(program, plant.url, "pydatacoll get f1:f1.main:") == ["set", "ua"]
     assert complete(program, plant.url, "pydatacoll get nobody:") == []
+    assert complete(program, plant.url, "pydatacoll interrogate f1 --term ") == ["f1.main"]
 
 
 def test_a_server_that_is_away_completes_nothing(program: Path) -> None:
