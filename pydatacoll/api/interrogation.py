@@ -89,7 +89,8 @@ def _kind_of(results: Sequence[Mapping[str, Any]], freeze: int) -> problems.Kind
 def _in_words(results: Sequence[Mapping[str, Any]]) -> str:
     first = results[0]
     others = f" (and {len(results) - 1} more terms)" if len(results) > 1 else ""
-    return f"term {first['term_id']}: {first['detail'] or first['outcome'].replace('_', ' ')}{others}"
+    which = "all stations" if first["term_id"] is None else f"term {first['term_id']}"
+    return f"{which}: {first['detail'] or first['outcome'].replace('_', ' ')}{others}"
 
 
 async def _note(call: Call, entry: Mapping[str, Any]) -> None:
@@ -117,7 +118,8 @@ async def interrogate(call: Call) -> web.StreamResponse:
     if reply.status != 200:
         await _note(call, {**entry, "result": f"{reply.status} {reply.detail}"})
         return failed(reply)
-    results: list[dict[str, Any]] = sorted(reply.body["results"], key=lambda one: (one["address"], one["term_id"]))
+    rows = sorted(reply.body["results"], key=lambda one: (one["address"], one["term_id"]))
+    results: list[dict[str, Any]] = [{**row, "term_id": row["term_id"] or None} for row in rows]
     kind = _kind_of(results, freeze)
     if kind is None:
         await _note(call, entry)

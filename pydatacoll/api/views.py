@@ -264,7 +264,9 @@ class InterrogateRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 class InterrogatedTerm(Struct, kw_only=True):
     """What the interrogation of one term gave."""
 
-    term_id: str
+    term_id: Annotated[
+        str | None, Meta(description="null: all stations at once, as a device without points is asked")
+    ]
     address: int
     outcome: Annotated[str, Meta(description="terminated: it sent all; else one word for what was missing")]
     points: Annotated[int, Meta(description="values that came as its answer")]

@@ -101,8 +101,9 @@ def interrogate(session: Session, device: str, *, term_id: str | None, yes: bool
     asked = {name: value for name, value in {**body, "term_id": term_id}.items() if value is not None}
     client = session.patient(body["wait"] + _MORE)
     answer = client.post(path_of("api", "v2", "devices", device, "interrogate"), asked)
-    session.printer.rows(answer["results"], _RESULTS)
-    missing = [cell(row["term_id"]) for row in answer["results"] if row["outcome"] not in _COMPLETE]
+    results = answer["results"]
+    session.printer.rows(results, _RESULTS)
+    missing = [cell(row["term_id"] or "all stations") for row in results if row["outcome"] not in _COMPLETE]
     if missing:
         note(f"Not complete: {', '.join(missing)}")
         click.get_current_context().exit(DEVICE)

@@ -149,6 +149,14 @@ async def test_the_failure_says_why_in_words(api: Api, backend: FakeBackend) -> 
     assert problem["title"] == "The device refused"
 
 
+async def test_all_stations_at_once_are_no_term(api: Api, backend: FakeBackend) -> None:
+    backend.commands.body = {"results": [result("", "no_confirmation", address=65535)]}
+    problem = await api.post(PATH, {}, 504)
+    assert problem["detail"] == "all stations: no confirmation"
+    backend.commands.body = {"results": [result("", address=65535)]}
+    assert (await api.post(PATH, {}, 200))["results"][0]["term_id"] is None
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
