@@ -14,8 +14,8 @@ _decode = msgspec.json.Decoder(bool | int | float | str | None).decode
 
 
 def encode_entry(sample: Sample) -> str:
-    """``Sample(1.5, 230.1, 0)`` -> ``1.500000,0,230.1``; the value is JSON."""
-    return f"{sample.time:.6f},{int(sample.quality)},{_encode(sample.value).decode()}"
+    """``Sample(1.5, 230.1, 0)`` -> ``1.5,0,230.1``; the value is JSON, the time has the digits it needs."""
+    return f"{_encode(sample.time).decode()},{int(sample.quality)},{_encode(sample.value).decode()}"
 
 
 def decode_entry(text: str | bytes) -> Sample:
@@ -66,14 +66,24 @@ def entry_to_json(point: PointId, text: str, flags: int = 0) -> str:
 
 
 def encode_column(values: list[Value], times: float | list[float], qualities: int | list[int]) -> list[str]:
-    """Entries of a column. About 0.1 us a value when time and quality are shared and no value is a text."""
+    """Entries of a column. About 0.1 us a value when time and quality are shared and no value is a text, 0.3 us
+    when they are not shared."""
     text = _encode(values).decode()[1:-1]
-    if isinstance(times, list) or isinstance(qualities, list) or '"' in text:
+    if '"' in text:
         count = len(values)
-        if not isinstance(times, list):
-            times = [times] * count
-        if not isinstance(qualities, list):
-            qualities = [qualities] * count
-        return list(map(encode_entry, map(Sample, times, values, qualities)))
-    prefix = f"{times:.6f},{int(qualities)},"
+        each_time = times if isinstance(times, list) else [times] * count
+        each_quality = qualities if isinstance(qualities, list) else [qualities] * count
+        return list(map(encode_entry, map(Sample, each_time, values, each_quality)))
+    if isinstance(times, list):
+        stamps = _encode(times).decode()[1:-1].split(",")
+        if isinstance(qualities, list):
+            rows = zip(stamps, qualities, text.split(","), strict=True)
+            return [f"{stamp},{int(quality)},{value}" for stamp, quality, value in rows]
+        middle = f",{int(qualities)},"
+        return [stamp + middle + value for stamp, value in zip(stamps, text.split(","), strict=True)]
+    stamp = _encode(times).decode()
+    if isinstance(qualities, list):
+        pairs = zip(qualities, text.split(","), strict=True)
+        return [f"{stamp},{int(quality)},{value}" for quality, value in pairs]
+    prefix = f"{stamp},{int(qualities)},"
     return (prefix + text.replace(",", "\0" + prefix)).split("\0")

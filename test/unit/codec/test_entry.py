@@ -48,6 +48,21 @@ def test_a_column_with_own_times_and_qualities(rows):
     assert encode_column(column, moments, flags) == [encode_entry(Sample(t, v, q)) for v, t, q in rows]
 
 
+@given(st.lists(values, min_size=1, max_size=50), st.data())
+def test_a_column_with_own_times_or_qualities(column, data):
+    moments = data.draw(st.lists(times, min_size=len(column), max_size=len(column)))
+    flags = data.draw(st.lists(qualities, min_size=len(column), max_size=len(column)))
+    own_times = [encode_entry(Sample(t, v, 5)) for v, t in zip(column, moments, strict=True)]
+    assert encode_column(column, moments, 5) == own_times
+    own_qualities = [encode_entry(Sample(7.25, v, q)) for v, q in zip(column, flags, strict=True)]
+    assert encode_column(column, 7.25, flags) == own_qualities
+
+
+def test_times_have_the_digits_they_need():
+    assert encode_entry(Sample(1795255708.123, 1320.3)) == "1795255708.123,0,1320.3"
+    assert encode_column([1, 2], 1795255708.0, 4) == ["1795255708.0,4,1", "1795255708.0,4,2"]
+
+
 def test_a_text_with_commas_and_zero_bytes_survives():
     sample = Sample(1.0, 'a,"b",\x00c', 0)
     assert decode_entry(encode_column([sample.value], 1.0, 0)[0]) == sample
