@@ -24,9 +24,25 @@ def _factors(coefficient: float) -> tuple[float, float]:
 
 
 class Point:
-    """One term item of a running device, with its term. Identity is by object; a changed point is a new one."""
+    """One term item of a running device, with its term. Identity is by object; a changed point is a new one.
 
-    __slots__ = ("base", "coefficient", "divisor", "field", "id", "item", "multiplier", "ruled", "term")
+    :ivar unscaled: raw values are engineering values.
+    :ivar plain: besides, there are no rules, and the history has the usual length.
+    """
+
+    __slots__ = (
+        "base",
+        "coefficient",
+        "divisor",
+        "field",
+        "id",
+        "item",
+        "multiplier",
+        "plain",
+        "ruled",
+        "term",
+        "unscaled",
+    )
 
     def __init__(self, term: Term, item: TermItem) -> None:
         self.term = term
@@ -37,10 +53,12 @@ class Point:
         self.base = item.base_val
         self.multiplier, self.divisor = _factors(item.coefficient)
         self.ruled = item.ruled
+        self.unscaled = (self.coefficient, self.base) == (1.0, 0.0)
+        self.plain = self.unscaled and not self.ruled and item.history_length is None
 
     def engineering(self, raw: Value) -> Value:
         """Raw value -> engineering value; texts, booleans and ``None`` stay as they are."""
-        if (self.coefficient, self.base) == (1.0, 0.0) or isinstance(raw, (bool, str)) or raw is None:
+        if self.unscaled or isinstance(raw, (bool, str)) or raw is None:
             return raw
         return raw * self.multiplier / self.divisor + self.base
 
@@ -83,7 +101,7 @@ class PointGroup:
         self.scaling = [
             (i, point.multiplier, point.divisor, point.base)
             for i, point in enumerate(self.points)
-            if (point.coefficient, point.base) != (1.0, 0.0)
+            if not point.unscaled
         ]
         self.ruled = [i for i, point in enumerate(self.points) if point.ruled]
         lengths = [point.item.history_length for point in points]
@@ -176,6 +194,7 @@ WriteResult = Result | Executed
 class Interrogated(Struct, frozen=True):
     """What an interrogation of one term gave.
 
+    :ivar term_id: empty: of all terms at once, whatever terms there are.
     :ivar address: of the term.
     :ivar outcome: ``terminated`` when the device said that it was all; else one word for what was missing.
     :ivar points: values that came as its answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from math import isfinite
 from typing import Any
 
@@ -49,6 +49,20 @@ def engineered(point: Point, sample: Sample) -> tuple[Value, int]:
     if value is None and (sample.value is not None or not quality):
         quality |= _INVALID
     return value, quality
+
+
+def scaled(points: Sequence[Point], raw: Sequence[Value]) -> list[Value]:
+    """Engineering values of raw numbers and booleans.
+
+    :raises TypeError: there are other values among them.
+    :raises OverflowError: a number is too large.
+    """
+    return [
+        value
+        if point.unscaled or isinstance(value, bool)
+        else value * point.multiplier / point.divisor + point.base  # type: ignore[operator]
+        for point, value in zip(points, raw, strict=True)
+    ]
 
 
 def repair(group: PointGroup, raw: list[Value], quality: int | list[int]) -> tuple[list[Value], int | list[int]]:

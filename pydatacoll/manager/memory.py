@@ -10,10 +10,11 @@ A group is let go when another one takes its points, so that groups made for a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 
 from pydatacoll.manager.exception_rules import UNKNOWN, PointState
-from pydatacoll.model import Quality, Sample
+from pydatacoll.model import Quality, Sample, Value
 from pydatacoll.sdk import Point, PointGroup
 
 USABLE = (0, int(Quality.TIME_INVALID), UNKNOWN)
@@ -32,7 +33,8 @@ class Memory:
         self.groups: dict[PointGroup, None] = {}
         self._clock = clock
         self._wall = wall
-        self._known: dict[str, Sample] = {}
+        self._known: dict[str, tuple[float, Value, int]] = {}
+        """Rows of :class:`Sample`; those that come in columns are plain tuples, which are made much faster."""
         self._owned: dict[str, tuple[PointGroup, int]] = {}
 
     def remember(self, latest: Mapping[str, Sample]) -> None:
@@ -48,7 +50,8 @@ class Memory:
             return None if state.quality == UNKNOWN else Sample(state.time, state.newest, state.quality)
         owner = self._owned.get(field)
         if owner is None:
-            return self._known.get(field)
+            known = self._known.get(field)
+            return None if known is None else Sample._make(known)
         return _row(*owner)
 
     def set(self, field: str, sample: Sample) -> None:
@@ -67,9 +70,26 @@ class Memory:
             group.last_time = list(time) if isinstance(time, list) else [time] * count
         group.last_time[i], group.last[i], group.last_quality[i] = sample  # type: ignore[index]
 
+    def update(
+        self,
+        fields: Sequence[str],
+        values: Iterable[Value],
+        times: Iterable[float] | float,
+        qualities: Iterable[int] | int,
+    ) -> None:
+        """Note samples of points without rules, in columns and in their order."""
+        each_time = repeat(times) if isinstance(times, (int, float)) else times
+        each_quality = repeat(qualities) if isinstance(qualities, int) else qualities
+        rows = zip(each_time, values, each_quality)  # noqa: B905 - two of them may be endless
+        if not self._owned or self._owned.keys().isdisjoint(fields):
+            self._known.update(zip(fields, rows, strict=False))
+            return
+        for field, row in zip(fields, rows, strict=False):
+            self.set(field, Sample._make(row))
+
     def bad(self) -> int:
         """How many points have a quality other than :data:`USABLE`. Cheap for the columns of polling plans."""
-        qualities = [sample.quality for sample in self._known.values()]
+        qualities = [quality for _, _, quality in self._known.values()]
         qualities += [state.quality for state in self.states.values()]
         count = _bad(qualities)
         for group in self.groups:

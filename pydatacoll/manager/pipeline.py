@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf, isfinite
+from operator import attrgetter
 
-from pydatacoll.manager.columns import Columns, common, engineered, keep_last, repair
+from pydatacoll.manager.columns import Columns, common, engineered, keep_last, repair, scaled
 from pydatacoll.manager.exception_rules import HOLD, NOTHING, STORE, UNCHANGED, PointState, Verdict
 from pydatacoll.manager.memory import Memory
 from pydatacoll.model import Sample, Value
 from pydatacoll.sdk import Point, PointGroup, Readings
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.packets import Account, Packet
+
+_plain, _ruled, _field = attrgetter("plain"), attrgetter("ruled"), attrgetter("field")
 
 
 class DeviceSink:
@@ -111,10 +114,31 @@ class DeviceSink:
         qualities: Sequence[int] | int,
     ) -> None:
         """See :class:`pydatacoll.sdk.Sink`."""
-        count = len(points)
-        each_time = [times] * count if isinstance(times, (int, float)) else times
-        each_quality = [qualities] * count if isinstance(qualities, int) else qualities
-        self.spontaneous(list(zip(points, map(Sample, each_time, values, each_quality), strict=True)))
+        if not points:
+            return
+        times = times if isinstance(times, (int, float)) else common(list(times))
+        qualities = int(qualities) if isinstance(qualities, int) else common(list(map(int, qualities)))
+        passed = list(values)
+        plain = all(map(_plain, points))
+        fit = plain or not any(map(_ruled, points))
+        try:
+            if fit and not plain:
+                passed = scaled(points, passed)
+            fit = fit and isfinite(sum(passed))  # type: ignore[arg-type]
+        except (TypeError, OverflowError):
+            fit = False
+        if not fit:
+            count = len(points)
+            each_time = [times] * count if isinstance(times, (int, float)) else times
+            each_quality = [qualities] * count if isinstance(qualities, int) else qualities
+            self.spontaneous(list(zip(points, map(Sample, each_time, values, each_quality), strict=True)))
+            return
+        self.account.read += len(points)
+        self.last_seen = self._wall()
+        fields = list(map(_field, points))
+        self._memory.update(fields, passed, times, qualities)
+        history = None if plain else [point.item.history_length for point in points]
+        self._put(fields, passed, times, qualities, history)
 
     def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
         """See :class:`pydatacoll.sdk.Sink`."""

@@ -27,7 +27,7 @@ from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
 from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
-from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet, cost_of, merged
+from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet, cost_of, joined, merged
 from pydatacoll.store.publish import publish
 from pydatacoll.supervise import Tasks
 
@@ -406,6 +406,7 @@ class Writer:
 
 def _encode(packets: list[Packet]) -> tuple[bytes, bytes]:
     """The stream's payload, and what ``ingest.lua`` writes to latest hash and history lists."""
+    packets = joined(packets)
     payload = [(p.device_id, p.fields, p.times, p.values, p.qualities) for p in packets]
     control = []
     for group in merged(packets):

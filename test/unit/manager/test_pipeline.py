@@ -3,11 +3,13 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.model import Quality, Sample
 from pydatacoll.sdk import PointGroup, Readings
-from test.sink_rig import Recorder, point
+from test.sink_rig import Recorder, SinkRig, point
 
 
 @pytest.fixture
@@ -139,3 +141,86 @@ def test_two_samples_of_one_point_in_one_reading_both_pass(sink, writer):
     same = point("a")
     sink.values(Readings(PointGroup([same, same]), [1, 2], [5.0, 5.1]))
     assert [row[1] for row in writer.rows()] == [1, 2]
+
+
+# Columns of values that come by themselves
+
+
+VALUES = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True, width=32),
+    st.integers(-(2**40), 2**40),
+    st.booleans(),
+    st.sampled_from([None, "on", 1e308]),
+)
+RULES = st.sampled_from(
+    [
+        {},
+        {},
+        {"coefficient": 0.1},
+        {"coefficient": 1e10, "base_val": -3.0},
+        {"history_length": 5},
+        {"deadband": 1.0},
+        {"min_period": 5.0},
+    ]
+)
+
+
+@given(st.data(), st.lists(RULES, min_size=1, max_size=6), st.booleans(), st.booleans())
+def test_columns_are_stored_as_the_same_samples_one_by_one_are(data, rules, one_time, grouped):
+    points = [point(f"i{n}", **options) for n, options in enumerate(rules)]
+    rigs = SinkRig(*points), SinkRig(*points)
+    if grouped:
+        for rig in rigs:
+            rig.read(*range(len(points)))
+    quality = st.sampled_from([0, 0, int(Quality.BLOCKED), int(Quality.INVALID)])
+    for _ in range(data.draw(st.integers(1, 3))):
+        rows = data.draw(
+            st.lists(
+                st.tuples(st.sampled_from(points), VALUES, st.floats(0, 1e9), quality), min_size=1, max_size=8
+            )
+        )
+        chosen, values, times, qualities = (list(column) for column in zip(*rows, strict=True))
+        if one_time:
+            times, qualities = [times[0]] * len(rows), [qualities[0]] * len(rows)
+            rigs[0].sink.arrived(chosen, values, times[0], qualities[0])
+        else:
+            rigs[0].sink.arrived(chosen, values, times, qualities)
+        samples = map(Sample, times, values, qualities)
+        rigs[1].sink.spontaneous(list(zip(chosen, samples, strict=True)))
+    assert rigs[0].writer.samples() == rigs[1].writer.samples()
+    assert _lengths(rigs[0]) == _lengths(rigs[1])
+    for one in points:
+        assert rigs[0].sink.known(one) == rigs[1].sink.known(one)
+    assert rigs[0].sink.bad_points() == rigs[1].sink.bad_points()
+    assert rigs[0].sink.account == rigs[1].sink.account
+    for rig in rigs:
+        rig.sink.all_failed(points, int(Quality.COMM_LOST))
+    assert rigs[0].writer.samples() == rigs[1].writer.samples()
+
+
+def _lengths(rig):
+    return [
+        packet.lengths[i] if isinstance(packet.lengths, list) else packet.lengths
+        for packet in rig.writer.packets
+        for i in range(len(packet.fields))
+    ]
+
+
+def test_columns_with_one_time_and_quality_stay_so(sink, writer):
+    points = [point("a"), point("b")]
+    sink.arrived(points, (1, 2.5), [7.0, 7.0], [0, 0])
+    (packet,) = writer.packets
+    assert (packet.times, packet.qualities, packet.lengths, packet.mergeable) == (7.0, 0, 100, False)
+    assert sink.last_seen == 1000.0
+    sink.arrived([], [], [], [])
+    assert len(writer.packets) == 1
+
+
+def test_late_samples_change_nothing_that_is_known(sink, writer):
+    one = point("a", coefficient=0.5, deadband=100.0)
+    sink.arrived([one], [10], 7.0, 0)
+    sink.late([(one, Sample(3.0, 4, 0)), (one, Sample(4.0, 6, 0))])
+    assert [packet.late for packet in writer.packets] == [False, True]
+    assert writer.samples()[1:] == [("t:a", Sample(3.0, 2.0, 0)), ("t:a", Sample(4.0, 3.0, 0))]
+    assert sink.known(one) == Sample(7.0, 5.0, 0)
+    assert balanced(sink)
