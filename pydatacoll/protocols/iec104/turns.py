@@ -1,7 +1,7 @@
 """How many interrogations begin at once in this process.
 
-When a network comes back, hundreds of stations connect within a second; all of them sending everything they know at
-the same time would keep everything else waiting. So each interrogation waits for its turn. A turn ends with the
+When a network comes back, hundreds of stations connect within a second; all of them sending everything they know
+at the same time would keep everything else waiting. So each interrogation waits for its turn. A turn ends with the
 interrogation, and otherwise soon: a slow station is no load, and must not keep others from theirs.
 """
 

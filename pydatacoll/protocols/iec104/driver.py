@@ -1,0 +1,441 @@
+"""The IEC 104 driver: ties configuration, wire, values, procedures and commands together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
+from pydatacoll.protocols.iec104 import checks, config
+from pydatacoll.protocols.iec104.asdu import BROADCAST, Asdu, decode
+from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
+from pydatacoll.protocols.iec104.commands import Commander
+from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode, Target
+from pydatacoll.protocols.iec104.describe import describe
+from pydatacoll.protocols.iec104.errors import RemoteProtocolError
+from pydatacoll.protocols.iec104.interrogations import COUNTERS, GROUPS, STATION, Report, Request
+from pydatacoll.protocols.iec104.irregularities import Irregularities
+from pydatacoll.protocols.iec104.monitor import Monitor
+from pydatacoll.protocols.iec104.opening import open_wire
+from pydatacoll.protocols.iec104.outcomes import TERMINATED, UNKNOWN
+from pydatacoll.protocols.iec104.probe import Catch, probe
+from pydatacoll.protocols.iec104.procedures import Procedures
+from pydatacoll.protocols.iec104.reads import is_counter
+from pydatacoll.protocols.iec104.schedule import Schedule
+from pydatacoll.protocols.iec104.values import to_raw
+from pydatacoll.protocols.iec104.verification import read_back
+from pydatacoll.protocols.iec104.wire import Wire
+from pydatacoll.sdk import (
+    Device,
+    DeviceDriver,
+    Discovered,
+    DriverContext,
+    Executed,
+    Frame,
+    Interrogated,
+    Point,
+    PointGroup,
+    Probe,
+    Quality,
+    Result,
+    Sample,
+    Term,
+    TermItem,
+    Value,
+    WriteRequest,
+    WriteResult,
+)
+
+HOLD_BACK = 0.002
+"""Seconds between two looks at whether the store has caught up."""
+
+_END_OF_INITIALIZATION = 70
+_COMMANDS = range(45, 65)
+_MODES: dict[str, Mode] = {"direct": "direct", "select": "select"}
+_NOT_TOPICAL = int(Quality.NOT_TOPICAL)
+
+
+class Lane(NamedTuple):
+    """What brings all values of some points."""
+
+    requests: tuple[Request, ...]
+
+
+class Iec104Driver(DeviceDriver):
+    """One controlled station (IEC 60870-5-104), with all common addresses behind its link."""
+
+    name = "iec104"
+    description = "IEC 60870-5-104: RTUs, substation gateways and protection relays"
+    device_type = Iec104Device
+    term_type = Iec104Term
+    term_item_type = Iec104TermItem
+    command_modes = frozenset(_MODES)
+    groups = GROUPS
+    alive_when_connected = True
+
+    def __init__(self, device: Device, context: DriverContext) -> None:
+        super().__init__(device, context)
+        if not isinstance(device, Iec104Device):
+            raise TypeError("an IEC 104 device is expected")
+        self._device = device
+        self._wire: Wire | None = None
+        self._monitor = Monitor(device, context)
+        self._monitor.went_back = self._clock_went_back
+        self._commander = Commander(device, context)
+        self._procedures = Procedures(
+            device,
+            context.wall,
+            taken=self._taken,
+            clock_set=partial(self._monitor.clock_changed, known=True),
+            began=self._monitor.interrogating,
+            ended=self._interrogated,
+        )
+        self._schedule = Schedule(device, self._procedures, context.counters)
+        self._irregularities = Irregularities(context.counters, context.wall)
+        self._targets: dict[Point, Target] = {}
+        self._monitored: dict[Address, Point] = {}
+        self._terms: dict[str, int] = {}
+        self._catch: Catch | None = None
+        self._held: asyncio.TimerHandle | None = None
+        self._schedule.configure([], [], [])
+
+    # Configuration time
+
+    @classmethod
+    def check_device(cls, device: Device) -> list[tuple[str, str]]:
+        return checks.check_device(device)
+
+    @classmethod
+    def hosts(cls, device: Device) -> list[tuple[str, str]]:
+        return checks.hosts(device)
+
+    @classmethod
+    def check(cls, device: Device, term: Term, item: TermItem) -> list[tuple[str, str]]:
+        return checks.check(device, term, item)
+
+    @classmethod
+    def address(cls, device: Device, term: Term, item: TermItem) -> Hashable | None:
+        return config.address_of(device, term, item) if item.protocol_code is not None else None
+
+    @classmethod
+    def check_value(cls, device: Device, term: Term, item: TermItem, value: Value) -> Value:
+        try:
+            target = config.resolve(device, term, item)
+        except ValueError as exc:
+            raise Invalid(str(exc)) from exc
+        return to_raw(target, item, value)
+
+    @classmethod
+    def describe(cls, frames: Sequence[Frame]) -> list[str]:
+        return describe(frames)
+
+    @classmethod
+    def interval(cls, device: Device, term: Term, item: TermItem) -> float | None:
+        """Never polled: a station sends what changes, and is interrogated by :meth:`subscribe`."""
+        return None
+
+    # Link
+
+    async def connect(self) -> None:
+        if self._wire is not None and not self._wire.closed.done():
+            return
+        await self.close()
+        self._monitor.connected()
+        self._irregularities.connected()
+        if self._device.backend == "c104":
+            # Imported late: it costs time and memory that the native backend need not pay.
+            from pydatacoll.protocols.iec104.c104_wire import open_c104  # noqa: PLC0415
+
+            wire = await open_c104(self._device, self.context, self._received)
+        else:
+            wire = await open_wire(self._device, self.context, self._received)
+        self._wire = wire
+        wire.switched = self._switched
+        self._commander.connected(wire)
+        self._procedures.connected(wire)
+        wire.closed.add_done_callback(partial(self._closed, wire))
+
+    async def close(self) -> None:
+        wire, self._wire = self._wire, None
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+        if wire is not None:
+            self._lost(DeviceOffline("closed"))
+            await wire.close()
+
+    def _closed(self, wire: Wire, closed: asyncio.Future[DeviceOffline]) -> None:
+        if self._wire is wire:
+            self._lost(closed.result())
+
+    def _lost(self, error: DeviceOffline) -> None:
+        self._procedures.lost(error)
+        self._commander.lost(error)
+
+    def _switched(self) -> None:
+        self.context.counters["switchovers"] += 1
+        self._procedures.switched()
+        self._commander.switched()
+        self._schedule.again()
+
+    async def subscribe(self) -> None:
+        wire = self._require_wire()
+        schedule = asyncio.ensure_future(self._schedule.run())
+        try:
+            await asyncio.wait((wire.closed, schedule), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            schedule.cancel()
+            await asyncio.wait((schedule,))
+        failure = None if schedule.cancelled() else schedule.exception()
+        if wire.closed.done():
+            raise wire.closed.result()
+        raise failure or DeviceOffline("closed")
+
+    def _require_wire(self) -> Wire:
+        if self._wire is None:
+            raise DeviceOffline("not connected")
+        if self._wire.closed.done():
+            raise self._wire.closed.result()
+        return self._wire
+
+    # Points
+
+    def configure(self, points: Sequence[Point]) -> None:
+        before = self._targets
+        self._targets = {}
+        for point in points:
+            if point in before:
+                self._targets[point] = before[point]
+            else:
+                self._target(point)
+        monitored = {point: target for point, target in self._targets.items() if target.monitored}
+        self._monitored = {target.address: point for point, target in monitored.items()}
+        known = {before[point].address for point in before}
+        grown = {target.address.common for target in monitored.values() if target.address not in known}
+        stations = {target.address.common for target in self._targets.values()}
+        counters = {target.address.common for target in monitored.values() if is_counter(target)}
+        self._terms = {point.term.id: target.address.common for point, target in self._targets.items()}
+        self._monitor.configure(self._targets)
+        self._procedures.keep(stations)
+        self._schedule.configure(stations, counters, grown)
+
+    def _target(self, point: Point) -> Target | DeviceError:
+        target = self._targets.get(point)
+        if target is None:
+            try:
+                target = config.resolve(self._device, point.term, point.item)
+            except ValueError as exc:
+                return DeviceRefused(str(exc))
+            self._targets[point] = target
+        return target
+
+    # What comes
+
+    def _received(self, asdus: Sequence[bytes]) -> None:
+        now = self.context.wall()
+        for data in asdus:
+            try:
+                if data[0] in COLUMN_TYPES:
+                    columns = self._monitor.take(data, now)
+                    if self._catch is not None:
+                        self._catch.look(data)
+                    self._procedures.arrived(columns)
+                    self._irregularities.look(data)
+                else:
+                    self._other(decode(data))
+            except RemoteProtocolError as error:
+                self._irregularities.refused(error)
+        self._monitor.flush()
+        if self._held is None and self.context.behind():
+            self._hold_back()
+
+    def _other(self, asdu: Asdu) -> None:
+        self._irregularities.found(asdu)
+        if asdu.type_id == _END_OF_INITIALIZATION:
+            self.context.counters["restarts"] += 1
+            common = None if asdu.common_address == BROADCAST else asdu.common_address
+            self._monitor.clock_changed(common)
+            self._schedule.again(common, clock=True)
+            return
+        owner = self._commander if asdu.type_id in _COMMANDS else self._procedures
+        if not owner.received(asdu):
+            self._irregularities.unexpected(asdu)
+
+    def _clock_went_back(self, common: int) -> None:
+        self._schedule.again(common)
+
+    def _taken(self, address: Address) -> Sample | DeviceError:
+        point = self._monitored.get(address)
+        sample = None if point is None else self._monitor.withdraw(point)
+        if sample is None:
+            return DeviceRefused(
+                f"what the station sent for {address} is of another type than the point, or no process value"
+            )
+        return sample
+
+    def _interrogated(self, report: Report) -> None:
+        """After a complete answer, what was not in it is not known to the station (any more)."""
+        request = report.request
+        answered = report.outcome == TERMINATED or report.outcome in UNKNOWN.values()
+        if answered and request.group in (STATION, COUNTERS) and not request.freeze:
+            unseen = self._monitor.unseen(request.common, counters=request.counters)
+            if unseen:
+                self._monitor.flush()
+                self.context.sink.failed(PointGroup(unseen), _NOT_TOPICAL, self.context.wall())
+
+    def _hold_back(self) -> None:
+        """Let the station wait until the store has caught up, but not so long that the link is lost."""
+        if self._wire is not None:
+            self._wire.pause()
+            self.context.counters["held_back"] += 1
+            loop = asyncio.get_running_loop()
+            longest = loop.time() + self._device.t1 / 2
+            self._held = loop.call_later(HOLD_BACK, self._go_on, self._wire, longest)
+
+    def _go_on(self, wire: Wire, longest: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self.context.behind() and not wire.closed.done() and loop.time() < longest:
+            self._held = loop.call_later(HOLD_BACK, self._go_on, wire, longest)
+        else:
+            self._held = None
+            wire.resume()
+
+    # Interrogation
+
+    def lanes(self, points: Sequence[Point]) -> Sequence[Sequence[Point]]:
+        stations: dict[int, list[Point]] = {}
+        for point in points:
+            target = self._target(point)
+            if not isinstance(target, DeviceError):
+                stations.setdefault(target.address.common, []).append(point)
+        return list(stations.values())
+
+    def plan(self, points: Sequence[Point]) -> Lane:
+        requests: dict[Request, None] = {}
+        for point in points:
+            target = self._target(point)
+            if not isinstance(target, DeviceError) and target.monitored:
+                requests[Request(target.address.common, COUNTERS if is_counter(target) else STATION)] = None
+        return Lane(tuple(requests))
+
+    async def poll(self, plan: Any) -> None:
+        """Interrogate what brings the values of a lane, once.
+
+        :raises DeviceError: an interrogation was not terminated.
+        """
+        self._require_wire()
+        lane: Lane = plan
+        for request in lane.requests:
+            report = await self._procedures.interrogate(request, urgent=True)
+            if report.error is not None:
+                raise report.error
+
+    async def interrogate(
+        self, group: int, terms: Sequence[str] | None = None, *, freeze: int = 0
+    ) -> list[Interrogated]:
+        """Interrogate the stations of some terms, or all; one that fails does not keep the others from answering.
+
+        :raises Invalid: a term is unknown here, or the group; ``freeze`` is not 0 to 3, or of no counters.
+        :raises DeviceOffline: there is no link, or it was lost.
+        """
+        if group not in GROUPS:
+            raise Invalid(f"group {group}: 20 to 36 (general) or 37 to 41 (counters) are expected")
+        if freeze not in range(4) or (freeze and group < COUNTERS):
+            raise Invalid("freeze: 0 to 3, and other than 0 only of counters")
+        chosen = self._terms if terms is None else {term: self._common_of(term) for term in terms}
+        self._require_wire()
+        if not chosen and terms is None:
+            chosen = {"": BROADCAST}
+        reports = {
+            common: await self._procedures.interrogate(Request(common, group, freeze), urgent=True)
+            for common in dict.fromkeys(chosen.values())
+        }
+        return [_interrogated(term, reports[common]) for term, common in chosen.items()]
+
+    def _common_of(self, term: str) -> int:
+        common = self._terms.get(term)
+        if common is None:
+            raise Invalid(f"term {term} has no point with an address")
+        return common
+
+    def discovered(self) -> Sequence[Discovered]:
+        return self._monitor.discovered.list()
+
+    # Transfer
+
+    async def read(self, points: Sequence[Point]) -> list[Result]:
+        self._require_wire()
+        return list(await asyncio.gather(*map(self._read, points)))
+
+    async def _read(self, point: Point) -> Result:
+        target = self._target(point)
+        if isinstance(target, DeviceError):
+            return target
+        if not target.monitored:
+            return DeviceRefused(f"{point.id} is only commanded: there is nothing to read")
+        try:
+            return await self._procedures.read(target.address, counter=is_counter(target))
+        except DeviceError as error:
+            return error
+
+    async def write(self, requests: Sequence[WriteRequest]) -> list[WriteResult]:
+        self._require_wire()
+        return list(await asyncio.gather(*map(self._write, requests)))
+
+    async def _write(self, request: WriteRequest) -> WriteResult:
+        point = request.point
+        target = self._target(point)
+        if isinstance(target, DeviceError):
+            return target
+        if target.command is None:
+            return DeviceRefused(f"{point.id} has no command")
+        mode = None if request.mode is None else _MODES[request.mode]
+        try:
+            outcome = await self._commander.execute(target.command, request.value, mode, request.deadline)
+            sample = Sample(self.context.wall(), request.value)
+            if request.verify:
+                sink = self.context.sink
+                sample = await read_back(self._procedures, sink, point, target, request.value)
+        except DeviceError as error:
+            return error
+        return Executed(sample, outcome)
+
+    async def probe(self, point: Point, left: float) -> Probe:
+        """Read it with a command, or else by an interrogation; the clock is not set."""
+        self._require_wire()
+        target = self._target(point)
+        if isinstance(target, DeviceError):
+            return Probe(target)
+        if not target.monitored:
+            return Probe(DeviceRefused("the point is only commanded: there is nothing to read"))
+        self._catch = Catch(target.address)
+        try:
+            return await probe(self._procedures, self._catch, point, target, left)
+        finally:
+            self._catch = None
+
+    def status(self) -> dict[str, Any]:
+        """The link, the last interrogation of each station, clocks, commands, and what was wrong."""
+        monitor = self._monitor.status()
+        ahead = monitor.pop("clocks")
+        settings = self._procedures.clocks.status()
+        return {
+            "backend": self._device.backend,
+            "link": None if self._wire is None else self._wire.status(),
+            "interrogations": self._procedures.status(),
+            "clocks": {
+                common: {**ahead.get(common, {}), "set": settings.get(common)} for common in ahead | settings
+            },
+            "values": monitor,
+            "errors": self._irregularities.status(),
+            **self._commander.status(),
+        }
+
+
+def _interrogated(term: str, report: Report) -> Interrogated:
+    detail = "" if report.error is None else str(report.error)
+    return Interrogated(
+        term, report.request.common, report.outcome, report.points, round(report.seconds, 6), detail
+    )
