@@ -18,10 +18,20 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
-from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
+from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.model import Device, Quality, Sample, Value
 from pydatacoll.model.network import Networks
-from pydatacoll.sdk import DeviceDriver, DriverContext, Frame, FrameLog, Point, WriteRequest
+from pydatacoll.sdk import (
+    DeviceDriver,
+    DriverContext,
+    Executed,
+    Frame,
+    FrameLog,
+    Point,
+    Result,
+    WriteRequest,
+    WriteResult,
+)
 from pydatacoll.testing.fakes import FakeSink
 
 PATIENCE = 20.0
@@ -32,6 +42,11 @@ def expect(condition: bool, message: str) -> None:
     """Fail the check that runs."""
     if not condition:
         raise AssertionError(message)
+
+
+def plain(result: WriteResult) -> Result:
+    """What was written, without how it was confirmed."""
+    return result.sample if isinstance(result, Executed) else result
 
 
 class Harness(ABC):
@@ -80,6 +95,10 @@ class Harness(ABC):
     @abstractmethod
     def get(self, point: Point) -> Value:
         """The raw value inside the simulated device."""
+
+    def report(self, point: Point, value: Value) -> bool:
+        """Set a raw value and have the simulated device send it by itself. False: such devices do not do that."""
+        return False
 
     @abstractmethod
     def mute(self) -> None:
@@ -203,7 +222,7 @@ class DriverConformance(ABC):
         async with self._connected() as (harness, driver, _):
             points = harness.points()
             requests = [WriteRequest(point, 200 + n, verify=bool(n % 2)) for n, point in enumerate(points)]
-            results = await driver.write(requests)
+            results = [plain(result) for result in await driver.write(requests)]
             for number, (point, result) in enumerate(zip(points, results, strict=True)):
                 expect(isinstance(result, Sample) and result.value == 200 + number, f"{point}: {result}")
                 expect(harness.get(point) == 200 + number, f"{point} is {harness.get(point)}")
@@ -211,7 +230,7 @@ class DriverConformance(ABC):
     async def test_later_write_of_a_batch_wins(self) -> None:
         async with self._connected() as (harness, driver, _):
             point = harness.points()[0]
-            results = await driver.write([WriteRequest(point, value) for value in (1, 2, 3)])
+            results = list(map(plain, await driver.write([WriteRequest(point, value) for value in (1, 2, 3)])))
             expect([r.value for r in results if isinstance(r, Sample)] == [1, 2, 3], str(results))
             expect(harness.get(point) == 3, f"{harness.get(point)} instead of the last value")
 
@@ -300,6 +319,36 @@ class DriverConformance(ABC):
             await self._poll(driver, points)
             expect(sink.latest[extra.id].value == 77, f"new point: {sink.latest.get(extra.id)}")
             expect(harness.connections() == 1, "the connection was dropped")
+
+    async def test_interrogation_brings_all_values_or_is_refused(self) -> None:
+        async with self._connected() as (harness, driver, sink):
+            points = harness.points()
+            if not driver.groups:
+                try:
+                    await driver.interrogate(1)
+                except Conflict:
+                    return
+                raise AssertionError("a driver without groups interrogates")
+            for number, point in enumerate(points):
+                harness.put(point, 300 + number)
+            told = await driver.interrogate(min(driver.groups))
+            expect({one.outcome for one in told} == {"terminated"}, f"outcomes: {told}")
+            expect({one.term_id for one in told} == {point.term.id for point in points}, f"terms: {told}")
+            found = [sample.value if (sample := sink.latest.get(point.id)) else None for point in points]
+            expect(found == list(range(300, 300 + len(points))), f"values: {found}")
+
+    async def test_what_the_device_sends_by_itself_arrives(self) -> None:
+        async with self._connected() as (harness, driver, sink):
+            point, spare = harness.points()[0], harness.spare()
+            if not harness.report(point, 55):
+                return
+            harness.report(spare, 66)
+            await sink.until(lambda: point.id in sink.latest)
+            expect(sink.latest[point.id].value == 55, f"{point}: {sink.latest[point.id]}")
+            await driver.read([point])  # the answer comes after what was sent before it
+            found = [(one.protocol_code, one.value) for one in driver.discovered()]
+            expect(found == [(spare.item.protocol_code, 66)], f"discovered: {found}")
+            expect(spare.id not in sink.latest, "a point that is not configured got a value")
 
     async def test_status_is_plain_data(self) -> None:
         async with self._connected() as (harness, driver, _):
