@@ -167,6 +167,9 @@ async def test_a_connection_that_falls_silent(kind: Iec104FaultKind) -> None:
             await rtu.until(lambda: fault.hits == 1)
             writer.write(TESTFR_ACT)
             received = await reader.readexactly(8 if kind == "half" else 0)
+            rtu.faults.clear()
+            async with master(rtu.port) as other:  # by then it has been heard
+                await other.ask(104, c.TestPattern())
             rtu.drop()
             assert received + await reader.read() == frame[: len(received)]
 
