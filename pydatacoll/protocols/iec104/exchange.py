@@ -214,6 +214,8 @@ class Exchange:
             self._terminated = True
             return
         self._unanswered -= 1
+        if asdu.cause == DEACTIVATION_CONFIRMATION and not asdu.negative:
+            self._executed = None  # it was stopped: no termination follows
         if asdu.cause == DEACTIVATION_CONFIRMATION or self._unanswered <= 0:
             self._over()
 
@@ -242,7 +244,7 @@ class Exchange:
 
         :param reached: whether the last request may have reached the station; otherwise it never will.
         """
-        waited = f"{now - self._since:.3g} s"
+        waited = f"{min(now, self.due) - self._since:.3g} s"
         if self.phase is Phase.TERMINATING:
             self._end(CONFIRMED)
         elif self.phase is Phase.WAITING:
