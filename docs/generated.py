@@ -32,6 +32,11 @@ from pydatacoll.model import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.formula import FormulaDriver
+from pydatacoll.protocols.iec104 import Iec104Driver
+from pydatacoll.protocols.iec104.asdu import CAUSES
+from pydatacoll.protocols.iec104.config import Iec104Device, Iec104Term, Iec104TermItem
+from pydatacoll.protocols.iec104.parameters import Parameters
+from pydatacoll.protocols.iec104.types import TYPES, Direction
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTcpDriver, ModbusTerm, ModbusTermItem
 from pydatacoll.store.keys import DOCUMENTATION
 
@@ -128,6 +133,48 @@ def fields(of: type[Struct], base: type[Struct] | None = None) -> str:
     return table(("field", "takes", "default", "meaning"), rows, (18, 26, 16, 40))
 
 
+# IEC 60870-5-104: the tables of its interoperability, from the tables that the code works with
+
+_NOT_SENT = frozenset({104, 105, 106, 107})
+"""Types in control direction."""
+_WITHOUT_MEANING = frozenset({13, 14, 15, 16})
+"""Causes of file transfer and of authentication."""
+
+
+def iec104_types(*directions: Direction) -> str:
+    """Type identifications: mark, number, name, meaning."""
+    used = Direction.MONITOR, Direction.CONTROL
+    rows = [
+        (
+            "X" if info.direction in used and number not in _NOT_SENT else "",
+            str(number),
+            literal(info.name),
+            info.text,
+        )
+        for number, info in sorted(TYPES.items())
+        if info.direction in directions
+    ]
+    return table(("mark", "type", "name", "meaning"), rows, (8, 8, 20, 64))
+
+
+def iec104_causes() -> str:
+    """Causes of transmission."""
+    rows = [("" if number in _WITHOUT_MEANING else "X", str(number), text) for number, text in CAUSES.items()]
+    return table(("mark", "cause", "meaning"), rows, (8, 8, 84))
+
+
+def iec104_parameters() -> str:
+    """k, w and the time-outs: the defaults of the standard and ours, and the range."""
+    standard = Parameters()
+    ours = {entry.name: entry for entry in inspect.type_info(Iec104Device).fields}  # type: ignore[attr-defined]
+    rows = []
+    for name in Parameters.__struct_fields__:
+        _, text = _described(ours[name].type)
+        takes = expected(ours[name].type)
+        rows.append(("X", literal(name), text, f"{getattr(standard, name):g}", f"{ours[name].default:g}", takes))
+    return table(("mark", "parameter", "meaning", "standard", "default", "takes"), rows, (6, 12, 42, 10, 10, 20))
+
+
 def settings() -> str:
     """Every setting."""
     rows = [
@@ -138,7 +185,7 @@ def settings() -> str:
 
 def table_columns() -> str:
     """The columns of the table, with the drivers that come along."""
-    protocols = {driver.name: driver for driver in (ModbusTcpDriver, FormulaDriver)}
+    protocols = {driver.name: driver for driver in (ModbusTcpDriver, Iec104Driver, FormulaDriver)}
     words = {"term_item": "point"}
     rows = [
         (literal(column.name), words.get(column.kind, column.kind), literal(column.field))
@@ -316,6 +363,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "modbus_device": lambda: fields(ModbusDevice, Device),
     "modbus_term": lambda: fields(ModbusTerm, Term),
     "modbus_term_item": lambda: fields(ModbusTermItem, TermItem),
+    "iec104_device": lambda: fields(Iec104Device, Device),
+    "iec104_term": lambda: fields(Iec104Term, Term),
+    "iec104_term_item": lambda: fields(Iec104TermItem, TermItem),
+    "iec104_parameters": iec104_parameters,
+    "iec104_monitor": lambda: iec104_types(Direction.MONITOR),
+    "iec104_control": lambda: iec104_types(Direction.CONTROL),
+    "iec104_other": lambda: iec104_types(Direction.PARAMETER, Direction.FILE),
+    "iec104_causes": iec104_causes,
     "table_columns": table_columns,
     "redis_keys": redis_keys,
     "metrics": metric_table,

@@ -22,6 +22,10 @@ from pydatacoll.config_text import reference
 from pydatacoll.discovery import load_file
 from pydatacoll.model import Device, Formula, Item, Term, TermItem
 from pydatacoll.model.quality import FLAG_NAMES
+from pydatacoll.protocols.iec104 import Iec104Device, Iec104Term, Iec104TermItem, commands, exchange, outcomes
+from pydatacoll.protocols.iec104.asdu import CAUSES
+from pydatacoll.protocols.iec104.events import Cause
+from pydatacoll.protocols.iec104.types import TYPES
 from pydatacoll.protocols.modbus_tcp import ModbusDevice, ModbusTerm, ModbusTermItem
 from pydatacoll.protocols.modbus_tcp.frames import Kind
 from pydatacoll.settings import Settings
@@ -90,6 +94,9 @@ def test_every_key_and_channel_is_in_the_reference(generated: ModuleType) -> Non
         ("modbus_device", ModbusDevice, Device),
         ("modbus_term", ModbusTerm, Term),
         ("modbus_term_item", ModbusTermItem, TermItem),
+        ("iec104_device", Iec104Device, Device),
+        ("iec104_term", Iec104Term, Term),
+        ("iec104_term_item", Iec104TermItem, TermItem),
     ],
 )
 def test_every_field_of_the_model_has_a_meaning(
@@ -120,6 +127,32 @@ def test_every_quality_flag_is_explained_with_its_bit() -> None:
 def test_every_counter_of_bad_replies_is_explained() -> None:
     text = page("howto/modbus.rst")
     assert all(f"``{kind}``" in text for kind in Kind.__args__)
+
+
+def test_every_type_and_cause_of_iec_104_is_in_the_reference(generated: ModuleType) -> None:
+    names = [name for part in ("monitor", "control", "other") for name in _column(generated, f"iec104_{part}", 2)]
+    assert sorted(names) == sorted(f"``{info.name}``" for info in TYPES.values())
+    assert _column(generated, "iec104_causes", 1) == [str(cause) for cause in CAUSES]
+    assert all(mark == "X" for mark in _column(generated, "iec104_monitor", 0))
+    assert not any(_column(generated, "iec104_other", 0))
+
+
+def test_every_outcome_and_every_end_of_a_link_of_iec_104_is_explained() -> None:
+    text = page("howto/iec104.rst")
+    words = {
+        value
+        for module in (outcomes, exchange, commands)
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, str) and value.islower() and " " not in value
+    }
+    assert {"terminated", "select_timeout", "busy"} <= words
+    words |= {*outcomes.UNKNOWN.values(), *(f"link_{cause}" for cause in Cause.__args__ if cause != "local")}
+    assert [word for word in sorted(words) if f"``{word}``" not in text] == []
+
+
+def _column(generated: ModuleType, part: str, place: int) -> list[str]:
+    rows = re.split(r"^   \* -", generated.PARTS[part](), flags=re.M)[2:]
+    return [row.split("\n     -")[place].strip() for row in rows]
 
 
 def test_every_option_of_a_command_is_in_the_reference(generated: ModuleType) -> None:
@@ -181,8 +214,9 @@ def test_objects_shown_are_valid() -> None:
     shown = [json.loads(block) for block in blocks("json")]
     devices = [one for one in shown if "protocol" in one]
     assert devices
+    types = {"modbus_tcp": ModbusDevice, "iec104": Iec104Device}
     for device in devices:
-        msgspec.convert(device, ModbusDevice)
+        msgspec.convert(device, types[device["protocol"]])
 
 
 def test_all_that_drivers_and_plugins_import_is_in_the_reference() -> None:
