@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 from pydatacoll.errors import DeviceError, DeviceOffline
@@ -109,17 +109,18 @@ class Schedule:
         self._retries.clear()
         self._clock_due = dict.fromkeys(self._stations, now)
         self._running = True
-        # the clocks first: their commands go out before the interrogations do
-        tasks = [asyncio.ensure_future(work) for work in (self._keep_clocks(), self._keep_values())]
+        # begun in this order, so that the clocks are on their way before the first interrogation
+        first = self._set_clocks_due()
+        keepers = [asyncio.ensure_future(work) for work in (self._keep_clocks(first), self._keep_values())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            done, _ = await asyncio.wait(keepers, return_when=asyncio.FIRST_COMPLETED)
+            for keeper in done:
+                keeper.result()
         finally:
             self._running = False
-            for task in tasks:
+            for task in (*keepers, *first):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*keepers, *first, return_exceptions=True)
 
     async def _keep_values(self) -> None:
         while True:
@@ -151,18 +152,19 @@ class Schedule:
             interval = self._device.counter_interval
         return next_beat(now, interval, f"{self._device.id}/{request.group}")
 
-    async def _keep_clocks(self) -> None:
-        interval = self._device.clock_interval
+    async def _keep_clocks(self, setting: Sequence[asyncio.Task[None]]) -> None:
         while True:
+            await asyncio.gather(*setting)
             self._clock_changed.clear()
-            due = min(self._clock_due.values(), default=math.inf) if interval else math.inf
-            if not await _until(due, self._clock_changed):
-                continue
-            now = asyncio.get_running_loop().time()
-            stations = [common for common, at in self._clock_due.items() if at <= now]
-            for common in stations:
-                self._clock_due[common] = next_beat(now, interval, f"{self._device.id}/clock")
-            await asyncio.gather(*map(self._set_clock, stations))
+            due = min(self._clock_due.values(), default=math.inf) if self._device.clock_interval else math.inf
+            setting = self._set_clocks_due() if await _until(due, self._clock_changed) else []
+
+    def _set_clocks_due(self) -> list[asyncio.Task[None]]:
+        now, interval = asyncio.get_running_loop().time(), self._device.clock_interval
+        stations = [common for common, at in self._clock_due.items() if at <= now and interval]
+        for common in stations:
+            self._clock_due[common] = next_beat(now, interval, f"{self._device.id}/clock")
+        return [asyncio.ensure_future(self._set_clock(common)) for common in stations]
 
     async def _set_clock(self, common: int) -> None:
         try:
