@@ -17,7 +17,7 @@ REQUIREMENTS = [
 setup(
     name="pydatacoll",
     version=VERSION,
-    description="RESTful data-collection service for Modbus TCP",
+    description="RESTful data-collection service for Modbus TCP and IEC 60870-5-104",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="Apache-2.0",

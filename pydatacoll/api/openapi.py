@@ -21,8 +21,8 @@ _PARAMETER: Final = re.compile(r"{(\w+)}")
 _PATH_DESCRIPTIONS: Final = {"index": "place in the list: 0 the oldest, -1 the newest"}
 _PARAM_PATTERN: Final = "^p[0-9]{1,3}$"
 _DESCRIPTION: Final = """\
-Data collection over Modbus TCP and other protocols. Every failure is `application/problem+json` (RFC 9457).
-Numeric and boolean fields of model objects also accept their text form, ids also accept numbers. GET also means
+Data collection over Modbus TCP, IEC 60870-5-104 and other protocols. Every failure is
+`application/problem+json` (RFC 9457). Numeric and boolean fields of model objects also accept their text form, ids also accept numbers. GET also means
 HEAD; OPTIONS answers 204 with `Allow`. Unknown query parameters and unknown fields are refused with 422. When
 access tokens are configured, operations need one of the scope named (`read`, `operate`, `admin`; each includes
 those before it); a token may be limited to some devices and then sees no others."""

@@ -236,7 +236,7 @@ def test_the_layers_shown_are_those_that_are_checked() -> None:
     for module in re.findall(r"\w+", " ".join(checked)):
         assert f"``{module}``" in architecture, module
     for name in re.findall(r"``([\w/]+\.py)``", architecture.partition("Where to change what")[2]):
-        folders = ("", "protocols/modbus_tcp/")
+        folders = ("", "protocols/modbus_tcp/", "protocols/iec104/")
         assert any((ROOT / "pydatacoll" / folder / name).exists() for folder in folders), name
 
 
