@@ -57,7 +57,7 @@ class Iec104Rtu:
     :param buffer: ASDUs with events that wait at most.
     :param history: ASDUs and commands that are remembered.
     :param tls: for IEC 62351-3.
-    :ivar faults: what goes wrong.
+    :param faults: what goes wrong; rules may be added at any time.
     :ivar operator: what happens to commands.
     :ivar log: the last ASDUs received, newest last.
     :ivar counts: received ASDUs by type, and ``malformed``.
@@ -82,6 +82,7 @@ class Iec104Rtu:
         background: float = 0.0,
         buffer: int = 10_000,
         history: int = 1000,
+        faults: Iec104Faults | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._timers: set[asyncio.TimerHandle] = set()
@@ -89,7 +90,7 @@ class Iec104Rtu:
         self.zone = zone or Zone()
         self.clock_offset = clock_offset
         self.image = Image(points, commons)
-        self.faults = Iec104Faults()
+        self.faults = faults or Iec104Faults()
         self.operator = Operator(self, history=history)
         self.log: deque[Asdu] = deque(maxlen=history)
         self.counts: Counter[str] = Counter()
@@ -273,7 +274,8 @@ class Iec104Rtu:
         self.report(asdu if isinstance(asdu, bytes) else encode(asdu))
 
     def stream(self, rate: float, *, tick: float = 0.02) -> Stream:
-        """From now on points change by themselves and are reported; counters and those that move do not take part.
+        """From now on points change by themselves and are reported; all but counters and those that are commanded
+        or move anyway.
 
         :param rate: events per second of all points together; infinite: as many as the connection takes; 0: none.
         :param tick: seconds between two bursts of a finite rate.

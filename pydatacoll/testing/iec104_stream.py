@@ -90,6 +90,7 @@ class Stream:
             for state in rtu.image.states.values()
             if state.event is not None
             and state.point.moves is None
+            and state.command is None
             and state.event.number not in COUNTER_TYPES
         ] if rate else []  # fmt: skip
         self._bursts = _bursts(states, rate * tick)

@@ -46,6 +46,14 @@ def device(
     return server
 
 
+def allow_sockets(devices: int) -> None:
+    """Raise the limit of open files for so many devices: a thousand of them need more than the usual 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < 8 * devices:
+        wanted = 8 * devices if hard == resource.RLIM_INFINITY else min(8 * devices, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def simulate(  # noqa: PLR0917 - an established call
     host: str,
     port: int,
@@ -75,10 +83,7 @@ async def simulate(  # noqa: PLR0917 - an established call
     """
     if devices > 1 and not 0 < port <= 65536 - devices:
         raise ValueError(f"{devices} devices need a first port of 1 to {65536 - devices}")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < 8 * devices:  # a thousand devices need more than the usual 1024
-        wanted = 8 * devices if hard == resource.RLIM_INFINITY else min(8 * devices, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    allow_sockets(devices)
     async with AsyncExitStack() as stack:
         first = port
         for number in range(devices):

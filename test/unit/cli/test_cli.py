@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from click.testing import CliRunner
 from pydatacoll import __version__
 from pydatacoll.cli import main
 from pydatacoll.testing.faults import Fault
+from pydatacoll.testing.iec104_faults import Iec104Fault
+from pydatacoll.testing.iec104_simulation import Simulation
 
 
 def run(*arguments: str) -> Any:
@@ -145,6 +148,72 @@ def test_simulate_modbus_with_faults(simulated: dict[str, Any]) -> None:
 )
 def test_bad_arguments_are_explained(simulated: dict[str, Any], arguments: list[str], message: str) -> None:
     result = run("simulate", "modbus", *arguments)
+    assert result.exit_code in {1, 2}
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def rtus(monkeypatch: pytest.MonkeyPatch) -> list[Simulation]:
+    """What would have been simulated; it never starts."""
+    from pydatacoll.testing import iec104_simulation
+
+    seen: list[Simulation] = []
+
+    async def fake(simulation: Simulation, on_ready: Callable[[list[int]], None]) -> None:
+        if simulation.port == 1:
+            raise PermissionError(13, "Permission denied")
+        seen.append(simulation)
+        on_ready([4321 + 2 * at for at in range(simulation.paths)] if not simulation.port else [6000, 6001, 6002])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(iec104_simulation, "simulate", fake)
+    return seen
+
+
+def test_simulate_iec104(rtus: list[Simulation]) -> None:
+    result = run(
+        "simulate", "iec104", "--port", "0", "--ca", "1, 7-9", "--paths", "2", "--events-per-second", "inf"
+    )
+    assert result.output == "Simulated RTUs of IEC 60870-5-104 are running on 127.0.0.1:4321,4323\n"
+    assert result.exit_code == 0
+    assert rtus == [Simulation(commons=[1, 7, 8, 9], paths=2, rate=math.inf, faults=[], types=())]
+
+
+def test_simulate_iec104_with_everything(rtus: list[Simulation]) -> None:
+    result = run(
+        *("simulate", "iec104", "--port", "6000", "--rtus", "3", "--seed", "7", "--points", "5", "--tick", "100"),
+        *("--type", "M_ME_NC_1", "--type", "1", "--k", "20", "--w", "10", "--time-zone", "+01:00"),
+        *("--clock-offset", "-2.5", "--background", "30"),
+        *("--fault", "slow:seconds=2,type=100", "--fault", "close:probability=0.25"),
+    )
+    assert result.output == "Simulated RTUs of IEC 60870-5-104 are running on 127.0.0.1:6000-6002\n"
+    faults = [Iec104Fault("slow", type=100, seconds=2.0), Iec104Fault("close", probability=0.25)]
+    assert rtus == [
+        Simulation(
+            port=6000, commons=[1], number=3, seed=7, points=5, tick=0.1, types=("M_ME_NC_1", "1"), k=20, w=10,
+            rate=1.0, time_zone="+01:00", clock_offset=-2.5, background=30.0, faults=faults,
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ca", "x"], "'x' is not a common address or a range"),
+        (["--ca", "0"], "common addresses are 1 to 65534"),
+        (["--ca", "65535"], "common addresses are 1 to 65534"),
+        (["--points", "0"], "0 is not in the range"),
+        (["--events-per-second", "-1"], "-1.0 is not in the range"),
+        (["--port", "1"], "Permission denied"),
+        (["--fault", "sleepy"], "unknown fault 'sleepy'; known: refuse, no_startdt_con"),
+        (["--fault", "delay:unit=1"], "unknown option 'unit'; known: type, cause, common, address"),
+        (["--tls-key", "key.pem"], "TLS needs the station's own certificate"),
+        (["--tls-certificate", "/nowhere/cert.pem"], "No such file"),
+    ],
+)
+def test_bad_arguments_of_rtus_are_explained(rtus: list[Simulation], arguments: list[str], message: str) -> None:
+    result = run("simulate", "iec104", *arguments)
     assert result.exit_code in {1, 2}
     assert message in result.output
     assert "Traceback" not in result.output
