@@ -30,6 +30,11 @@ class SendQueue:
         """Places in the ordinary lane."""
         return self._limit - len(self._ordinary)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether anything waits in the urgent lane."""
+        return bool(self._urgent)
+
     def put(self, token: int, asdu: bytes, *, first: bool) -> bool:
         """Put in a data unit; false when its lane is full."""
         lane = self._urgent if first else self._ordinary
