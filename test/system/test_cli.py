@@ -6,48 +6,10 @@ import asyncio
 import csv
 import json
 import os
-import subprocess
-import sys
-from typing import Any, NamedTuple
 
-import pytest
 import trustme
 
 from test.system.rig import eventually
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def cli(rig):
-    """Runs ``pydatacoll ARGUMENTS`` and waits for its end."""
-
-    async def run(*arguments: str, url: str = "", stdin: str = "", **environment: str) -> Done:
-        given = {**rig.environment(), **environment}
-        if url:
-            given["PYDATACOLL_URL"] = url
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pydatacoll.cli", *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=given,
-            cwd=rig.folder,
-        )
-        out, err = await process.communicate(stdin.encode())
-        assert "Traceback" not in err.decode()
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
-
-    return run
 
 
 async def test_reading_and_writing(rig, plc, cli):
@@ -196,7 +158,7 @@ async def test_tokens_from_their_making_to_their_use(rig, cli, tmp_path):
     assert (await cli("ls", url=url)).code == 3
     assert (await cli("ls", url=url, **trust)).code == 1
     read = {**trust, "PYDATACOLL_TOKEN": tokens["read"]}
-    assert await cli("ls", url=url, **read) == Done(0, "", "")
+    assert await cli("ls", url=url, **read) == (0, "", "")
     (tmp_path / "new.json").write_text("{}")
     refused = await cli("import", "new.json", url=url, **read)
     assert refused.code == 1
