@@ -90,7 +90,8 @@ def _value_errors(value: object, index: int) -> list[FieldError]:
 
 
 def _typed(value: Value, raw: Value) -> Value:
-    """A value given as text, or as 0 or 1 for a bit, in the type of its point: the answer repeats it."""
+    """A value given as text, or as 0 or 1 for a bit, in the type of its point: the answer repeats it. What is the
+    name of a state (``on`` of a double point) is told as the state, which is not scaled."""
     if isinstance(raw, (bool, str)):
         return raw
     if isinstance(value, str):
@@ -98,7 +99,7 @@ def _typed(value: Value, raw: Value) -> Value:
             return number if -(2**63) <= (number := int(value)) < 2**64 else float(value)
         with suppress(ValueError):
             return float(value)
-    return value
+    return raw if isinstance(value, (bool, str)) else value
 
 
 def _check(call: Call, asked: _Request, index: int) -> _Request:

@@ -203,7 +203,11 @@ class AuditEntry(Struct, kw_only=True):
     before: Annotated[Any, Meta(description="the object, or the last known value of a point")]
     after: Annotated[Any, Meta(description="the object, or the value written")]
     result: Annotated[
-        str | None, Meta(description="ok, or status and reason of a failure; null: a control about to be sent")
+        str | None,
+        Meta(
+            description="ok, in brackets what the protocol tells beyond that; or status and reason of a failure; "
+            "null: a control about to be sent"
+        ),
     ]
     devices: Annotated[list[str], Meta(description="devices it concerns; empty: the model as a whole")]
     counts: (

@@ -16,7 +16,8 @@ from pydatacoll.cli.text import cell, local_time, to_json, utc
 
 
 def _result_style(text: str) -> Mapping[str, Any]:
-    return {} if text.strip() in {"ok", ""} else {"fg": "red"}
+    text = text.strip()
+    return {} if text in {"ok", ""} or text.startswith("ok (") else {"fg": "red"}
 
 
 def _change(row: Row) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pydatacoll.cli.failures import UNREACHABLE, Failure, Refused
+from pydatacoll.cli.output import Column
 from pydatacoll.cli.points import Point, PointName, existing, fetch
 from pydatacoll.cli.session import Session, confirm, interactive, note, remote
 from pydatacoll.cli.text import cell, epoch, span
@@ -74,7 +75,10 @@ def ctrl(
             failure.details = [*failure.details, "Whether it was written is not known."]
             failure.remedy = f"repeat it with --key {key}: it is not written twice"
         raise
-    session.printer.rows([{**answer, "unit": known["unit"]}], value_columns(client.now()))
+    columns = value_columns(client.now())
+    if "outcome" in answer:
+        columns.append(Column.of("OUTCOME", "outcome"))
+    session.printer.rows([{**answer, "unit": known["unit"]}], columns)
 
 
 def _describe(session: Session, point: PointName, known: dict[str, Any], value: str) -> None:

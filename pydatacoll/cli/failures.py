@@ -116,5 +116,7 @@ def details_of(problem: Mapping[str, Any]) -> list[str]:
         found.append(": ".join(filter(None, (", ".join(places), str(error.get("message", ""))))))
     if len(found) == 1 and found[0] == problem.get("detail"):
         found.clear()  # a single error stands in the detail already
+    if problem.get("outcome"):
+        found.append(f"outcome: {problem['outcome']}")
     reasons = [str(reason) for reason in problem.get("reasons") or ()]
     return found + (reasons if len(reasons) > 1 else [])

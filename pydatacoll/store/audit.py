@@ -191,7 +191,7 @@ def _milliseconds(moment: float) -> int:
 
 def failed(result: str | None) -> bool | None:
     """Whether the ``result`` of an entry is a failure; ``None`` of an intention, which has none."""
-    return None if result is None else result != "ok"
+    return None if result is None else result != "ok" and not result.startswith("ok (")
 
 
 def _normal(entry_id: str, stored: dict[str, Any]) -> dict[str, Any]:

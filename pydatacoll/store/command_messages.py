@@ -123,9 +123,14 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
         return CommandReply(200, sample, command_id, outcome=self.outcome)
 
 
+_OK = {"": "ok", "terminated": "ok", "confirmed": "ok (confirmed, not terminated)"}
+
+
 def audit_result(reply: CommandReply) -> str:
-    """The ``result`` of an audit entry."""
-    return "ok" if reply.status == 200 else f"{reply.status} {reply.detail}"
+    """The ``result`` of an audit entry; what begins with ``ok`` is no failure."""
+    if reply.status == 200:
+        return _OK.get(reply.outcome, f"ok ({reply.outcome})")
+    return f"{reply.status} {reply.detail}"
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -217,8 +217,9 @@ def _result_channel(kind: Kind, point: str) -> str:
 
 
 def _result_json(point: PointId, reply: CommandReply, message_id: str) -> bytes:
+    outcome = {"outcome": reply.outcome} if reply.outcome else {}
     if reply.sample is not None:
-        return encode({**sample_to_wire(point, reply.sample), "command_id": message_id, "status": 200})
+        return encode({**sample_to_wire(point, reply.sample), "command_id": message_id, "status": 200, **outcome})
     return encode(
         {
             "device_id": point.device_id,
@@ -228,5 +229,6 @@ def _result_json(point: PointId, reply: CommandReply, message_id: str) -> bytes:
             "status": reply.status,
             "title": reply.title,
             "detail": reply.detail,
+            **outcome,
         }
     )

@@ -83,6 +83,22 @@ def test_a_value_that_the_point_cannot_take(run: Run) -> None:
     assert "Error: value: " in result.stderr
 
 
+def test_how_it_was_confirmed_is_shown(run: Run, backend: FakeBackend) -> None:
+    assert "OUTCOME" not in run("-o", "table", "ctrl", POINT, "1", "--yes").stdout
+    backend.commands.word = "confirmed"
+    assert json.loads(run("ctrl", POINT, "1", "--yes").stdout)["outcome"] == "confirmed"
+    table = run("-o", "table", "ctrl", POINT, "1", "--yes").stdout.splitlines()
+    assert table[0].endswith("OUTCOME")
+    assert table[1].endswith("confirmed")
+
+
+def test_why_it_failed_is_shown(run: Run, backend: FakeBackend) -> None:
+    backend.commands.outcome = errors.DeviceTimeout("select not confirmed within 10 s", outcome="select_timeout")
+    result = run("ctrl", POINT, "1", "--yes")
+    assert result.exit_code == 4
+    assert "select not confirmed within 10 s\n  outcome: select_timeout" in result.stderr
+
+
 def test_a_device_that_refuses(run: Run, backend: FakeBackend) -> None:
     backend.commands.outcome = errors.DeviceRefused("exception 3: illegal data value")
     result = run("ctrl", POINT, "1", "--yes")
