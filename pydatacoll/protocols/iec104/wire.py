@@ -21,7 +21,8 @@ come before their owner has got the wire."""
 class Wire(ABC):
     """One way to a controlled station, open and started (STARTDT confirmed) when its owner gets it.
 
-    :ivar closed: set once, to why the way is over; nothing is received afterwards.
+    :ivar closed: set once, to why the way is over; nothing is received afterwards. Wait for it shielded, or with
+        ``asyncio.wait``: a waiter that is cancelled would cancel it.
     :ivar switched: called when another connection has taken over, before anything is received over it: what was
         sent over the old one and not answered stays without an answer, and what the station had not sent yet may
         have been lost, so its owner interrogates it again.
@@ -49,8 +50,11 @@ class Wire(ABC):
         """Whether an ASDU has been sent, or may have been; also answered after the end."""
 
     def recall(self, token: int) -> bool:
-        """The time of an ASDU is over: take it back where that is possible, if need be with the whole way. True:
-        it has not reached the station and never will."""
+        """The time of an ASDU is over: withdraw it, or when it may still be on its way, end the whole way, so that
+        it does not arrive later.
+
+        :returns: as :meth:`withdraw`; false also when it is not known whether it has arrived.
+        """
         return self.withdraw(token)
 
     def pause(self) -> None:  # noqa: B027 - not every way can be held back
