@@ -137,6 +137,11 @@ class ManagerSettings(_Table, frozen=True, kw_only=True):
         list[str],
         Meta(description="networks (CIDR) that devices may be in, so that nobody probes others; empty: any"),
     ] = []
+    certificates: Annotated[
+        str,
+        Meta(description="folder with the certificates and keys that devices name; empty: ``certificates`` in "
+             "``data_dir``"),
+    ] = ""  # fmt: skip
     frame_log: Annotated[
         int,
         Meta(ge=0, le=10_000, description="protocol frames kept per device; 0: none; a device may set its own"),

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -69,10 +70,12 @@ class Inspector:
         runners: Mapping[str, DeviceRunner],
         drivers: Mapping[str, type[DeviceDriver]],
         networks: Networks,
+        certificates: Path,
     ) -> None:
         self._runners = runners
         self._drivers = drivers
         self._networks = networks
+        self._certificates = certificates
         self._schemas = Schemas(drivers)  # what is outside the networks is an answer of a probe, not a mistake
         self._probes = 0
         self._describing = asyncio.Lock()
@@ -125,7 +128,11 @@ class Inspector:
         if driver_type.virtual:
             raise Conflict(f"a device of protocol {device.protocol} is virtual: there is nothing to try")
         context = DriverContext(
-            _NoSink(), Counter(), logging.LoggerAdapter(log, {"device": device.id}), networks=self._networks
+            _NoSink(),
+            Counter(),
+            logging.LoggerAdapter(log, {"device": device.id}),
+            networks=self._networks,
+            certificates=self._certificates,
         )
         driver = driver_type(device, context)
         started = perf_counter()  # finer than the clock of the loop

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydatacoll.errors import StoreError
 from pydatacoll.manager.identity import manager_name
@@ -72,8 +73,9 @@ class DeviceManager:
         )
         self._status = StatusWriter(store)
         self._networks = Networks(settings.manager.networks)
+        self._certificates = Path(settings.manager.certificates or Path(settings.data_dir, "certificates"))
         self.runners: dict[str, DeviceRunner] = {}
-        inspector = Inspector(self.runners, drivers, self._networks)
+        inspector = Inspector(self.runners, drivers, self._networks, self._certificates)
         queries = QueryServer(store, self._owns, inspector.answer)
         self._commands = CommandServer(store, self._owns, self._execute, self.writer.hold, queries)
         self._leases = Leases(store, self.id, settings.manager.lease)
@@ -269,6 +271,7 @@ class DeviceManager:
             settings=self._settings.manager,
             links=self._links,
             networks=self._networks,
+            certificates=self._certificates,
         )
         self.runners[device.id] = runner
         self._tasks[device.id] = start(f"device {device.id}", runner.run)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
@@ -69,6 +70,7 @@ class DeviceRunner:
         settings: ManagerSettings,
         links: LinkLog,
         networks: Networks = ANYWHERE,
+        certificates: Path | None = None,
     ) -> None:
         self.device = device
         self.sink = sink
@@ -78,7 +80,7 @@ class DeviceRunner:
         self._settings = settings
         self._links = links
         logger = logging.LoggerAdapter(log, {"device": device.id})
-        self._context = DriverContext(sink, self.counters, logger, networks=networks)
+        self._context = DriverContext(sink, self.counters, logger, networks=networks, certificates=certificates)
         self._context.behind = partial(writer.behind, sink.account)
         self.keep_frames()
         self._driver = driver_type(device, self._context)
