@@ -186,10 +186,11 @@ class Connection(Wire, asyncio.BufferedProtocol):
         if self.withdraw(token):
             return True
         token -= self.base
-        if not self.closed.done() and token in self._link.unacknowledged():
-            if self._out - self._unconfirmed() < self._positions[token]:
-                self._context.counters["recalled"] += 1
-                self.drop("a command did not arrive before its time was over")
+        if self.closed.done() or token not in self._link.unacknowledged():
+            return False
+        if self._out - self._unconfirmed() < self._positions[token]:
+            self._context.counters["recalled"] += 1
+            self.drop("a command did not arrive before its time was over")
         return False
 
     def pause(self) -> None:
