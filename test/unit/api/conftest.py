@@ -9,6 +9,7 @@ import pytest
 from pydatacoll.api.app import create_app
 from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.formula import FormulaDriver
+from pydatacoll.protocols.iec104 import Iec104Driver
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
 from test.api_client import Api, serve
 from test.fakes_api import FakeBackend
@@ -23,7 +24,8 @@ POINT = {"item_id": "ua", "protocol_code": "hr:100", "writable": True}
 @pytest.fixture
 def backend() -> FakeBackend:
     """The services, in memory, with an empty model."""
-    return FakeBackend(Schemas({"modbus_tcp": ModbusTcpDriver, "formula": FormulaDriver}))
+    drivers = (ModbusTcpDriver, Iec104Driver, FormulaDriver)
+    return FakeBackend(Schemas({driver.name: driver for driver in drivers}))
 
 
 @pytest.fixture

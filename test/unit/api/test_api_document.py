@@ -182,7 +182,7 @@ async def test_the_list_of_routes_names_the_host_that_was_asked(api: Api) -> Non
 
 
 async def test_protocols_and_keys(api: Api) -> None:
-    assert list(await api.get("/api/v1/device_protocols")) == ["formula", "modbus_tcp"]
+    assert list(await api.get("/api/v1/device_protocols")) == ["formula", "iec104", "modbus_tcp"]
     assert "dlt645" in await api.get("/api/v1/term_protocols")
     keys = await api.get("/api/v1/redis_key")
     assert {"SET:DEVICE", "HS:DEVICE:{id}", "CHANNEL:DEVICE_CTRL"} <= set(keys)

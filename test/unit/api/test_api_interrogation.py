@@ -220,3 +220,19 @@ async def test_a_token_needs_the_scope_and_the_device(backend: FakeBackend, api:
                 await guarded("GET", "/api/v2/devices/rtu1/discovered", headers=headers, status=404)
     asked = [entry["user"] for entry in backend.entries if entry["action"] == "interrogate"]
     assert asked == ["operator", "operator"]
+
+
+async def test_what_the_device_did_is_answered_also_when_its_result_cannot_be_audited(
+    api: Api, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = FakeAudit.write
+
+    async def once(self: FakeAudit, entries: Any) -> None:
+        if self.entries:
+            raise StoreUnavailable("the store is away")
+        await write(self, entries)
+
+    monkeypatch.setattr(FakeAudit, "write", once)
+    backend.commands.body = {"results": [result()]}
+    await api.post(PATH, {"group": 37, "freeze": "reset"}, 200)
+    assert "the result of an interrogation is not in the audit trail: the store is away" in caplog.text
