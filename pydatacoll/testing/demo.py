@@ -1,11 +1,12 @@
-"""The demo plant: three simulated Modbus devices with believable, consistent, slowly varying values.
+"""The demo plant: simulated devices with believable, consistent, slowly varying values. Three speak Modbus:
 
 * ``feeder1``: a 20 kV feeder bay. Three-phase voltages and currents, power, energy, a breaker that can be
   operated; with the breaker open there is no current.
 * ``transformer1``: temperatures follow the load; the tap changer moves the feeder's voltage.
 * ``pumps1``: a gateway with two units, the reservoir and the drives; the flow follows the speed set-point.
 
-Types, scalings, byte and word orders, registers, coils and single bits are mixed on purpose.
+Types, scalings, byte and word orders, registers, coils and single bits are mixed on purpose. The fourth, ``bay1``,
+speaks IEC 60870-5-104: see :mod:`pydatacoll.testing.iec104_bay`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from pydatacoll.codec.registers import Layout
+from pydatacoll.testing.iec104_bay import BAY_MODEL, Bay
 from pydatacoll.testing.modbus_server import ModbusServer
 from pydatacoll.testing.signals import Signal
 
@@ -35,7 +37,7 @@ def _point(term_id: str, item_id: str, code: str, code_type: str | None = None, 
     return point
 
 
-DEMO_MODEL: dict[str, list[Payload]] = {
+_MODBUS_MODEL: dict[str, list[Payload]] = {
     "devices": [
         {
             "id": "feeder1",
@@ -134,6 +136,8 @@ DEMO_MODEL: dict[str, list[Payload]] = {
         _point("pumps1.drives", "speed_set", "hr:10", "float32", word_order="little", writable=True),
     ],
 }
+
+DEMO_MODEL = {kind: [*payloads, *BAY_MODEL[kind]] for kind, payloads in _MODBUS_MODEL.items()}
 """Payloads as the REST API takes them, by kind; the ports of the devices are filled in by :class:`DemoPlant`."""
 
 START: dict[tuple[str, str], bool | float | str] = {
@@ -247,7 +251,7 @@ class _Plant:
 
     def functions(self) -> dict[tuple[str, str], Function]:
         """Engineering value of every point that moves."""
-        relay, monitor, reservoir, drives = (term["id"] for term in DEMO_MODEL["terms"])
+        relay, monitor, reservoir, drives = (term["id"] for term in _MODBUS_MODEL["terms"])
         return {
             **{(relay, f"u{p}"): partial(self.voltage, phase=n) for n, p in enumerate("abc")},
             **{(relay, f"i{p}"): partial(self.current, phase=n) for n, p in enumerate("abc")},
@@ -279,35 +283,39 @@ class DemoPlant:
 
     def __init__(self) -> None:
         self._servers: dict[str, ModbusServer] = {}
+        self._bay = Bay()
         self._places: dict[tuple[str, str], _Place] = {}
 
     async def start(self) -> None:
         """Start all devices."""
-        for payload in DEMO_MODEL["devices"]:
-            units = [term["address"] for term in DEMO_MODEL["terms"] if term["device_id"] == payload["id"]]
+        for payload in _MODBUS_MODEL["devices"]:
+            units = [term["address"] for term in _MODBUS_MODEL["terms"] if term["device_id"] == payload["id"]]
             server = self._servers[payload["id"]] = ModbusServer(units=units, history=0)
             await server.start()
         self._build()
+        await self._bay.start()
 
     async def stop(self) -> None:
         """Stop all devices; may be called twice."""
         servers, self._servers = self._servers, {}
         for server in servers.values():
             await server.stop()
+        await self._bay.stop()
 
     def payloads(self) -> dict[str, list[Payload]]:
         """The model with the devices' actual ports, by kind: devices, terms, items, term_items."""
-        model = copy.deepcopy(DEMO_MODEL)
+        model = copy.deepcopy(_MODBUS_MODEL)
         for device in model["devices"]:
             device["port"] = self._servers[device["id"]].port
-        return model
+        bay = self._bay.payloads()
+        return {kind: [*payloads, *bay[kind]] for kind, payloads in model.items()}
 
     def _build(self) -> None:
-        devices = {device["id"]: device for device in DEMO_MODEL["devices"]}
-        terms = {term["id"]: term for term in DEMO_MODEL["terms"]}
+        devices = {device["id"]: device for device in _MODBUS_MODEL["devices"]}
+        terms = {term["id"]: term for term in _MODBUS_MODEL["terms"]}
         moving = _Plant(self._value).functions()
         words: dict[tuple[str, int, int], list[tuple[int, Function]]] = {}
-        for point in DEMO_MODEL["term_items"]:
+        for point in _MODBUS_MODEL["term_items"]:
             term = terms[point["term_id"]]
             device_id = term["device_id"]
             key = (point["term_id"], point["item_id"])

@@ -1,4 +1,4 @@
-"""The demo plant: every point is read with good quality, values are believable and react to the operator."""
+"""Modbus devices of the demo plant: every point is good, values are believable and react to the operator."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class Demo:
 
     def __init__(self, payloads: dict[str, list[dict[str, object]]]) -> None:
         self.sink = FakeSink()
-        devices = {d["id"]: msgspec.convert(d, ModbusDevice) for d in payloads["devices"]}
-        terms = {t["id"]: msgspec.convert(t, ModbusTerm) for t in payloads["terms"]}
-        items = [msgspec.convert(i, ModbusTermItem) for i in payloads["term_items"]]
+        modbus = [device for device in payloads["devices"] if device["protocol"] == "modbus_tcp"]
+        devices = {d["id"]: msgspec.convert(d, ModbusDevice) for d in modbus}
+        own = [term for term in payloads["terms"] if term["device_id"] in devices]
+        terms = {t["id"]: msgspec.convert(t, ModbusTerm) for t in own}
+        items = [msgspec.convert(i, ModbusTermItem) for i in payloads["term_items"] if i["term_id"] in terms]
         self.points = {f"{i.term_id}:{i.item_id}": Point(terms[i.term_id], i) for i in items}
         self.drivers: dict[str, ModbusTcpDriver] = {}
         for name, device in devices.items():
@@ -98,5 +100,5 @@ async def test_every_item_exists_and_ports_are_filled_in(demo: Demo) -> None:
     assert {point["item_id"] for point in DEMO_MODEL["term_items"]} == items
     assert all("port" not in device for device in DEMO_MODEL["devices"])
     assert len({driver.device.port for driver in demo.drivers.values()}) == 3
-    assert len({point.id for point in demo.points.values()}) == len(DEMO_MODEL["term_items"])
+    assert len({point.id for point in demo.points.values()}) == len(demo.points)
     assert PointId("pumps1", "pumps1.drives", "speed_set") in {point.id for point in demo.points.values()}
