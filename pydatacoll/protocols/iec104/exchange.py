@@ -75,6 +75,7 @@ class Exchange:
     :param deadline: when nothing must be sent any more that makes the station act.
     :ivar result: what the caller is told: ``terminated``, ``confirmed`` or why neither; ``None``: not known yet.
     :ivar due: when :meth:`give_up` is to be called.
+    :ivar owing: the execute was confirmed, and its termination has not come.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Exchange:
         self._since = 0.0
         self._unanswered = 0
         self._executed: Asdu | None = None
-        self._terminated = False
+        self.owing = False
 
     # Requests
 
@@ -161,12 +162,6 @@ class Exchange:
         """Whether an ASDU is the termination of this command, now that it is over."""
         return self.owing and asdu.cause == TERMINATION and self._mirrors(asdu)
 
-    @property
-    def owing(self) -> bool:
-        """Whether the termination of what was executed may still come."""
-        refused = isinstance(self.result, DeviceRefused)
-        return self._executed is not None and not self._terminated and not refused
-
     def is_tagged_like(self, asdu: Asdu) -> bool:
         """Whether an ASDU carries the time tag of our execute, which tells apart what is alike otherwise."""
         time = asdu.objects[0].time
@@ -195,6 +190,7 @@ class Exchange:
         return self._deactivate(DeviceTimeout(f"expired after the select; {NOTHING}", outcome=EXPIRED), now)
 
     def _after_execute(self, now: float) -> None:
+        self.owing = True
         if self.limits.termination == 0:
             self._end(CONFIRMED)
         else:
@@ -202,7 +198,7 @@ class Exchange:
             self.due = min(self.deadline, now + self.limits.termination)
 
     def _terminate(self, asdu: Asdu) -> None:
-        self._terminated = True
+        self.owing = False
         if asdu.negative:
             self._end(DeviceRefused("the station confirmed it and then ended it negatively", outcome=NEGATIVE))
         else:
@@ -211,11 +207,12 @@ class Exchange:
     def _late(self, asdu: Asdu) -> None:
         """An answer after giving up: in the order of the requests, the last is that to the deactivation."""
         if asdu.cause == TERMINATION:
-            self._terminated = True
+            self.owing = False
             return
         self._unanswered -= 1
-        if asdu.cause == DEACTIVATION_CONFIRMATION and not asdu.negative:
-            self._executed = None  # it was stopped: no termination follows
+        if not asdu.negative and not _is_select(asdu.objects[0].element):
+            # when it was stopped no termination follows
+            self.owing = asdu.cause == CONFIRMATION
         if asdu.cause == DEACTIVATION_CONFIRMATION or self._unanswered <= 0:
             self._over()
 
