@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from bench import bulk, collection, rest
+from bench import bulk, collection, iec104, rest
 from bench.report import Row, show
 
 BENCHMARKS = {
     "full_speed": collection.full_speed,
     "once_a_second": collection.once_a_second,
     "latency": collection.latency,
+    "iec104_full_speed": iec104.iec104_full_speed,
+    "iec104_load": iec104.iec104_load,
+    "iec104_interrogation": iec104.iec104_interrogation,
+    "iec104_latency": iec104.iec104_latency,
+    "iec104_commands": iec104.iec104_commands,
+    "iec104_idle": iec104.iec104_idle,
     "control": rest.control,
     "requests": rest.requests,
     "start": rest.start,

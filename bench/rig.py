@@ -71,6 +71,11 @@ class Rig:
         """A Modbus server whose registers all change at every read."""
         self.simulator_port = int(self._start("simulator", "-m", "bench.simulator", wait_for="port "))
 
+    def start_rtus(self, rtus: int, points: int, rate: float) -> list[int]:
+        """RTUs whose points send ``rate`` events per second each RTU; their ports."""
+        ports = self._start("rtus", "-m", "bench.rtu", str(rtus), str(points), str(rate), wait_for="ports ")
+        return [int(port) for port in ports.split(",")]
+
     def start_api(self, *options: str) -> None:
         """API server and embedded store; by default without a manager in it."""
         self.url = self._start(
@@ -89,9 +94,13 @@ class Rig:
 
     def start_manager(self) -> None:
         """A device manager of its own."""
-        self._start(
-            "manager", "-m", "pydatacoll.device_manager", "--redis", self.store_url, "--log-level", "warning"
-        )
+        lag = str(self.folder / "lag")
+        self._start("manager", "-m", "bench.manager", lag, "--redis", self.store_url, "--log-level", "warning")
+
+    def loop_lag(self) -> float:
+        """How late the manager's event loop was at most, in its last whole second; seconds."""
+        file = self.folder / "lag"
+        return float((file.exists() and file.read_text()) or 0)
 
     @property
     def store_url(self) -> str:
