@@ -206,8 +206,9 @@ class Connection(Wire, asyncio.BufferedProtocol):
     async def close(self) -> None:
         try:
             self.resume()
-            if not self.closed.done() and self._link.state is State.STARTED:
-                await self._stop()
+            self._stop()
+            if self._link.state is State.STOPPING:
+                await self._until_settled(FAREWELL)
             if not self.closed.done() and self._transport is not None:
                 self._finish("closed by us")
                 self._reset_only_if_needed()
@@ -260,15 +261,15 @@ class Connection(Wire, asyncio.BufferedProtocol):
         if self.closed.done():
             raise DeviceOffline(str(self.closed.result()))
 
-    async def _stop(self) -> None:
+    def _stop(self) -> None:
         """Stop data transfer when that goes at once."""
-        if self._transport is None or self._transport.get_write_buffer_size():
+        if self._link.state is not State.STARTED or self._transport is None:
             return
-        self._settled = self._loop.create_future()
-        self._link.tap = self._context.frames
-        self._link.stop(monotonic())
-        self._flush()
-        await self._until_settled(FAREWELL)
+        if self._transport.get_write_buffer_size() == 0:
+            self._settled = self._loop.create_future()
+            self._link.tap = self._context.frames
+            self._link.stop(monotonic())
+            self._flush()
 
     async def _until_settled(self, longest: float | None) -> None:
         """Wait until data transfer has started, or stopped, or the connection is over."""
