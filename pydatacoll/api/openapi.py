@@ -22,10 +22,11 @@ _PATH_DESCRIPTIONS: Final = {"index": "place in the list: 0 the oldest, -1 the n
 _PARAM_PATTERN: Final = "^p[0-9]{1,3}$"
 _DESCRIPTION: Final = """\
 Data collection over Modbus TCP, IEC 60870-5-104 and other protocols. Every failure is
-`application/problem+json` (RFC 9457). Numeric and boolean fields of model objects also accept their text form, ids also accept numbers. GET also means
-HEAD; OPTIONS answers 204 with `Allow`. Unknown query parameters and unknown fields are refused with 422. When
-access tokens are configured, operations need one of the scope named (`read`, `operate`, `admin`; each includes
-those before it); a token may be limited to some devices and then sees no others."""
+`application/problem+json` (RFC 9457). Numeric and boolean fields of model objects also accept their text form,
+ids also accept numbers. GET also means HEAD; OPTIONS answers 204 with `Allow`. Unknown query parameters and
+unknown fields are refused with 422. When access tokens are configured, operations need one of the scope named
+(`read`, `operate`, `admin`; each includes those before it); a token may be limited to some devices and then
+sees no others."""
 _TAGS: Final = {
     "devices": "things with an address: RTUs, PLCs, gateways, meters",
     "terms": "terminal units behind a device",

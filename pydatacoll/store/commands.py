@@ -121,6 +121,7 @@ class CommandClient:
 
     def _give_up(self, why: str) -> None:
         """Wait no longer: whether the commands under way ran is not known."""
+        self._queries.give_up(why)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(_unknown(why))

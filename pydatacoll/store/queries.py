@@ -72,7 +72,7 @@ class QueryClient:
     def __init__(self, store: Store, client_id: str) -> None:
         self._store = store
         self.channel = keys.query_reply_channel(client_id)
-        self._waiting: dict[str, asyncio.Future[QueryReply]] = {}
+        self._waiting: dict[str, tuple[What, asyncio.Future[QueryReply]]] = {}
 
     def answered(self, data: bytes) -> None:
         """Take an answer; one that nobody waits for any more is dropped."""
@@ -81,15 +81,21 @@ class QueryClient:
         except msgspec.DecodeError as error:
             log.warning("the answer to a question is not readable: %s", error)
             return
-        future = self._waiting.pop(reply.id, None)
+        _, future = self._waiting.pop(reply.id, ("", None))
         if future is not None and not future.done():
             future.set_result(reply)
+
+    def give_up(self, why: str) -> None:
+        """Wait no longer: answers cannot come any more, or may have been lost."""
+        for what, future in self._waiting.values():
+            if not future.done():
+                future.set_exception(_no_answer(what, why))
 
     async def ask(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:
         """Ask and wait for the answer; never raises for what went wrong on the way."""
         query = Query(secrets.token_hex(12), device_id, what, body, self.channel, seconds)
         future: asyncio.Future[QueryReply] = asyncio.get_running_loop().create_future()
-        self._waiting[query.id] = future
+        self._waiting[query.id] = what, future
         try:
             async with asyncio.timeout(seconds):
                 partition = keys.partition_of(device_id, self._store.partitions)
@@ -102,16 +108,17 @@ class QueryClient:
                     raise NoManager(f"no device manager is running for device {device_id}")
                 return await future
         except TimeoutError:
-            text = "the device manager did not answer in time"
-            if what in ONCE:
-                return QueryReply.failed(
-                    query.id, DeviceTimeout(f"{text}: whether the device was asked is unknown")
-                )
-            return QueryReply.failed(query.id, NoManager(text))
+            return QueryReply.failed(query.id, _no_answer(what, "the device manager did not answer in time"))
         except PyDataCollError as error:
             return QueryReply.failed(query.id, error)
         finally:
             self._waiting.pop(query.id, None)
+
+
+def _no_answer(what: What, why: str) -> PyDataCollError:
+    if what in ONCE:
+        return DeviceTimeout(f"{why}; whether the device acted is unknown")
+    return NoManager(why)
 
 
 class QueryServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 
@@ -118,6 +119,20 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
 async def _when(values, count):
     found = await values()
     return found if len(found) == count else None
+
+
+async def test_an_interrogation_under_way_when_the_server_stops_is_answered(service, rtu):
+    client = service.client
+    await save(client, rtu, interrogation_timeout=60)
+    await discovered(client, 4)
+    rtu.faults.add(Iec104Fault("ignore", type=101))
+    body = {"group": 37, "freeze": "freeze_reset", "wait": 300}
+    asked = asyncio.create_task(client.request("POST", "/api/v2/devices/rtu/interrogate", body))
+    await rtu.until(lambda: rtu.counts["101"] > 0)
+    await service.stop()
+    answer = await asked
+    assert answer.status == 504
+    assert "unknown" in answer.body["detail"]
 
 
 async def test_an_interrogation_that_fails_says_why(service, rtu, cli):
