@@ -43,11 +43,11 @@ def _integral(window: Window) -> float:
     return math.fsum(window.pieces()[1])
 
 
-def _mean(window: Window) -> Number:
+def _mean(window: Window) -> float:
     values = _values(window)
     seconds, areas = window.pieces()
     covered = math.fsum(seconds)
-    return math.fsum(areas) / covered if covered else values[-1]
+    return math.fsum(areas) / covered if covered else float(values[-1])
 
 
 def _coverage(window: Window) -> float:

@@ -1,4 +1,4 @@
-"""Nothing but an error with its place comes out of a hostile text, and nothing hostile out of a strange expression."""
+"""A hostile text gives nothing but an error with its place, a strange expression nothing but a sound result."""
 
 from __future__ import annotations
 
