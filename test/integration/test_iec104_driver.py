@@ -311,3 +311,30 @@ async def test_status_tells_everything_in_plain_data():
         assert status["errors"]["last_error"]["frame"] == "0b 01 03 00 01 00 05 00 00 0a"
         assert rig.counters["protocol_errors"] == rig.counters["unknown_types"] == 1
     assert rig.driver.status()["link"] is None
+
+
+async def test_a_switch_over_loses_nothing_and_stores_nothing_twice():
+    async with (
+        Iec104Rtu(BAY, paths=2) as rtu,
+        Rig(rtu.port, points(), redundant=f"127.0.0.1:{rtu.ports[1]}", coll_interval=0) as rig,
+    ):
+        await rig.interrogated(what="counters")
+        await rtu.until(lambda: rtu.connections == 2)
+        active = rtu.active
+        rtu.set(1, 100, 5.0)
+        await rig.until(lambda: rig.value(100) == 5.0)
+        before = rtu.counts["100"]
+        now = time.time()
+        rtu.set(1, 100, 6.0, time=now)
+        rtu.drop(active)
+        rtu.set(1, 100, 7.0, time=now + 0.1)
+        await rig.until(lambda: rig.value(100) == 7.0)
+        await rig.until(lambda: rtu.counts["100"] == before + 2)
+        await rig.until(lambda: rig.driver.status()["interrogating"] is None)
+        assert rtu.active != active
+        assert rig.counters["switchovers"] == 1
+        events = [value for value in rig.history(100) if value in {5.0, 6.0}]
+        assert events == [5.0, 6.0]
+        assert not rig.subscription.done()
+        (done,) = await rig.driver.write([WriteRequest(rig.points[3], 9.5, verify=True)])
+        assert isinstance(done, Executed)

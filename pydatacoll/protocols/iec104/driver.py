@@ -425,6 +425,7 @@ class Iec104Driver(DeviceDriver):
             "backend": self._device.backend,
             "link": None if self._wire is None else self._wire.status(),
             "interrogations": self._procedures.status(),
+            "interrogating": self._procedures.under_way(),
             "clocks": {
                 common: {**ahead.get(common, {}), "set": settings.get(common)} for common in ahead | settings
             },

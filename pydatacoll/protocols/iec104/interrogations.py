@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -273,6 +273,20 @@ class Interrogations:
         if running is not None and cause == running.request.group and running.concerns(common):
             running.points += count
             running.heard = asyncio.get_running_loop().time()
+
+    def status(self) -> dict[str, Any] | None:
+        """What is under way, in plain data."""
+        running = self._running
+        if running is None:
+            return None
+        return {
+            "address": running.request.common,
+            "what": GROUPS[running.request.group],
+            "confirmed": running.confirmed,
+            "points": running.points,
+            "seconds": round(asyncio.get_running_loop().time() - running.began, 3),
+            "waiting": len(self._waiting),
+        }
 
     # Time
 

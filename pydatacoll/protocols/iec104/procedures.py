@@ -97,7 +97,10 @@ class Procedures:
     # What comes
 
     def received(self, asdu: Asdu) -> bool:
-        """An ASDU of the system in control direction, mirrored; False: nobody waits for it."""
+        """An ASDU of the system in control direction, mirrored; False: nobody waits for it, as for the answer to
+        another controlling station, which has its originator address."""
+        if asdu.originator not in (0, self._device.originator):
+            return False
         if asdu.type_id in _INTERROGATIONS:
             return self._interrogations.received(asdu)
         if asdu.type_id == _READ:
@@ -123,6 +126,10 @@ class Procedures:
         for common in [common for common in self._reports if common not in stations]:
             del self._reports[common]
         self.clocks.keep(stations)
+
+    def under_way(self) -> dict[str, Any] | None:
+        """The interrogation that runs, and how many wait for it; ``None``: none does."""
+        return self._interrogations.status()
 
     def status(self) -> dict[str, Any]:
         """Common address -> what was interrogated -> how the last one ended."""

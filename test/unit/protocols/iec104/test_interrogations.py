@@ -58,12 +58,15 @@ async def test_values_between_confirmation_and_termination_are_counted():
     assert asked.objects[0].element == Interrogation(20)
     assert rig.mirror(7)
     rig.all.arrived(20, 3, 40)
+    under_way = rig.all.status()
+    assert (under_way["address"], under_way["points"], under_way["confirmed"]) == (3, 40, True)
     rig.all.arrived(20, 4, 1)  # another station
     rig.all.arrived(3, 3, 1)  # not asked for
     rig.all.arrived(20, 3, 2)
     assert rig.mirror(10)
     report = await task
     assert (report.outcome, report.points, report.error) == ("terminated", 42, None)
+    assert rig.all.status() is None
     assert rig.began == [3]
     assert rig.ended == [(Request(3), "terminated")]
 

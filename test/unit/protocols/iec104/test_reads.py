@@ -12,6 +12,7 @@ from pydatacoll.protocols.iec104.columns import decode_columns
 from pydatacoll.protocols.iec104.config import Address, Iec104Device
 from pydatacoll.protocols.iec104.control import TestPattern
 from pydatacoll.protocols.iec104.elements import Scaled
+from pydatacoll.protocols.iec104.interrogations import Request
 from pydatacoll.protocols.iec104.outcomes import refusal
 from pydatacoll.protocols.iec104.procedures import Procedures
 from pydatacoll.protocols.iec104.times import Zone
@@ -199,6 +200,17 @@ async def test_a_clock_that_is_not_set_is_shown():
     assert rig.clocks == []
     rig.procedures.keep([8])
     assert rig.procedures.clocks.status() == {}
+
+
+async def test_answers_to_another_controlling_station_are_not_ours():
+    rig = Rig(originator=3)
+    task = asyncio.create_task(rig.procedures.interrogate(Request(1)))
+    asked = await rig.wire.after(1)
+    assert not rig.procedures.received(answer(asked, 7, originator=4, negative=True))
+    assert rig.procedures.received(answer(asked, 7, originator=0))  # a station that knows no originators
+    assert not rig.procedures.received(answer(asked, 10, originator=4))
+    assert rig.procedures.received(answer(asked, 10))
+    assert (await task).outcome == "terminated"
 
 
 async def test_a_test_command_is_confirmed():
