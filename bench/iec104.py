@@ -255,14 +255,15 @@ async def _commands(rig: Rig, mode: str, count: int) -> list[float]:
         }
 
         def make() -> None:
-            post("POST", "/api/v1/devices", device)
+            post("POST", "/api/v1/devices", {**device, "enabled": False})
             post("POST", "/api/v1/terms", {"id": f"{mode}t", "name": "station", "device_id": mode})
             post("POST", "/api/v1/items", {"id": f"{mode}i", "name": "breaker"})
             row = {"item_id": f"{mode}i", "protocol_code": "1", "code_type": "M_SP_TB_1", "writable": True}
             post("POST", f"/api/v1/terms/{mode}t/items", row)
+            post("PUT", f"/api/v1/devices/{mode}", device)
 
         await asyncio.to_thread(make)
-        await rtu.until(lambda: rtu.active is not None and rtu.counts["C_IC_NA_1"] > 0)
+        await rtu.until(lambda: rtu.active is not None and rtu.counts["100"] > 0)
         return await _timed(rig, mode, count)
 
 
