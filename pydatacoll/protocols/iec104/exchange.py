@@ -6,8 +6,9 @@ The rules (IEC 60870-5-5, 6.8; IEC 60870-5-101, 7.2.3 for the causes):
 2. At most one execute is sent; after a select only when that select was confirmed positively, and not after the
    deadline.
 3. An answer mirrors the request: type, addresses, value and S/E; its originator address is ours, or 0 of a station
-   that does not use it. The qualifier is not compared: some stations tell which one they took. Nothing else is an
-   answer, nor is what has the test bit.
+   that does not use it. The qualifier is not compared: some stations tell which one they took; nor is S/E of a
+   termination: lib60870 by way of c104 mirrors the select there. Nothing else is an answer, nor is what has the
+   test bit.
 4. What is given up while the station may still act on it is deactivated (cause 8): a select, also a confirmed one,
    and an execute without confirmation. What was confirmed is left to the station.
 5. After giving up the station's answers are awaited as long as a confirmation may take: an answer that comes late
@@ -135,15 +136,14 @@ class Exchange:
         """Whether an ASDU is an answer to what was requested (rule 3)."""
         if not self._mirrors(asdu):
             return False
-        select = _is_select(asdu.objects[0].element)
         if self.phase is Phase.DEACTIVATING:
             return asdu.cause in (CONFIRMATION, DEACTIVATION_CONFIRMATION, TERMINATION, *UNKNOWN)
         if self.phase is Phase.TERMINATING:
-            return asdu.cause == TERMINATION and not select
+            return asdu.cause == TERMINATION
         if self.phase in (Phase.SELECTING, Phase.EXECUTING):
-            return (asdu.cause == CONFIRMATION or asdu.cause in UNKNOWN) and select == (
-                self.phase is Phase.SELECTING
-            )
+            selecting = self.phase is Phase.SELECTING
+            right = asdu.cause == CONFIRMATION or asdu.cause in UNKNOWN
+            return right and _is_select(asdu.objects[0].element) == selecting
         return False
 
     def _mirrors(self, asdu: Asdu) -> bool:

@@ -83,6 +83,17 @@ def test_a_termination_may_be_negative() -> None:
     assert one.result.outcome == "negative"
 
 
+def test_a_termination_may_mirror_the_select() -> None:
+    one = exchange("select")
+    select = one.begin(0.0)
+    execute = one.answer(answer(select, 7), 1.0)
+    assert execute is not None
+    one.answer(answer(execute, 7), 2.0)
+    assert one.expects(answer(select, 10))
+    one.answer(answer(select, 10), 3.0)
+    assert one.result == "terminated"
+
+
 def test_without_a_limit_no_termination_is_awaited() -> None:
     one = Exchange(SINGLE, ELEMENT, "direct", Limits(10.0, 0.0))
     one.answer(answer(one.begin(0.0), 7), 1.0)
