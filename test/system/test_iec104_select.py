@@ -1,0 +1,122 @@
+"""``kill -9`` of the manager in the middle of select before operate: an execute never goes without its select over
+the same connection, and nothing is executed twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+
+from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
+from test.system.rig import eventually
+from test.system.test_kills import ROUNDS, SEED
+
+SETTINGS = {"manager__lease": 2.0, "server__call_timeout": 3.0}
+LIMIT = Iec104Point(address=1, type="M_ME_NB_1", command=True, select=True)
+POINT = {"device_id": "rtu", "term_id": "bay", "item_id": "limit"}
+
+
+async def configure(client, rtu):
+    device = {"id": "rtu", "name": "RTU", "protocol": "iec104", "port": rtu.port, "command_mode": "select"}
+    await client.send("POST", "/api/v1/devices", device)
+    await client.send("POST", "/api/v1/terms", {"id": "bay", "name": "Bay", "device_id": "rtu"})
+    await client.send("POST", "/api/v1/items", {"id": "limit", "name": "Limit"})
+    point = {"item_id": "limit", "protocol_code": "1", "code_type": "M_ME_TE_1", "writable": True}
+    await client.send("POST", "/api/v1/terms/bay/items", point)
+
+
+async def connected(client):
+    """Wait until the station is connected, by the manager that is alive."""
+
+    async def on():
+        answer = await client.request("GET", "/api/v2/devices/rtu/status")
+        return answer.status == 200 and answer.body["link"]["state"] == "connected"
+
+    await eventually(on, "the station is connected", within=30)
+
+
+def kill_manager(rig):
+    (pid,) = [pid for pid, command in rig.children().items() if "device_manager" in command]
+    os.kill(pid, signal.SIGKILL)
+
+
+async def control(client, value, **headers):
+    return await client.request("POST", "/api/v1/device_ctrl", {**POINT, "value": value}, **headers)
+
+
+def executed(rtu):
+    """Values that were executed, in order; each after its own select, which is what the station has confirmed."""
+    values = []
+    for before, record in zip([None, *rtu.commands], rtu.commands, strict=False):
+        if record.act == "execute":
+            assert record.accepted
+            assert before is not None
+            assert (before.act, before.value, before.accepted) == ("select", record.value, True)
+            values.append(record.value)
+    return values
+
+
+async def test_a_manager_is_killed_while_a_select_is_not_confirmed_yet(rig):
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await connected(client)
+        rtu.faults.add(Iec104Fault("delay", type=49, seconds=30.0, times=1))
+        giving = asyncio.create_task(control(client, 7, **{"Idempotency-Key": "once"}))
+        await rtu.until(lambda: len(rtu.commands) == 1)
+        accepted = rtu.accepted
+        kill_manager(rig)
+        await rtu.until(lambda: rtu.accepted > accepted)
+        answer = await giving
+        assert answer.status in {503, 504}, answer
+        again = await control(client, 7, **{"Idempotency-Key": "once"})
+        assert (again.status, executed(rtu)) != (200, [])
+        assert executed(rtu) in ([], [7])
+        await connected(client)
+
+        async def works():
+            return (await control(client, 8)).status == 200
+
+        await eventually(works, "commands go again", within=30)
+        assert executed(rtu)[-1] == 8
+        assert executed(rtu).count(7) <= 1
+
+
+async def test_a_manager_is_killed_at_any_moment_under_commands(rig):
+    rig.noisy = 5000
+    rng = random.Random(SEED)
+    print(f"FAULT_SEED={SEED}")
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    answers = {}
+    async with Iec104Rtu([LIMIT], history=100_000) as rtu:
+        rtu.faults.add(Iec104Fault("delay", type=49, seconds=0.01))
+        await configure(client, rtu)
+        await connected(client)
+        stop = asyncio.Event()
+
+        async def load():
+            value = 0
+            while not stop.is_set():
+                value += 1
+                answers[value] = (await control(client, value)).status
+
+        loading = asyncio.create_task(load())
+        try:
+            for _ in range(ROUNDS):
+                before = len(executed(rtu))
+                await rtu.until(lambda n=before: len(executed(rtu)) > n + 3)
+                await asyncio.sleep(rng.uniform(0.0, 0.05))  # the random moment
+                accepted = rtu.accepted
+                kill_manager(rig)
+                await rtu.until(lambda n=accepted: rtu.accepted > n)
+        finally:
+            stop.set()
+            await loading
+        values = executed(rtu)
+        assert len(values) == len(set(values)), "nothing is executed twice"
+        assert {value for value, status in answers.items() if status == 200} <= set(values)
+        assert set(answers.values()) <= {200, 503, 504}
+        assert list(answers.values()).count(200) > ROUNDS
