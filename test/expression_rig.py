@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from pydatacoll.expression import Expression, Input, Outcome, compile_expression
@@ -10,6 +11,17 @@ from pydatacoll.model import Quality, Sample, Value
 NOW = 10_000.0
 INVALID, COMM_LOST, TIME_INVALID = int(Quality.INVALID), int(Quality.COMM_LOST), int(Quality.TIME_INVALID)
 NAMES = ("p1", "p2", "p3")
+
+
+def is_sound(outcome: Outcome) -> bool:
+    """Whether it is what every expression gives, whatever it is and whatever its inputs are."""
+    value, quality, time, error = outcome
+    if value is None:
+        return bool(quality & INVALID) and bool(error)
+    fits = isinstance(value, (bool, str)) or (
+        math.isfinite(value) and (type(value) is float or abs(value) < 2**64)
+    )
+    return fits and error is None and math.isfinite(time)
 
 
 def made(samples: Iterable[Sample], expression: Expression | None = None, name: str = "p1") -> Input:

@@ -113,9 +113,7 @@ class Reading:
         """Value (``None`` when there is none) and quality of a part; nothing of it is added to the result."""
         outer, self.flags = self.flags, 0
         try:
-            value = part()
-            if not isinstance(value, str):
-                finite(value)
+            value = finite(part())
         except FAILURES:
             value = None
             self.flags |= _INVALID
@@ -161,11 +159,11 @@ def _recent(of: Input, name: str) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """The number, if it is one.
+    """The value, if it is a text or a finite number.
 
     :raises OverflowError: for infinity and NaN, and for whole numbers beyond the range of floating point.
     """
-    if not isfinite(value):
+    if not isinstance(value, str) and not isfinite(value):
         raise OverflowError
     return value
 
@@ -196,11 +194,9 @@ def careful(body: Callable[..., Any], inputs: list[Input], now: float, *, moving
     reading = Reading(now)
     time = newest(inputs, now, moving=moving)
     try:
-        value = body(reading, *inputs)
-        if not isinstance(value, (str, bool)):
-            finite(value)
-            if isinstance(value, int) and not -WIDEST < value < WIDEST:
-                value = float(value)
+        value = finite(body(reading, *inputs))
+        if type(value) is int and not -WIDEST < value < WIDEST:
+            value = float(value)
     except FAILURES as error:
         return Outcome(None, reading.flags | _INVALID, time, reason(error))
     return Outcome(value, reading.flags, time)

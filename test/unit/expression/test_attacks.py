@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tracemalloc
 
 import pytest
@@ -11,23 +10,11 @@ from hypothesis import strategies as st
 
 from pydatacoll.errors import Invalid
 from pydatacoll.expression import CONSTANTS, FUNCTION_NAMES, ExpressionError, Outcome, compile_expression
-from pydatacoll.model import Quality, Sample
-from test.expression_rig import NAMES, NOW, result
+from pydatacoll.model import Sample
+from test.expression_rig import NAMES, NOW, is_sound, result
 from test.unit.expression.attacks import HARMLESS, REFUSED
 
 MEGABYTE = 1_000_000
-WIDEST = 2**64
-
-
-def is_sound(outcome: Outcome) -> bool:
-    """Whether it is what every expression gives, whatever it is."""
-    value, quality, time, error = outcome
-    if value is None:
-        return bool(quality & Quality.INVALID) and bool(error)
-    fits = isinstance(value, (bool, str)) or (
-        math.isfinite(value) and (type(value) is float or abs(value) < WIDEST)
-    )
-    return fits and error is None and math.isfinite(time)
 
 
 def attack(text: str) -> Outcome | ExpressionError:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pydatacoll.expression import Input, compile_expression
 from pydatacoll.model import Quality, Sample
-from test.expression_rig import COMM_LOST, INVALID, NAMES, NOW, TIME_INVALID, result
+from test.expression_rig import COMM_LOST, INVALID, NAMES, NOW, TIME_INVALID, is_sound, result
 
 STALE = int(Quality.STALE)
 USABLE = (0, TIME_INVALID)
@@ -268,6 +268,20 @@ def test_doubtful_times_change_no_value(tree: Any, inputs: dict[str, Sample]) ->
     careful = result(text, {name: one._replace(quality=TIME_INVALID) for name, one in inputs.items()})
     assert (careful.value, careful.error) == (fast.value, fast.error)
     assert type(careful.value) is type(fast.value)
+
+
+ANYTHING = st.builds(
+    Sample,
+    st.just(NOW),
+    VALUES | st.none() | st.text(max_size=3) | st.floats() | st.integers(),
+    st.integers(0, 511),
+)
+
+
+@given(TREES, st.fixed_dictionaries({name: st.lists(ANYTHING, max_size=2) for name in NAMES}))
+@settings(settings.get_profile("thorough"), max_examples=600)
+def test_no_input_makes_an_evaluation_fail(tree: Any, inputs: dict[str, list[Sample]]) -> None:
+    assert is_sound(result(text_of(tree), inputs))
 
 
 class BooleanLogic(ast.NodeTransformer):

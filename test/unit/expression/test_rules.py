@@ -240,6 +240,9 @@ def test_texts_can_only_be_compared_and_handed_on() -> None:
     assert result("p1 if p3 > 1 else p2", given).value == "open"
     assert result("default(p1, p2)", given)[:2] == ("open", 0)
     assert result("accept(p1)", given).value == "open"
+    assert result("(p1 if p3 > 1 else p3 * 2) == p2", given)[:2] == (True, 0)
+    assert result("default(p1 if p3 > 1 else p3 * 2, 0)", given).value == "open"
+    assert result("default(p3 / 0, p1 if p3 > 1 else p3 * 2)", given).value == "open"
     assert result("quality(p1) == 0 and good(p1)", given)[:2] == (True, 0)
 
 
