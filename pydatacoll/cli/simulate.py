@@ -172,6 +172,12 @@ def modbus(  # noqa: PLR0917 - click passes them by name
     help="Milliseconds between two bursts of events.",
 )
 @click.option(
+    "--bad",
+    default=0.0,
+    type=click.FloatRange(0, 1),
+    help="Share of the points, 0 to 1, whose events are not topical now and then.",
+)
+@click.option(
     "--background",
     default=0.0,
     type=click.FloatRange(0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -42,7 +43,7 @@ class Events:
         if fault is None:
             self._add([octets])
         elif fault.kind == "late":
-            self._later(fault.seconds, lambda: self._add([octets]))
+            self._later(fault.seconds, partial(self._add, [octets]))
         else:
             self._add(self._spoiled(fault, octets, now))
 
@@ -79,10 +80,10 @@ class Events:
         if fault.kind == "time_invalid":
             return [_retagged(asdu, _invalid)]
         if fault.kind == "wrong_clock":
-            return [_retagged(asdu, lambda tag: self._at(tag, now + fault.seconds))]
-        return [octets, *(_retagged(asdu, lambda tag, n=n: self._at(tag, now + n / 1000)) for n in range(FLOOD))]  # type: ignore[misc]
+            return [_retagged(asdu, partial(self._at, now + fault.seconds))]
+        return [octets, *(_retagged(asdu, partial(self._at, now + n / 1000)) for n in range(FLOOD))]
 
-    def _at(self, tag: Tag, seconds: float) -> Tag:
+    def _at(self, seconds: float, tag: Tag) -> Tag:
         if tag is None:
             return None
         return self._zone.tag(seconds) if isinstance(tag, Cp56) else self._zone.short_tag(seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydatacoll.protocols.iec104 import control as c
@@ -50,7 +51,7 @@ class Reply:
         seconds = self._fault.seconds if self._fault is not None and self._fault.kind == "delay" else 0.0
         for each in self._spoiled(octets):
             if seconds:
-                self._session.later(seconds, lambda each=each: self._session.answer(each, event=event))  # type: ignore[misc]
+                self._session.later(seconds, partial(self._session.answer, each, event=event))
             else:
                 self._session.answer(each, event=event)
 

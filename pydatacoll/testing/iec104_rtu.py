@@ -21,6 +21,7 @@ import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Self
 
 from pydatacoll.protocols.iec104.asdu import Asdu, encode, header
@@ -125,7 +126,7 @@ class Iec104Rtu:
             await self.open_path(path)
         for seconds, cause in self._cycles:
             if seconds:
-                self._later(seconds, lambda seconds=seconds, cause=cause: self._cycle(seconds, cause))  # type: ignore[misc]
+                self._later(seconds, partial(self._cycle, seconds, cause))
 
     async def stop(self) -> None:
         """Stop listening and drop all connections; values and events stay."""
@@ -141,7 +142,7 @@ class Iec104Rtu:
         """Listen on a path that was closed."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Session(self, path), self._host, self._ports[path], ssl=self._tls
+            partial(Session, self, path), self._host, self._ports[path], ssl=self._tls
         )
         self._ports[path] = server.sockets[0].getsockname()[1]
         self._listening[path] = server
@@ -273,16 +274,17 @@ class Iec104Rtu:
         """Send any ASDU in the order of the events; octets may be wrong on purpose."""
         self.report(asdu if isinstance(asdu, bytes) else encode(asdu))
 
-    def stream(self, rate: float, *, tick: float = 0.02) -> Stream:
+    def stream(self, rate: float, *, tick: float = 0.02, bad: float = 0.0) -> Stream:
         """From now on points change by themselves and are reported; all but counters and those that are commanded
         or move anyway.
 
         :param rate: events per second of all points together; infinite: as many as the connection takes; 0: none.
         :param tick: seconds between two bursts of a finite rate.
+        :param bad: share of the points that are not topical in one of four turns.
         """
         if self._stream is not None:
             self._stream.stop()
-        self._stream = Stream(self, rate, tick=tick)
+        self._stream = Stream(self, rate, tick=tick, bad=bad)
         self._pump()
         return self._stream
 
@@ -322,7 +324,7 @@ class Iec104Rtu:
             self.report(octets)
 
     def _cycle(self, seconds: float, cause: int) -> None:
-        self._later(seconds, lambda: self._cycle(seconds, cause))
+        self._later(seconds, partial(self._cycle, seconds, cause))
         wanted = (
             state
             for state in self.image.states.values()

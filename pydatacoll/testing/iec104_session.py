@@ -9,6 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol, cast
 
 from pydatacoll.protocols.iec104 import apci
@@ -82,6 +83,7 @@ class Session(asyncio.Protocol):
         self._timers: set[asyncio.TimerHandle] = set()
         self._held: list[bytes] | None = None
         """What waits until a frame that is sent slowly has ended."""
+        self._trickling: asyncio.TimerHandle | None = None
         self._frozen: int | None = None
         """N(R) for ever, when nothing is acknowledged any more."""
         self._piece = b""
@@ -99,9 +101,9 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.link.close("the connection is closed")
         self._over("the connection is closed")
-        for timer in (*self._timers, *([self._timer] if self._timer is not None else ())):
-            timer.cancel()
-        self._timers.clear()
+        for timer in (self._timer, self._trickling):
+            if timer is not None:
+                timer.cancel()
         self._station.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -127,9 +129,11 @@ class Session(asyncio.Protocol):
     # ---- what the RTU says ------------------------------------------------------------------------------------
 
     def answer(self, octets: bytes, *, event: bool = False) -> None:
-        """Send an ASDU before everything else; ``event``: send it again later if it does not arrive."""
-        self._answers.append((octets, event))
-        self.pump()
+        """Send an ASDU before everything else; ``event``: send it again later if it does not arrive. When data
+        transfer has ended meanwhile, nobody waits for the answer any more."""
+        if self.link.state is State.STARTED:
+            self._answers.append((octets, event))
+            self.pump()
 
     def run(self, run: Run) -> None:
         """Send a long answer, in turn with others and with events."""
@@ -152,7 +156,7 @@ class Session(asyncio.Protocol):
         self._after()
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something later, unless the connection is lost before."""
+        """Do something later, unless data transfer ends before."""
 
         def act() -> None:
             self._timers.discard(timer)
@@ -203,7 +207,7 @@ class Session(asyncio.Protocol):
                 return found, False
             self._runs.popleft()
             if found is not None:
-                self.later(found, lambda run=run: self.run(run))  # type: ignore[misc]  # binds this run
+                self.later(found, partial(self.run, run))
         event = self._station.next_event()
         return None if event is None else (event, True)
 
@@ -229,6 +233,9 @@ class Session(asyncio.Protocol):
     def _end(self) -> None:
         """Data transfer has ended."""
         self._runs.clear()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         was, self.active = self.active, False
         unsent = self._unsent()
         if was:
@@ -349,9 +356,10 @@ class Session(asyncio.Protocol):
         self._write(frame[:1])
         self._held = held or []
         if len(frame) > 1:
-            self.later(pause, lambda: self._trickle(frame[1:], pause))
+            loop = asyncio.get_running_loop()
+            self._trickling = loop.call_later(pause, self._trickle, frame[1:], pause)
             return
-        self._held = None
+        self._held = self._trickling = None
         for data in held or ():
             self._write(data)
 

@@ -101,6 +101,7 @@ class Simulation:
     :ivar types: of the points, as many of each; none: a mixture such as a substation's.
     :ivar rate: events per second of each RTU, see :meth:`Iec104Rtu.stream`.
     :ivar tick: seconds between two bursts of them.
+    :ivar bad: share of the points that are not topical now and then.
     :ivar number: how many RTUs; each has values, events and fault rules of its own.
     :ivar paths: ports of each, as of a redundancy group.
     :ivar faults: rules of each, first match wins.
@@ -117,6 +118,7 @@ class Simulation:
     types: Sequence[str] = ()
     rate: float = 0.0
     tick: float = 0.02
+    bad: float = 0.0
     number: int = 1
     paths: int = 1
     faults: Sequence[Iec104Fault] = ()
@@ -138,13 +140,13 @@ class Simulation:
             return points_of_types(self.commons, self.points, self.types)
         return points_like_a_substation(self.commons, self.points)
 
-    def rtu(self, at: int) -> Iec104Rtu:
-        """One of the RTUs, not yet started.
+    def rtu(self, at: int, points: Sequence[Iec104Point]) -> Iec104Rtu:
+        """One of the RTUs, not yet started; ``points``: its image.
 
-        :raises ValueError: a type that carries no value, or an unknown time zone.
+        :raises ValueError: an unknown time zone.
         """
         return Iec104Rtu(
-            self.image(),
+            points,
             host=self.host,
             port=self.port + at * self.paths if self.port else 0,
             paths=self.paths,
@@ -171,11 +173,12 @@ async def simulate(simulation: Simulation, on_ready: Callable[[list[int]], None]
         raise ValueError(f"{sockets} ports need a first one of 1 to {65536 - sockets}")
     allow_sockets(sockets)
     ports: list[int] = []
+    points = simulation.image()
     async with AsyncExitStack() as stack:
         for at in range(simulation.number):
-            rtu = await stack.enter_async_context(simulation.rtu(at))
+            rtu = await stack.enter_async_context(simulation.rtu(at, points))
             if simulation.rate:
-                rtu.stream(simulation.rate, tick=simulation.tick)
+                rtu.stream(simulation.rate, tick=simulation.tick, bad=simulation.bad)
             ports += rtu.ports
         if on_ready is not None:
             on_ready(ports)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from pydatacoll.model.quality import Quality
 from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, capacity, encode
 from pydatacoll.protocols.iec104.times import Cp24, Cp56
 from pydatacoll.protocols.iec104.types import Tag
-from pydatacoll.testing.iec104_points import COUNTER_TYPES, SPONTANEOUS, State, make_element
+from pydatacoll.testing.iec104_points import COUNTER_TYPES, SPONTANEOUS, Place, State, make_element
 
 if TYPE_CHECKING:
     from pydatacoll.testing.iec104_rtu import Iec104Rtu
@@ -38,22 +40,24 @@ def variant(element: type[e.Element] | None, address: int, number: int) -> bool 
 class _Burst:
     """Points whose changes go into one ASDU, made once for each variant up to its time tags."""
 
-    def __init__(self, states: list[State]) -> None:
+    def __init__(self, states: list[State], bad: Set[Place]) -> None:
         first = states[0]
         assert first.event is not None  # noqa: S101 - see Stream
         self.tag = first.event.tag
         self.states = states
         self.values: list[list[bool | int | float]] = []
+        self.qualities: list[list[int]] = []
+        self._changing = any(state.place in bad for state in states)
         self.pieces: list[list[bytes]] = []
         size = self.tag.value
         mark: Cp24 | Cp56 | None = {Tag.NONE: None, Tag.CP24: Cp24(bytes(3)), Tag.CP56: Cp56(bytes(7))}[self.tag]
         for number in range(VARIANTS):
             values = [variant(state.element, state.point.address, number) for state in states]
+            worse = int(Quality.NOT_TOPICAL) if number == VARIANTS - 1 else 0
+            qualities = [state.point.quality | (worse if state.place in bad else 0) for state in states]
             objects = tuple(
-                InformationObject(
-                    state.point.address, make_element(state.element, value, state.point.quality), mark
-                )
-                for state, value in zip(states, values, strict=True)
+                InformationObject(state.point.address, make_element(state.element, value, quality), mark)
+                for state, value, quality in zip(states, values, qualities, strict=True)
             )
             octets = encode(Asdu(first.event.number, SPONTANEOUS, first.point.common, objects))
             stride = (len(octets) - 6) // len(states)
@@ -61,6 +65,7 @@ class _Burst:
             starts = [0, *(cut + size for cut in cuts)]
             ends = [*cuts, len(octets)]
             self.values.append(values)
+            self.qualities.append(qualities)
             self.pieces.append([octets[start:end] for start, end in zip(starts, ends, strict=True)])
 
     def asdu(self, number: int, tag: bytes) -> bytes:
@@ -69,6 +74,9 @@ class _Burst:
             state.value = value
             for block in state.blocks:
                 block.octets = None
+        if self._changing:
+            for state, quality in zip(self.states, self.qualities[number], strict=True):
+                state.quality = quality
         return tag.join(self.pieces[number])
 
 
@@ -78,7 +86,7 @@ class Stream:
     :ivar sent: events made so far.
     """
 
-    def __init__(self, rtu: Iec104Rtu, rate: float, *, tick: float) -> None:
+    def __init__(self, rtu: Iec104Rtu, rate: float, *, tick: float, bad: float) -> None:
         self.rate = rate
         self.sent = 0
         self._rtu = rtu
@@ -93,7 +101,8 @@ class Stream:
             and state.command is None
             and state.event.number not in COUNTER_TYPES
         ] if rate else []  # fmt: skip
-        self._bursts = _bursts(states, rate * tick)
+        worse = {state.place for at, state in enumerate(states) if int((at + 1) * bad) > int(at * bad)}
+        self._bursts = _bursts(states, rate * tick, worse)
         self._due = 0.0
         self._last = 0.0
         if self._bursts and not math.isinf(rate):
@@ -136,7 +145,7 @@ class Stream:
             self._wait()
 
 
-def _bursts(states: list[State], at_once: float) -> list[_Burst]:
+def _bursts(states: list[State], at_once: float, bad: Set[Place]) -> list[_Burst]:
     """As many points in an ASDU as change at once and fit."""
     alike: dict[tuple[int, int], list[State]] = {}
     for state in states:
@@ -145,5 +154,5 @@ def _bursts(states: list[State], at_once: float) -> list[_Burst]:
     made: list[_Burst] = []
     for (_, number), several in alike.items():
         size = capacity(number) if at_once >= capacity(number) else max(1, int(at_once))
-        made += [_Burst(several[start : start + size]) for start in range(0, len(several), size)]
+        made += [_Burst(several[start : start + size], bad) for start in range(0, len(several), size)]
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from pydatacoll.protocols.iec104 import control as c
 from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, decode, encode
@@ -83,4 +83,5 @@ async def master(port: int) -> AsyncIterator[Master]:
     try:
         yield Master(peer)
     finally:
-        await peer.close()
+        with suppress(ConnectionResetError):  # the other end was faster
+            await peer.close()

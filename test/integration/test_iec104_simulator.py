@@ -14,7 +14,7 @@ from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, decode
 from pydatacoll.protocols.iec104.parameters import Parameters
 from pydatacoll.protocols.iec104.times import Cp24, Cp56, Zone
 from pydatacoll.protocols.iec104.types import Tag
-from pydatacoll.testing.iec104_rtu import Iec104Point, Iec104Rtu
+from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
 
 from .iec104_master import CON, TERM, Master, master
 from .iec104_peer import STARTDT_ACT, STARTDT_CON, TESTFR_ACT, TESTFR_CON, i_frame
@@ -353,6 +353,63 @@ async def test_a_stream_changes_points_in_turn_and_keeps_the_image(tag: Tag) -> 
         assert sorted(latest) == [*range(1, 101), *range(201, 211)]
         assert await station.values() == latest
         assert rtu.value(1, 300) == 5
+
+
+async def test_a_stream_can_have_points_that_are_bad_now_and_then() -> None:
+    points = [Iec104Point(address=number) for number in range(1, 17)]
+    async with Iec104Rtu(points) as rtu, master(rtu.port) as station:
+        stream = rtu.stream(math.inf, bad=0.25)
+        bad = [
+            {each.address for each in (await station.next()).objects if each.element != _good(each.element)}
+            for _ in range(8)
+        ]
+        assert bad == [set(), set(), set(), {4, 8, 12, 16}] * 2
+        rtu.stream(0)
+        received = 8 * 16
+        latest: dict[int, object] = {}
+        while received < stream.sent:
+            asdu = await station.next()
+            received += len(asdu.objects)
+            latest = {each.address: each.element for each in asdu.objects}
+        assert await station.values() == latest
+
+
+def _good(element: object) -> e.ShortFloat:
+    assert isinstance(element, e.ShortFloat)
+    return e.ShortFloat(element.value)
+
+
+async def test_an_rtu_that_was_stopped_takes_its_port_again_and_has_kept_its_events() -> None:
+    async with Iec104Rtu([Iec104Point(address=1)], paths=2) as rtu:
+        ports = rtu.ports
+        async with master(rtu.port) as station:
+            await station.ask(104, c.TestPattern())
+            await rtu.stop()
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await station.next()
+        rtu.set(1, 1, 5.0)
+        await rtu.start()
+        assert rtu.ports == ports
+        async with master(rtu.port) as station:
+            assert (await station.next()).objects[0].element == e.ShortFloat(5.0)
+
+
+async def test_nothing_of_an_interrogation_comes_after_data_transfer_was_stopped() -> None:
+    async with Iec104Rtu([Iec104Point(address=1)]) as rtu:
+        rtu.faults.add(Iec104Fault("slow", seconds=0.02))
+        reader, writer = await asyncio.open_connection("127.0.0.1", rtu.port)
+        writer.write(STARTDT_ACT + i_frame(bytes.fromhex("64 01 06 00 01 00 00 00 00 14"), 0, 0))
+        assert await reader.readexactly(6) == STARTDT_CON
+        assert decode((await reader.readexactly(16))[6:]).cause == CON
+        assert decode((await reader.readexactly(20))[6:]).cause == 20
+        writer.write(bytes.fromhex("680413000000 680401000400"))
+        assert await reader.readexactly(6) == bytes.fromhex("680423000000")
+        writer.write(STARTDT_ACT)
+        assert await reader.readexactly(6) == STARTDT_CON
+        asyncio.get_running_loop().call_later(0.05, rtu.set, 1, 1, 6.0)
+        assert decode((await reader.readexactly(EVENT))[6:]).objects[0].element == e.ShortFloat(6.0)
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_stream_has_the_rate_asked_for() -> None:

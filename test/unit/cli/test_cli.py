@@ -184,7 +184,7 @@ def test_simulate_iec104_with_everything(rtus: list[Simulation]) -> None:
     result = run(
         *("simulate", "iec104", "--port", "6000", "--rtus", "3", "--seed", "7", "--points", "5", "--tick", "100"),
         *("--type", "M_ME_NC_1", "--type", "1", "--k", "20", "--w", "10", "--time-zone", "+01:00"),
-        *("--clock-offset", "-2.5", "--background", "30"),
+        *("--clock-offset", "-2.5", "--background", "30", "--bad", "0.5"),
         *("--fault", "slow:seconds=2,type=100", "--fault", "close:probability=0.25"),
     )
     assert result.output == "Simulated RTUs of IEC 60870-5-104 are running on 127.0.0.1:6000-6002\n"
@@ -192,7 +192,7 @@ def test_simulate_iec104_with_everything(rtus: list[Simulation]) -> None:
     assert rtus == [
         Simulation(
             port=6000, commons=[1], number=3, seed=7, points=5, tick=0.1, types=("M_ME_NC_1", "1"), k=20, w=10,
-            rate=1.0, time_zone="+01:00", clock_offset=-2.5, background=30.0, faults=faults,
+            rate=1.0, time_zone="+01:00", clock_offset=-2.5, background=30.0, bad=0.5, faults=faults,
         )
     ]  # fmt: skip
 
