@@ -51,18 +51,23 @@ def engineered(point: Point, sample: Sample) -> tuple[Value, int]:
     return value, quality
 
 
-def scaled(points: Sequence[Point], raw: Sequence[Value]) -> list[Value]:
-    """Engineering values of raw numbers and booleans.
+def finite(points: Sequence[Point], raw: Sequence[Value], *, plain: bool) -> list[Value] | None:
+    """Engineering values of raw ones; ``None`` unless all are finite numbers or booleans.
 
-    :raises TypeError: there are other values among them.
-    :raises OverflowError: a number is too large.
+    :param plain: all points are unscaled.
     """
-    return [
-        value
-        if point.unscaled or isinstance(value, bool)
-        else value * point.multiplier / point.divisor + point.base  # type: ignore[operator]
-        for point, value in zip(points, raw, strict=True)
-    ]
+    values: Any = list(raw)
+    try:
+        if not plain:
+            values = [
+                value
+                if point.unscaled or isinstance(value, bool)
+                else value * point.multiplier / point.divisor + point.base
+                for point, value in zip(points, values, strict=True)
+            ]
+        return values if isfinite(sum(values)) else None
+    except (TypeError, OverflowError):
+        return None
 
 
 def repair(group: PointGroup, raw: list[Value], quality: int | list[int]) -> tuple[list[Value], int | list[int]]:

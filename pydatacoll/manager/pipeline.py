@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf, isfinite
 from operator import attrgetter
 
-from pydatacoll.manager.columns import Columns, common, engineered, keep_last, repair, scaled
+from pydatacoll.manager.columns import Columns, common, engineered, finite, keep_last, repair
 from pydatacoll.manager.exception_rules import HOLD, NOTHING, STORE, UNCHANGED, PointState, Verdict
 from pydatacoll.manager.memory import Memory
 from pydatacoll.model import Sample, Value
@@ -118,16 +118,9 @@ class DeviceSink:
             return
         times = times if isinstance(times, (int, float)) else common(list(times))
         qualities = int(qualities) if isinstance(qualities, int) else common(list(map(int, qualities)))
-        passed = list(values)
         plain = all(map(_plain, points))
-        fit = plain or not any(map(_ruled, points))
-        try:
-            if fit and not plain:
-                passed = scaled(points, passed)
-            fit = fit and isfinite(sum(passed))  # type: ignore[arg-type]
-        except (TypeError, OverflowError):
-            fit = False
-        if not fit:
+        passed = None if not plain and any(map(_ruled, points)) else finite(points, values, plain=plain)
+        if passed is None:
             count = len(points)
             each_time = [times] * count if isinstance(times, (int, float)) else times
             each_quality = [qualities] * count if isinstance(qualities, int) else qualities

@@ -18,28 +18,30 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 
-import msgspec
 from redis.asyncio import Connection
 from redis.exceptions import RedisError, ResponseError
 
-from pydatacoll.codec.entry import encode_column
 from pydatacoll.errors import StoreRefused, StoreUnavailable
-from pydatacoll.store import keys
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
-from pydatacoll.store.packets import MAX_CALL, Account, Call, Packet, cost_of, joined, merged
+from pydatacoll.store.ingest_call import Call, command, encode
+from pydatacoll.store.packets import MAX_CALL, Account, Packet, cost_of
 from pydatacoll.store.publish import publish
 from pydatacoll.supervise import Tasks
 
 log = logging.getLogger(__name__)
 
-_pack = msgspec.msgpack.encode
 HOLD = 0.02
 """Seconds for which a command may hold up writing."""
 POLITE = 5.0
 """Seconds after a command in which writing leaves room for the next one."""
 POLITE_BATCH = 250
 """Samples under way meanwhile."""
+GAP = 0.001
+ENOUGH = 50
+"""Small calls, with fewer than so many samples for each partition that has any, begin at least so many seconds
+apart: a call costs as much as ten samples, and events of many devices make ever so many small ones."""
 READ_AHEAD = 150
 """Samples of one device that may be on their way when more are read without pause."""
 LISTEN_AHEAD = 2000
@@ -260,10 +262,17 @@ class Writer:
             await tasks.failure()
 
     async def _sender(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        begun = -inf
         while True:
             while not self._turns:
                 self._wake.clear()
                 await self._wake.wait()
+            if self._queued < ENOUGH * len(self._turns) and (early := begun + GAP - loop.time()) > 0:
+                await asyncio.sleep(early)
+                if not self._turns:
+                    continue
+            begun = loop.time()
             call = self._take()
             self._flight.append(call)
             while self._flying:
@@ -274,7 +283,7 @@ class Writer:
                 await self._landed.wait()
             if self._holders:
                 await self._free.wait()
-            await connection.send_packed_command(self._command(connection, call), check_health=False)
+            await connection.send_packed_command(self._command(call), check_health=False)
             self._flying += call.cost
             self._sent.put_nowait(call)
 
@@ -294,29 +303,15 @@ class Writer:
         """Repeat calls whose answer was lost, and take their answers, before anything new."""
         async with asyncio.timeout(2 * TIMEOUT):
             for call in calls:
-                await connection.send_packed_command(self._command(connection, call), check_health=False)
+                await connection.send_packed_command(self._command(call), check_health=False)
             await self._receive(connection, calls)
 
-    def _command(self, connection: Connection, call: Call) -> list[bytes]:
+    def _command(self, call: Call) -> list[bytes]:
         size = self.stats.entry_bytes.get(call.partition, 0.0)
         size += (len(call.payload) + 64 - size) / 16 if size else len(call.payload) + 64
         self.stats.entry_bytes[call.partition] = size
-        packed: list[bytes] = connection.pack_command(
-            "FCALL",
-            "ingest",
-            1,
-            keys.stream(call.partition),
-            keys.tag(call.partition),
-            self._id,
-            call.sequence,
-            self._owner,
-            max(64, int(self._stream_bytes / size)),
-            call.samples,
-            call.payload,
-            call.control,
-            self._lease,
-        )
-        return packed
+        most = max(64, int(self._stream_bytes / size))
+        return [command(call, self._id, self._owner, self._lease, most)]
 
     def _take(self) -> Call:
         """The next call: of the partition whose turn it is, in order, as much as fits."""
@@ -340,7 +335,7 @@ class Writer:
         if queue:
             self._turns.append(partition)
         self._sequence += 1
-        payload, control = _encode(packets)
+        payload, control = encode(packets)
         return Call(partition, self._sequence, packets, samples, cost, payload, control)
 
     async def _receive(self, connection: Connection, calls: list[Call]) -> None:
@@ -402,18 +397,3 @@ class Writer:
         self.stats.bytes += len(call.payload) + len(call.control)
         self._settled_once.set()
         self._settle()
-
-
-def _encode(packets: list[Packet]) -> tuple[bytes, bytes]:
-    """The stream's payload, and what ``ingest.lua`` writes to latest hash and history lists."""
-    packets = joined(packets)
-    payload = [(p.device_id, p.fields, p.times, p.values, p.qualities) for p in packets]
-    control = []
-    for group in merged(packets):
-        last = group[-1]
-        columns = [encode_column(packet.values, packet.times, packet.qualities) for packet in group]
-        flat: list[str] = [""] * (2 * len(last.fields))
-        flat[::2] = last.fields
-        flat[1::2] = columns.pop()
-        control.append((last.device_id, flat, last.lengths, columns, last.late))
-    return _pack(payload), _pack(control)

@@ -12,6 +12,8 @@ from pydatacoll.model import Value
 MAX_CALL = 1000
 """Samples in one call: about 3 ms of the server's time."""
 
+_COLUMNS = ("times", "qualities", "lengths")
+
 
 @dataclass(slots=True)
 class Account:
@@ -148,24 +150,8 @@ def _one(packets: list[Packet]) -> Packet:
     return one
 
 
-_COLUMNS = ("times", "qualities", "lengths")
-
-
 def _column(parts: list[tuple[Any, int]]) -> Any:
     first = parts[0][0]
     if not isinstance(first, list) and all(part == first for part, _ in parts):
         return first
     return list(chain.from_iterable(part if isinstance(part, list) else repeat(part, n) for part, n in parts))
-
-
-@dataclass(slots=True)
-class Call:
-    """One call of ``ingest.lua``. ``cost`` is what it takes of the store's time, in samples."""
-
-    partition: int
-    sequence: int
-    packets: list[Packet]
-    samples: int
-    cost: int
-    payload: bytes
-    control: bytes

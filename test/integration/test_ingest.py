@@ -8,8 +8,8 @@ import json
 import msgspec
 import pytest
 
-from pydatacoll.model import DeviceBatch, PointId
-from pydatacoll.store import keys
+from pydatacoll.model import DeviceBatch, PointId, Sample
+from pydatacoll.store import ingest, keys
 from pydatacoll.store.client import Store
 from pydatacoll.store.history import History
 from pydatacoll.store.ingest import Writer
@@ -334,3 +334,55 @@ async def test_merged_readings_keep_to_each_points_own_history_length(store, run
     history = History(store)
     assert [s.value for s in await history.recent(PointId(DEVICE, "t", "a"))] == [35, 36, 37, 38, 39]
     assert await history.recent(PointId(DEVICE, "t", "b")) == []
+
+
+async def test_small_batches_gather_for_a_moment(store, running, monkeypatch):
+    monkeypatch.setattr(ingest, "GAP", 0.5)
+    writer = running(Writer(store, "w"))
+    account = Account()
+    writer.put(packet(account, [1]))
+    await writer.flush()
+    for value in (2, 3):
+        writer.put(packet(account, [value]))
+        for _ in range(20):  # without the moment the call would be under way now
+            await asyncio.sleep(0)
+    await writer.flush()
+    assert (writer.stats.calls, account.stored) == (2, 3)
+    assert [s.value for s in await History(store).recent(PointId(DEVICE, "t", "i0"))] == [1, 2, 3]
+
+
+async def test_large_batches_and_the_first_after_a_rest_do_not_wait(store, running, monkeypatch):
+    monkeypatch.setattr(ingest, "GAP", 1e6)
+    writer = running(Writer(store, "w"))
+    account = Account()
+    for count in (1, ingest.ENOUGH, 1000):
+        writer.put(packet(account, range(count)))
+        await writer.flush()
+    assert (writer.stats.calls, account.stored) == (3, 1051)
+
+
+async def test_late_samples_go_into_history_and_stream_and_change_nothing_that_is_shown(engine_store, running):
+    writer = running(Writer(engine_store, "w"))
+    account = Account()
+    writer.put(packet(account, [5], time=200.0))
+    late = packet(account, [3], time=150.0)
+    late.late = True
+    writer.put(late)
+    writer.put(packet(account, [4], fields=["t:i1"], time=151.0))
+    await writer.flush()
+    history = History(engine_store)
+    assert await history.latest([PointId(DEVICE, "t", "i0")]) == [Sample(200.0, 5, 0)]
+    assert {s.time for s in await history.recent(PointId(DEVICE, "t", "i0"))} == {150.0, 200.0}
+    stored = [sample.value for batch in await entries(engine_store) for _, sample in batch.samples()]
+    assert stored == [5, 3, 4]
+    assert account == Account(read=3, stored=3)
+
+
+async def test_owners_and_devices_of_any_name_arrive_whole(store, running):
+    device = "d-1_a.b"
+    writer = running(Writer(store, "wri ter\r\n$5"))
+    account = Account()
+    writer.put(packet(account, ["\r\n*1\r\n", "ü"], device=device))
+    await writer.flush()
+    latest = await History(store).latest([PointId(device, "t", f"i{n}") for n in range(2)])
+    assert [sample.value for sample in latest] == ["\r\n*1\r\n", "ü"]
