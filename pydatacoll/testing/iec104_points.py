@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import cast
 
@@ -30,6 +31,7 @@ _TAGGED = {
     if info.direction is Direction.MONITOR and not info.system
 }
 _STATES = (e.SinglePoint, e.DoublePoint, e.ProtectionEvent)
+_quality_octet = cache(e.quality_octet)  # an interrogation asks it for every point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ def _command(point: Iec104Point, info: TypeInfo | None) -> TypeInfo | None:
 
 def make_element(kind: type[e.Element] | None, value: bool | int | float, quality: int) -> e.Element:
     """The element of a kind in monitor direction with a value and :class:`Quality` bits."""
-    octet = e.quality_octet(quality)
+    octet = _quality_octet(quality)
     if kind is e.NormalizedOnly:
         return e.NormalizedOnly(value)
     if kind is e.SinglePoint:
