@@ -139,17 +139,18 @@ class Connection(Wire, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._socket = None
-        if exc is None and self._link.state is State.STARTING:
+        if isinstance(exc, ssl.SSLError):
+            self._finish(tls.in_words(exc))
+        elif exc is not None and not isinstance(exc, ConnectionResetError):
+            self._finish(f"the connection was lost: {in_words(exc)}")
+        elif self._link.state is State.STARTING:
+            perhaps = "or not know this one" if self._tls is None else "or not accept our certificate"
             self._finish(
                 "the device closed the connection before it confirmed STARTDT; it may serve another station "
-                "already, or not know this one"
+                f"already, {perhaps}"
             )
-        elif exc is None:
-            self._finish("the device closed the connection")
-        elif isinstance(exc, ssl.SSLError):
-            self._finish(tls.in_words(exc))
         else:
-            self._finish(f"the connection was lost: {in_words(exc)}")
+            self._finish("the device closed the connection")
         self._gone.set_result(None)
 
     # Wire

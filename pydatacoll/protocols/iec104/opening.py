@@ -13,6 +13,7 @@ from pydatacoll.protocols.iec104.config import Iec104Device
 from pydatacoll.protocols.iec104.connection import FAREWELL, Connection
 from pydatacoll.protocols.iec104.redundancy import Place, RedundancyGroup
 from pydatacoll.protocols.iec104.wire import Receiver, Wire
+from pydatacoll.resolver import in_words
 from pydatacoll.sdk import DriverContext
 
 
@@ -64,6 +65,8 @@ async def dial(
             )
         except ssl.SSLError as error:
             raise ConnectionError(tls.in_words(error)) from error
+        except ConnectionResetError as error:
+            raise ConnectionError(tls.BROKEN_OFF if device.tls else in_words(error)) from error
         return connection
 
     return await context.connect(host, port, open_to, timeout=device.t0)

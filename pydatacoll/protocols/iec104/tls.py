@@ -19,6 +19,8 @@ from pydatacoll.protocols.iec104.config import Iec104Device
 
 _DAY = 86_400.0
 
+BROKEN_OFF = "TLS: the device closed the connection during the handshake; it may not accept our certificate"
+
 # X509_V_ERR_* of OpenSSL
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21, 24, 27})
 _OTHER_NAME = frozenset({62, 64})
@@ -124,7 +126,7 @@ def in_words(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: the certificate of the device {_objection(error)}"
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return "TLS: the device closed the connection during the handshake"
+        return BROKEN_OFF
     reason = error.reason or ""
     if reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         return "TLS: the device does not speak TLS on this port"

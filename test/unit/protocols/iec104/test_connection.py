@@ -285,19 +285,25 @@ def test_an_answer_that_lies_there_after_a_standstill_counts(loop_name: str) -> 
     """Some loops look at their timers before they read."""
 
     async def standstill() -> None:
-        owner = Owner()
+        owner, other = Owner(), Owner()
         async with Station() as station:
             wire, peer = await owner.opened(station, **QUICK)
             sock = peer.writer.get_extra_info("socket")
-            wire.send(ASDU)
-            with socket.fromfd(sock.fileno(), sock.family, sock.type) as kernel:
-                kernel.sendall(b"".join(i(number, 1, asdu=bytes(249)) for number in range(200)))
-            time.sleep(1.3)  # the whole process stands still
+
+            def stand_still(_: object) -> None:
+                wire.send(ASDU)
+                with socket.fromfd(sock.fileno(), sock.family, sock.type) as kernel:
+                    kernel.sendall(b"".join(i(number, 1, asdu=bytes(249)) for number in range(200)))
+                time.sleep(1.3)  # the whole process
+
+            stalling, end = await other.opened(station)
+            stalling.receive = stand_still
+            end.write(i(0))
             await owner.received(200)
             peer.write(i(200, 1))
             await owner.received(201)
             assert not wire.closed.done()
-            await wire.close()
+            await asyncio.gather(wire.close(), stalling.close())
         await asyncio.sleep(0)
 
     if loop_name == "uvloop":
