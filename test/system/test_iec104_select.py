@@ -17,8 +17,14 @@ LIMIT = Iec104Point(address=1, type="M_ME_NB_1", command=True, select=True)
 POINT = {"device_id": "rtu", "term_id": "bay", "item_id": "limit"}
 
 
-async def configure(client, rtu):
-    device = {"id": "rtu", "name": "RTU", "protocol": "iec104", "port": rtu.port, "command_mode": "select"}
+async def configure(client, rtu, **options):
+    device = {
+        "id": "rtu",
+        "name": "RTU",
+        "protocol": "iec104",
+        "port": rtu.port,
+        "command_mode": "select",
+    } | options
     await client.send("POST", "/api/v1/devices", device)
     await client.send("POST", "/api/v1/terms", {"id": "bay", "name": "Bay", "device_id": "rtu"})
     await client.send("POST", "/api/v1/items", {"id": "limit", "name": "Limit"})
@@ -41,8 +47,10 @@ def kill_manager(rig):
     os.kill(pid, signal.SIGKILL)
 
 
-async def control(client, value, **headers):
-    return await client.request("POST", "/api/v1/device_ctrl", {**POINT, "value": value}, **headers)
+async def control(client, value, *, more=None, **headers):
+    return await client.request(
+        "POST", "/api/v1/device_ctrl", {**POINT, "value": value, **(more or {})}, **headers
+    )
 
 
 def executed(rtu):
@@ -120,3 +128,24 @@ async def test_a_manager_is_killed_at_any_moment_under_commands(rig):
         assert {value for value, status in answers.items() if status == 200} <= set(values)
         assert set(answers.values()) <= {200, 503, 504}
         assert list(answers.values()).count(200) > ROUNDS
+
+
+async def test_what_is_known_is_told_before_the_command_expires(rig):
+    api = await rig.api()
+    client = api.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu, command_timeout=1.0, termination_timeout=0.2)
+        await connected(client)
+        fault = rtu.faults.add(Iec104Fault("ignore", type=49))
+        answer = await control(client, 1, more={"expires_in": 0.5})
+        assert (answer.status, answer.body["outcome"]) == (504, "select_timeout")
+        assert "nothing was executed" in answer.body["detail"]
+        answer = await control(client, 1, more={"expires_in": 0.2})
+        assert (answer.status, answer.body["outcome"]) == (504, "expired")
+        assert "still owes an answer to the command before" in answer.body["detail"]
+        rtu.faults.rules.remove(fault)
+        rtu.faults.add(Iec104Fault("no_term", type=49))
+        answer = await control(client, 2)  # which waits for its turn
+        assert (answer.status, answer.body["outcome"]) == (200, "confirmed")
+        (entry,) = await client.get("/api/v2/audit?action=ctrl&limit=1&result=ok")
+        assert (entry["result"], entry["after"]) == ("ok (confirmed, not terminated)", 2)

@@ -31,6 +31,8 @@ MOST_WAITING = 32
 """Commands for one address that may wait; who asks for more is told that it is busy."""
 OWED = 60.0
 """Seconds for which a termination that came too late is known as such."""
+MOST_OWED = 16
+"""Commands to one address of which that is remembered."""
 LAST_MOMENT = 0.05
 """Seconds before its deadline at which a command is given up, so that there is time to tell what is known."""
 
@@ -55,7 +57,7 @@ class _Lane:
         self.current: _Job | None = None
         self.token = 0
         self.waiting: deque[_Job] = deque()
-        self.owed: list[tuple[float, Exchange]] = []
+        self.owed: deque[tuple[float, Exchange]] = deque(maxlen=MOST_OWED)
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -182,7 +184,7 @@ class Commander:
         tagged = job is not None and job.exchange.is_tagged_like(asdu)
         if asdu.cause == TERMINATION and not (expected and tagged) and self._is_late(lane, asdu):
             counters["command_answers_late"] += 1
-            return False
+            return True
         if job is None or not expected:
             counters["command_answers_unexpected"] += 1
             return False
@@ -202,7 +204,8 @@ class Commander:
     @staticmethod
     def _forget_owed(lane: _Lane) -> None:
         now = asyncio.get_running_loop().time()
-        lane.owed = [(until, exchange) for until, exchange in lane.owed if until > now]
+        while lane.owed and lane.owed[0][0] <= now:
+            lane.owed.popleft()
 
     def _proceed(self, address: Address, lane: _Lane, job: _Job, request: Asdu | None) -> None:
         """Send what comes next, tell the outcome, let the next one begin."""
@@ -256,9 +259,10 @@ class Commander:
 
     def _expire(self, lane: _Lane, now: float) -> None:
         """Withdraw what waited too long."""
+        behind = lane.current is not None and lane.current.exchange.phase is not Phase.TERMINATING
         for job in [job for job in lane.waiting if job.exchange.due <= now]:
             lane.waiting.remove(job)
-            job.exchange.give_up(now, reached=False)
+            job.exchange.give_up(now, reached=False, behind=behind)
             self._settle(job)
 
     def _set_timer(self, address: Address, lane: _Lane) -> None:

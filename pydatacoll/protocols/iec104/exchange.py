@@ -11,8 +11,8 @@ The rules (IEC 60870-5-5, 6.8; IEC 60870-5-101, 7.2.3 for the causes):
    test bit.
 4. What is given up while the station may still act on it is deactivated (cause 8): a select, also a confirmed one,
    and an execute without confirmation. What was confirmed is left to the station.
-5. After giving up the station's answers are awaited as long as a confirmation may take: an answer that comes late
-   must not be taken for that of the next command to the same address. The caller knows his outcome by then.
+5. After giving up the station's answers are awaited half as long as a confirmation may take: an answer that comes
+   late must not be taken for that of the next command to the same address. The caller knows his outcome by then.
 """
 
 from __future__ import annotations
@@ -235,17 +235,19 @@ class Exchange:
 
     # Ends
 
-    def give_up(self, now: float, *, reached: bool) -> Asdu | None:
+    def give_up(self, now: float, *, reached: bool, behind: bool = False) -> Asdu | None:
         """The time is over (see :attr:`due`), or the caller has gone; returns the deactivation, if there is to be
         one.
 
         :param reached: whether the last request may have reached the station; otherwise it never will.
+        :param behind: it waited for a command before that the station has not answered.
         """
         waited = f"{min(now, self.due) - self._since:.3g} s"
         if self.phase is Phase.TERMINATING:
             self._end(CONFIRMED)
         elif self.phase is Phase.WAITING:
-            self._end(DeviceTimeout(f"expired before it was sent; {NOTHING}", outcome=EXPIRED))
+            why = ": the station still owes an answer to the command before" if behind else ""
+            self._end(DeviceTimeout(f"expired before it was sent{why}; {NOTHING}", outcome=EXPIRED))
         elif self.phase is Phase.SELECTING:
             if not reached:
                 text = f"not sent within {waited}, and withdrawn; {NOTHING}"
@@ -273,7 +275,7 @@ class Exchange:
         self.result = error
         self.phase = Phase.DEACTIVATING
         self._unanswered += 1
-        self.due = now + self.limits.confirmation
+        self.due = now + self.limits.confirmation / 2
         return self._asdu(DEACTIVATION, select=select)
 
     def unsent(self, error: DeviceOffline) -> None:
