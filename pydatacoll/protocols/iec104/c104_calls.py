@@ -1,7 +1,7 @@
 """From an ASDU to the call of c104 that makes lib60870 send it.
 
-What cannot be sent exactly is not sent: types without a call, the test bit, a clock that is not set to UTC, a
-qualifier or a pattern that the library does not let one choose. Times are passed as the fields that are in the
+What cannot be sent exactly is not sent: types without a call, the test bit, a clock that is not set to UTC,
+C_TS_NA_1 (the library has the pattern 55CCH for 55AAH). Times are passed as the fields that are in the
 tag: c104 takes the fields of a ``datetime`` as they stand when the process runs with TZ=UTC.
 """
 
@@ -21,7 +21,7 @@ from pydatacoll.protocols.iec104.times import Cp56, Zone
 from pydatacoll.protocols.iec104.types import TYPES, Tag
 
 ACTIVATION, DEACTIVATION = 6, 8
-INTERROGATION, COUNTER_INTERROGATION, READ, CLOCK, TEST, TEST_TAGGED = 100, 101, 102, 103, 104, 107
+READ, CLOCK, TEST_TAGGED = 102, 103, 107
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which the time of a clock synchronization may differ from ours: c104 sends its own."""
@@ -86,8 +86,6 @@ class Caller:
             return None
         elif asdu.type_id == CLOCK and _is_now(asdu.objects[0].time):
             ask = partial(connection.clock_sync, common)
-        elif isinstance(element, control.TestPattern) and element.pattern == control.TEST_PATTERN:
-            ask = partial(connection.test, common, with_time=False)
         elif asdu.type_id == TEST_TAGGED:
             ask = partial(connection.test, common, with_time=True)
         else:

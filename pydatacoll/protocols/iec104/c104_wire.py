@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from pydatacoll.errors import DeviceOffline
@@ -45,8 +46,12 @@ BUSY = 16
 PATIENCE = 0.1
 """Seconds before the end of ``command_timeout`` at which the library stops waiting, so that it is free for the
 deactivation that may follow."""
+START = 30.0
+"""Seconds that connecting may take besides t0 and t1, for a worker has to be started perhaps."""
 FAREWELL = 1.0
 """Longest wait for the worker to close, seconds."""
+REMEMBERED = 8192
+"""ASDUs that were never sent, of which that is still known; more than can wait."""
 
 
 async def open_c104(device: Iec104Device, context: DriverContext, receive: Receiver) -> Wire:
@@ -66,7 +71,7 @@ async def open_c104(device: Iec104Device, context: DriverContext, receive: Recei
             raise
         return wire
 
-    wire = await context.connect(host, port, open_to, timeout=device.t0 + device.t1)
+    wire = await context.connect(host, port, open_to, timeout=START + device.t0 + device.t1)
     if wire.closed.done():
         raise DeviceOffline(str(wire.closed.result()))
     return wire
@@ -88,7 +93,7 @@ class C104Wire(Wire):
         self._queue = SendQueue(WAITING)
         self._last_token = 0
         self._handed = 0
-        self._never: set[int] = set()
+        self._never: dict[int, None] = {}
         self._progress = Progress(0, 0, 0, 0, 0)
         self._refused = 0
         self._peer = ""
@@ -129,14 +134,14 @@ class C104Wire(Wire):
             raise DeviceOffline(str(self.closed.result()))
         self._last_token = token = self._last_token + 1
         if not self._queue.put(token, asdu, first=first):
-            self._never.add(token)
+            self._note_unsent([token])
             raise DeviceOffline("too many frames are waiting already")
         self._hand_over()
         return token
 
     def withdraw(self, token: int) -> bool:
         if self._queue.withdraw(token):
-            self._never.add(token)
+            self._note_unsent([token])
         return token in self._never
 
     def went_out(self, token: int) -> bool:
@@ -160,15 +165,18 @@ class C104Wire(Wire):
 
     async def close(self) -> None:
         worker, self._worker = self._worker, None
-        if worker is not None and not self._gone.is_set():
-            worker.send(Close(self._number))
-            try:
+        if worker is None:
+            self._finish("closed by us")
+            return
+        try:
+            if not self._gone.is_set():
+                worker.send(Close(self._number))
                 async with asyncio.timeout(FAREWELL):
                     await self._gone.wait()
-            except TimeoutError:
-                self._context.log.warning("lib60870 does not close the connection")
-        self._finish("closed by us")
-        if worker is not None:
+        except TimeoutError:
+            self._context.log.warning("lib60870 does not close the connection")
+        finally:
+            self._finish("closed by us")
             await self._pool.leave(worker, self._number)
 
     def status(self) -> dict[str, Any]:
@@ -242,17 +250,24 @@ class C104Wire(Wire):
             self._context.counters[message.counter] += 1
         self._gone.set()
         if not self._started.done():
-            error = ConnectionError if message.refused else DeviceOffline
-            self._started.set_exception(error(message.reason))
+            if message.refused:
+                self._started.set_exception(ConnectionError(message.reason))
+            else:
+                self._started.set_exception(DeviceOffline(f"no data transfer: {message.reason}"))
             self._started.exception()  # seen, also when nobody waits for it any more
         self._finish(message.reason)
 
     def _finish(self, reason: str) -> None:
         if self.closed.done():
             return
-        self._never.update(self._queue.take_all())
+        self._note_unsent(self._queue.take_all())
         self._kept.clear()
         self.closed.set_result(DeviceOffline(reason))
+
+    def _note_unsent(self, tokens: Iterable[int]) -> None:
+        self._never.update(dict.fromkeys(tokens))
+        while len(self._never) > REMEMBERED:
+            del self._never[next(iter(self._never))]
 
     # Sending
 
