@@ -23,6 +23,9 @@ from pydatacoll.protocols.iec104.config import (
 from pydatacoll.protocols.iec104.times import Zone
 from pydatacoll.protocols.iec104.types import TYPES, Direction, TypeInfo, find
 
+_WINTER_AND_SUMMER = (1_768_000_000.0, 1_784_000_000.0)
+"""Of 2026, epoch seconds."""
+
 Problem = tuple[str, str]
 """Field and message."""
 
@@ -118,8 +121,17 @@ def _backend(device: Iec104Device) -> Iterator[Problem]:
         yield "tls", f"the backend c104 has no TLS: {remedy}"
     if device.redundant:
         yield "redundant", f"the backend c104 has no redundancy group: {remedy}"
-    if ":" in device.ip:
-        yield "ip", f"the backend c104 takes no IPv6 address: {remedy}, or give an IPv4 address"
+    if device.clock_interval and not _is_utc(device):
+        yield "clock_sync", f"the backend c104 sets clocks to UTC only: {remedy}, or clock_sync to false"
+
+
+def _is_utc(device: Iec104Device) -> bool:
+    """Whether the clock of the station shows UTC; of a zone that is none says so :func:`_clock`."""
+    try:
+        zone = Zone.parse(device.time_zone)
+    except ValueError:
+        return True
+    return not any(zone.offset(seconds) for seconds in _WINTER_AND_SUMMER)
 
 
 _DEVICE_RULES: tuple[Callable[[Iec104Device], Iterator[Problem]], ...] = (

@@ -163,7 +163,8 @@ def device_errors(**options: Any) -> dict[str, str]:
         ({"tls": True, "tls_name": "a b"}, "tls_name", "host name"),
         ({"backend": "c104", "tls": True}, "tls", 'set backend to "native"'),
         ({"backend": "c104", "redundant": "10.0.0.6"}, "redundant", "no redundancy group"),
-        ({"backend": "c104", "ip": "fd00::1"}, "ip", "no IPv6"),
+        ({"backend": "c104", "time_zone": "Europe/Vienna"}, "clock_sync", "sets clocks to UTC only"),
+        ({"backend": "c104", "time_zone": "+01:00", "clock_sync": 60}, "clock_sync", "or clock_sync to false"),
     ],
 )
 def test_devices_that_are_refused(options: dict[str, Any], field: str, text: str) -> None:
@@ -184,7 +185,8 @@ def test_devices_that_are_refused(options: dict[str, Any], field: str, text: str
         {"redundant": "[fd00::6]:2404"},
         {"redundant": "rtu-b.example"},
         {"tls": True, "tls_ca": "station/ca.pem", "tls_certificate": "own.pem", "tls_name": "rtu.example"},
-        {"backend": "c104", "ip": "rtu.example"},
+        {"backend": "c104", "ip": "fd00::1", "time_zone": "+00:00"},
+        {"backend": "c104", "ip": "rtu.example", "time_zone": "Europe/Vienna", "clock_sync": False},
     ],
 )
 def test_devices_that_are_accepted(options: dict[str, Any]) -> None:
