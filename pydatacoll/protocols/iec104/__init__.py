@@ -36,6 +36,7 @@ The controlling station:
 
 ==================  =====================================================================
 ``config``          options; where a point is and how it is commanded
+``targets``         the points by where they are
 ``checks``          everything about them that needs no device
 ``values``          engineering value -> raw value -> element of a command
 ``monitor``         process information -> samples, in the order in which it happened
@@ -56,6 +57,7 @@ The controlling station:
 ``schedule``        when it is
 ``probe``           one try of a point
 ``irregularities``  what a station sends that it should not
+``hold_back``       letting a station wait while the store is behind
 ``driver``          ties them together
 ==================  =====================================================================
 """

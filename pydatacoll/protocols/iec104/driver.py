@@ -12,9 +12,10 @@ from pydatacoll.protocols.iec104 import checks, config
 from pydatacoll.protocols.iec104.asdu import BROADCAST, Asdu, decode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.commands import Commander
-from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode, Target
+from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode
 from pydatacoll.protocols.iec104.describe import describe
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
+from pydatacoll.protocols.iec104.hold_back import HoldBack
 from pydatacoll.protocols.iec104.interrogations import COUNTERS, GROUPS, STATION, Report, Request
 from pydatacoll.protocols.iec104.irregularities import Irregularities
 from pydatacoll.protocols.iec104.monitor import Monitor
@@ -22,8 +23,8 @@ from pydatacoll.protocols.iec104.opening import open_wire
 from pydatacoll.protocols.iec104.outcomes import TERMINATED, UNKNOWN
 from pydatacoll.protocols.iec104.probe import Catch, probe
 from pydatacoll.protocols.iec104.procedures import Procedures
-from pydatacoll.protocols.iec104.reads import is_counter
 from pydatacoll.protocols.iec104.schedule import Schedule
+from pydatacoll.protocols.iec104.targets import Targets, is_counter
 from pydatacoll.protocols.iec104.values import to_raw
 from pydatacoll.protocols.iec104.verification import read_back
 from pydatacoll.protocols.iec104.wire import Wire
@@ -47,9 +48,6 @@ from pydatacoll.sdk import (
     WriteRequest,
     WriteResult,
 )
-
-HOLD_BACK = 0.002
-"""Seconds between two looks at whether the store has caught up."""
 
 _END_OF_INITIALIZATION = 70
 _COMMANDS = range(45, 65)
@@ -94,11 +92,9 @@ class Iec104Driver(DeviceDriver):
         )
         self._schedule = Schedule(device, self._procedures, context.counters)
         self._irregularities = Irregularities(context.counters, context.wall)
-        self._targets: dict[Point, Target] = {}
-        self._monitored: dict[Address, Point] = {}
-        self._terms: dict[str, int] = {}
+        self._targets = Targets(device)
         self._catch: Catch | None = None
-        self._held: asyncio.TimerHandle | None = None
+        self._hold_back = HoldBack(device, context)
         self._schedule.configure([], [], [])
 
     # Configuration time
@@ -159,9 +155,7 @@ class Iec104Driver(DeviceDriver):
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None
-        if self._held is not None:
-            self._held.cancel()
-            self._held = None
+        self._hold_back.stop()
         if wire is not None:
             self._lost(DeviceOffline("closed"))
             await wire.close()
@@ -203,33 +197,11 @@ class Iec104Driver(DeviceDriver):
     # Points
 
     def configure(self, points: Sequence[Point]) -> None:
-        before = self._targets
-        self._targets = {}
-        for point in points:
-            if point in before:
-                self._targets[point] = before[point]
-            else:
-                self._target(point)
-        monitored = {point: target for point, target in self._targets.items() if target.monitored}
-        self._monitored = {target.address: point for point, target in monitored.items()}
-        known = {before[point].address for point in before}
-        grown = {target.address.common for target in monitored.values() if target.address not in known}
-        stations = {target.address.common for target in self._targets.values()}
-        counters = {target.address.common for target in monitored.values() if is_counter(target)}
-        self._terms = {point.term.id: target.address.common for point, target in self._targets.items()}
-        self._monitor.configure(self._targets)
-        self._procedures.keep(stations)
-        self._schedule.configure(stations, counters, grown)
-
-    def _target(self, point: Point) -> Target | DeviceError:
-        target = self._targets.get(point)
-        if target is None:
-            try:
-                target = config.resolve(self._device, point.term, point.item)
-            except ValueError as exc:
-                return DeviceRefused(str(exc))
-            self._targets[point] = target
-        return target
+        targets = self._targets
+        targets.configure(points)
+        self._monitor.configure(targets.all)
+        self._procedures.keep(targets.stations)
+        self._schedule.configure(targets.stations, targets.with_counters, targets.grown)
 
     # What comes
 
@@ -248,8 +220,8 @@ class Iec104Driver(DeviceDriver):
             except RemoteProtocolError as error:
                 self._irregularities.refused(error)
         self._monitor.flush()
-        if self._held is None and self.context.behind():
-            self._hold_back()
+        if self._wire is not None:
+            self._hold_back.check(self._wire)
 
     def _other(self, asdu: Asdu) -> None:
         self._irregularities.found(asdu)
@@ -267,7 +239,7 @@ class Iec104Driver(DeviceDriver):
         self._schedule.again(common)
 
     def _taken(self, address: Address) -> Sample | DeviceError:
-        point = self._monitored.get(address)
+        point = self._targets.monitored.get(address)
         sample = None if point is None else self._monitor.withdraw(point)
         if sample is None:
             return DeviceRefused(
@@ -285,29 +257,12 @@ class Iec104Driver(DeviceDriver):
                 self._monitor.flush()
                 self.context.sink.failed(PointGroup(unseen), _NOT_TOPICAL, self.context.wall())
 
-    def _hold_back(self) -> None:
-        """Let the station wait until the store has caught up, but not so long that the link is lost."""
-        if self._wire is not None:
-            self._wire.pause()
-            self.context.counters["held_back"] += 1
-            loop = asyncio.get_running_loop()
-            longest = loop.time() + self._device.t1 / 2
-            self._held = loop.call_later(HOLD_BACK, self._go_on, self._wire, longest)
-
-    def _go_on(self, wire: Wire, longest: float) -> None:
-        loop = asyncio.get_running_loop()
-        if self.context.behind() and not wire.closed.done() and loop.time() < longest:
-            self._held = loop.call_later(HOLD_BACK, self._go_on, wire, longest)
-        else:
-            self._held = None
-            wire.resume()
-
     # Interrogation
 
     def lanes(self, points: Sequence[Point]) -> Sequence[Sequence[Point]]:
         stations: dict[int, list[Point]] = {}
         for point in points:
-            target = self._target(point)
+            target = self._targets.of(point)
             if not isinstance(target, DeviceError):
                 stations.setdefault(target.address.common, []).append(point)
         return list(stations.values())
@@ -315,7 +270,7 @@ class Iec104Driver(DeviceDriver):
     def plan(self, points: Sequence[Point]) -> Lane:
         requests: dict[Request, None] = {}
         for point in points:
-            target = self._target(point)
+            target = self._targets.of(point)
             if not isinstance(target, DeviceError) and target.monitored:
                 requests[Request(target.address.common, COUNTERS if is_counter(target) else STATION)] = None
         return Lane(tuple(requests))
@@ -344,7 +299,7 @@ class Iec104Driver(DeviceDriver):
             raise Invalid(f"group {group}: 20 to 36 (general) or 37 to 41 (counters) are expected")
         if freeze not in range(4) or (freeze and group < COUNTERS):
             raise Invalid("freeze: 0 to 3, and other than 0 only of counters")
-        chosen = self._terms if terms is None else {term: self._common_of(term) for term in terms}
+        chosen = self._targets.terms if terms is None else {term: self._common_of(term) for term in terms}
         self._require_wire()
         if not chosen and terms is None:
             chosen = {"": BROADCAST}
@@ -355,7 +310,7 @@ class Iec104Driver(DeviceDriver):
         return [_interrogated(term, reports[common]) for term, common in chosen.items()]
 
     def _common_of(self, term: str) -> int:
-        common = self._terms.get(term)
+        common = self._targets.terms.get(term)
         if common is None:
             raise Invalid(f"term {term} has no point with an address")
         return common
@@ -370,7 +325,7 @@ class Iec104Driver(DeviceDriver):
         return list(await asyncio.gather(*map(self._read, points)))
 
     async def _read(self, point: Point) -> Result:
-        target = self._target(point)
+        target = self._targets.of(point)
         if isinstance(target, DeviceError):
             return target
         if not target.monitored:
@@ -386,7 +341,7 @@ class Iec104Driver(DeviceDriver):
 
     async def _write(self, request: WriteRequest) -> WriteResult:
         point = request.point
-        target = self._target(point)
+        target = self._targets.of(point)
         if isinstance(target, DeviceError):
             return target
         if target.command is None:
@@ -405,7 +360,7 @@ class Iec104Driver(DeviceDriver):
     async def probe(self, point: Point, left: float) -> Probe:
         """Read it with a command, or else by an interrogation; the clock is not set."""
         self._require_wire()
-        target = self._target(point)
+        target = self._targets.of(point)
         if isinstance(target, DeviceError):
             return Probe(target)
         if not target.monitored:

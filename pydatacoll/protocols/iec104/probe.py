@@ -13,7 +13,7 @@ from pydatacoll.protocols.iec104.asdu import ADDRESS_SIZE, HEADER_SIZE, LAYOUTS,
 from pydatacoll.protocols.iec104.columns import decode_columns
 from pydatacoll.protocols.iec104.config import Address, Target
 from pydatacoll.protocols.iec104.procedures import Procedures
-from pydatacoll.protocols.iec104.reads import is_counter
+from pydatacoll.protocols.iec104.targets import is_counter
 from pydatacoll.protocols.iec104.types import TYPES
 from pydatacoll.sdk import Interpretation, Point, Probe, Result
 

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, encode
 from pydatacoll.protocols.iec104.columns import Columns
-from pydatacoll.protocols.iec104.config import Address, Iec104Device, Target
-from pydatacoll.protocols.iec104.elements import Counter
+from pydatacoll.protocols.iec104.config import Address, Iec104Device
 from pydatacoll.protocols.iec104.interrogations import COUNTERS, STATION, Interrogations, Request
 from pydatacoll.protocols.iec104.outcomes import UNKNOWN, refusal
 from pydatacoll.protocols.iec104.waiting import Waiting
@@ -29,11 +28,6 @@ _UNKNOWN_TYPE, _UNKNOWN_OBJECT = UNKNOWN[44], UNKNOWN[47]
 
 Taker = Callable[[Address], Sample | DeviceError]
 """Gives the raw value that has just come for an address; it is passed on as an answer and not otherwise."""
-
-
-def is_counter(target: Target) -> bool:
-    """Whether a counter interrogation brings a point, and no general one."""
-    return target.info is not None and target.info.element is Counter
 
 
 class Reads:
