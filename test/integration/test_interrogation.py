@@ -11,7 +11,7 @@ import pytest
 from pydatacoll.errors import DeviceRefused
 from pydatacoll.manager import interrogation
 from pydatacoll.sdk import Discovered, Interrogated
-from pydatacoll.store import keys, queries
+from pydatacoll.store import commands, keys, queries
 from pydatacoll.store.queries import Query
 from pydatacoll.store.status import CONNECTED
 from test.integration import test_manager
@@ -142,6 +142,16 @@ async def test_no_answer_from_the_manager_leaves_open_what_the_device_did(system
     reply = await ask(system, seconds=0.1)
     assert reply.status == 504
     assert "unknown" in reply.detail or "it goes on" in reply.detail
+
+
+async def test_who_waits_is_told_when_the_server_stops(system, monkeypatch):
+    monkeypatch.setattr(commands, "LAST_MOMENT", 0.0)
+    RtuDriver.answering.clear()
+    waiting = asyncio.ensure_future(ask(system, group=37, freeze=2))
+    await until(lambda: RtuDriver.asked)
+    system.commands.finish()
+    reply = await waiting
+    assert (reply.status, reply.detail) == (504, "the server is stopping; whether the device acted is unknown")
 
 
 async def test_what_is_discovered_is_sorted_and_in_words(system):
