@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from pydatacoll.codec.entry import decode_entry
 from pydatacoll.model import PointId, Sample
@@ -11,6 +12,8 @@ from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 
 log = logging.getLogger(__name__)
+
+_time = attrgetter("time")
 
 
 def _decode(text: str | bytes | None) -> Sample | None:
@@ -74,7 +77,7 @@ class History:
         start = -limit if limit and since is None and until is None else 0
         with store_errors():
             texts = await self._store.redis.lrange(self._list(point), start, -1)
-        samples = list(_present(map(_decode, texts)))
+        samples = _in_order(texts)
         if since is not None:
             samples = [sample for sample in samples if sample.time >= since]
         if until is not None:
@@ -84,10 +87,14 @@ class History:
         return samples
 
     async def at(self, point: PointId, index: int) -> Sample | None:
-        """Recent sample by list index: 0 the oldest, -1 the newest; ``None`` out of range."""
-        with store_errors():
-            return _decode(await self._store.redis.lindex(self._list(point), index))
+        """Recent sample by index: 0 the oldest, -1 the newest; ``None`` out of range."""
+        samples = await self.recent(point)
+        return samples[index] if -len(samples) <= index < len(samples) else None
 
 
-def _present(samples: Iterable[Sample | None]) -> Iterable[Sample]:
-    return (sample for sample in samples if sample is not None)
+def _in_order(texts: Iterable[str | bytes]) -> list[Sample]:
+    """Readable samples, oldest first. Nearly always they are stored so; but the clock of a device may be set, and
+    a value without time tag may come just before an event that happened a little earlier."""
+    samples = [sample for sample in map(_decode, texts) if sample is not None]
+    samples.sort(key=_time)
+    return samples

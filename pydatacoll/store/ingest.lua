@@ -51,6 +51,32 @@ local function remove_counted(stream, dropped, entries)
   return report
 end
 
+-- Put a sample into a history list where its time belongs, which is near the end.
+local function insert(list, text, length)
+  local time = tonumber(string.match(text, '^[^,]*'))
+  local size = redis.call('LLEN', list)
+  local newer -- the oldest sample that is newer than this one
+  for last = size - 1, 0, -32 do
+    local found = redis.call('LRANGE', list, math.max(0, last - 31), last)
+    for i = #found, 1, -1 do
+      if tonumber(string.match(found[i], '^[^,]*')) <= time then
+        if newer then
+          redis.call('LINSERT', list, 'BEFORE', newer, text)
+        else
+          redis.call('RPUSH', list, text)
+        end
+        return size + 1
+      end
+      newer = found[i]
+    end
+  end
+  if size >= length and size > 0 then
+    return size -- older than all that is kept
+  end
+  redis.call('LPUSH', list, text)
+  return size + 1
+end
+
 -- KEYS[1] the partition's stream (its hash tag places the call)
 -- ARGV[1] prefix part: the hash tag, "{p3}"
 -- ARGV[2] writer id; ARGV[3] sequence number of the batch, growing
@@ -62,7 +88,8 @@ end
 -- ARGV[7] the stream's payload, opaque here
 -- ARGV[8] msgpack: { { device, { field, text, ... }, history length or { lengths }, { older texts }, late }, ... };
 --   "older texts" are columns like the texts, oldest first, of the same fields: one RPUSH takes all of a field;
---   "late": all of these are older than what the latest hash holds, which stays as it is
+--   "late": all of these are older than what the latest hash holds, which stays as it is; in the lists they take the
+--   places that their times give them
 -- Reply: { status, listeners }; status 1 stored, 0 repeated batch ignored, -1 not the owner
 local function ingest(names, argv)
   local tag = argv[1]
@@ -106,7 +133,9 @@ local function ingest(names, argv)
         if length > 0 then
           local list = prefix .. flat[i]
           local size
-          if #older == 0 then
+          if devices[d][5] then
+            size = insert(list, flat[i + 1], length)
+          elseif #older == 0 then
             size = redis.call('RPUSH', list, flat[i + 1])
           elseif #older == 1 then
             size = redis.call('RPUSH', list, older[1][(i + 1) / 2], flat[i + 1])

@@ -386,3 +386,57 @@ async def test_owners_and_devices_of_any_name_arrive_whole(store, running):
     await writer.flush()
     latest = await History(store).latest([PointId(device, "t", f"i{n}") for n in range(2)])
     assert [sample.value for sample in latest] == ["\r\n*1\r\n", "ü"]
+
+
+async def test_late_samples_take_their_places_in_the_history(engine_store, running):
+    writer = running(Writer(engine_store, "w"))
+    account = Account()
+
+    def put(times: list[float], *, late: bool = False) -> None:
+        one = packet(account, times, fields=["t:i0"] * len(times), time=times)
+        one.late = late
+        writer.put(one)
+
+    put([100.0 + n for n in range(0, 60, 2)])
+    put([131.0, 157.0, 99.0, 103.0, 158.0, 200.0, 103.0, 104.0], late=True)
+    await writer.flush()
+    history = History(engine_store)
+    point = PointId(DEVICE, "t", "i0")
+    stored = [float(text.split(",")[0]) for text in await engine_store.redis.lrange(history._list(point), 0, -1)]
+    assert stored == sorted(stored)
+    kept = len(stored)
+    everything = sorted([100.0 + n for n in range(0, 60, 2)] + [131.0, 157.0, 103.0, 158.0, 200.0, 103.0, 104.0])
+    assert stored == everything[-kept:]
+    assert [s.time for s in await history.recent(point, limit=3)] == [158.0, 158.0, 200.0]
+    assert (await history.at(point, -1)).time == 200.0
+
+
+async def test_late_samples_older_than_all_that_is_kept_do_not_push_it_out(engine_store, running):
+    writer = running(Writer(engine_store, "w"))
+    account = Account()
+    writer.put(packet(account, range(10), fields=["t:i0"] * 10, time=[100.0 + n for n in range(10)]))
+    late = packet(account, range(50), fields=["t:i0"] * 50, time=[float(n) for n in range(50)])
+    late.late = True
+    writer.put(late)
+    fresh = packet(account, [1, 2], fields=["t:new", "t:new"], time=[7.0, 6.0])
+    fresh.late = True
+    writer.put(fresh)
+    await writer.flush()
+    history = History(engine_store)
+    assert [s.time for s in await history.recent(PointId(DEVICE, "t", "i0"))] == [100.0 + n for n in range(10)]
+    assert [s.time for s in await history.recent(PointId(DEVICE, "t", "new"))] == [6.0, 7.0]
+    assert account.stored == 62
+
+
+async def test_the_history_is_read_in_the_order_of_time(store, running):
+    """The clock of a device was set back, and it does not know of it."""
+    writer = running(Writer(store, "w"))
+    account = Account()
+    for time in (100.0, 300.0, 200.0, 250.0):
+        writer.put(packet(account, [time], time=time))
+    await writer.flush()
+    history = History(store)
+    point = PointId(DEVICE, "t", "i0")
+    assert [s.time for s in await history.recent(point)] == [100.0, 200.0, 250.0, 300.0]
+    found = [await history.at(point, index) for index in (0, 3, -1, -4, 4, -5)]
+    assert [one and one.time for one in found] == [100.0, 300.0, 300.0, 100.0, None, None]
