@@ -24,7 +24,7 @@ from pydatacoll.protocols.iec104 import Iec104Device, c104_pool
 from pydatacoll.protocols.iec104 import control as c
 from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, decode, encode
 from pydatacoll.protocols.iec104.c104_wire import open_c104
-from pydatacoll.protocols.iec104.elements import Element
+from pydatacoll.protocols.iec104.elements import Element, SinglePoint
 from pydatacoll.protocols.iec104.times import Zone
 from pydatacoll.protocols.iec104.types import TYPES, Tag
 from pydatacoll.protocols.iec104.wire import Wire
@@ -335,6 +335,60 @@ async def test_workers_end_with_their_last_station() -> None:
         async with over_c104(rtu) as rig:
             pid = worker_of(rig)["pid"]
         assert not Path(f"/proc/{pid}").exists()
+
+
+MANAGER = """
+import asyncio, sys
+from pydatacoll.protocols.iec104 import Iec104Device
+from pydatacoll.protocols.iec104.c104_wire import open_c104
+from pydatacoll.sdk import DriverContext
+from pydatacoll.testing.fakes import FakeSink
+
+async def main():
+    device = Iec104Device(id="d", name="", protocol="iec104", backend="c104", port=int(sys.argv[1]))
+    wire = await open_c104(device, DriverContext(FakeSink()), lambda asdus: None)
+    print(wire.status()["worker"]["pid"], flush=True)
+    await wire.closed
+
+asyncio.run(main())
+"""
+
+
+async def test_workers_end_with_their_manager_however_that_ends() -> None:
+    async with Iec104Rtu(BAY) as rtu:
+        manager = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", MANAGER, str(rtu.port), stdout=asyncio.subprocess.PIPE
+        )
+        assert manager.stdout is not None
+        pid = int(await manager.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        manager.kill()
+        await manager.wait()
+        await rtu.until(lambda: rtu.connections == 0)
+        while Path(f"/proc/{pid}").exists() and not is_zombie(pid):
+            await asyncio.sleep(0.02)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended, and nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_while_its_owner_holds_it_back_nothing_is_received_and_nothing_lost() -> None:
+    sent = [encode(Asdu(1, 3, 1, (InformationObject(number, SinglePoint(True)),))) for number in range(1, 3000)]
+    read = Asdu(102, 5, 1, (InformationObject(7),))
+    async with asyncio.timeout(60), station() as rtu:
+        rtu.wire.pause()
+        for asdu in sent:
+            rtu.peer.send(asdu)
+        assert await rtu.asked(read, first=False) == read  # meanwhile it can be asked
+        assert rtu.arrived.empty()
+        assert rtu.wire.status()["paused"]
+        rtu.wire.resume()
+        assert [await rtu.arrived.get() for _ in sent] == sent
 
 
 async def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -312,7 +312,13 @@ class Session:
     def _unmute(self) -> None:
         """Start data transfer."""
         if not self._closed:
-            self._loop.run_in_executor(self._calls, self._connection.unmute)
+            starting = self._loop.run_in_executor(self._calls, self._connection.unmute)
+            starting.add_done_callback(self._unmuted)
+
+    def _unmuted(self, future: asyncio.Future[bool]) -> None:
+        error = future.exception()
+        if error is not None or not future.result():
+            self.over(f"lib60870 did not start data transfer: {error or 'it does not say why'}")
 
     def _stop_client(self) -> None:
         """In a thread of its own."""
