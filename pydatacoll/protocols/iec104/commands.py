@@ -29,6 +29,8 @@ BUSY = "busy"
 
 MOST_WAITING = 32
 """Commands for one address that may wait; who asks for more is told that it is busy."""
+MOST_AT_ONCE = 128
+"""Addresses with a command under way; the others wait, for the station takes k frames at a time."""
 OWED = 60.0
 """Seconds for which a termination that came too late is known as such."""
 MOST_OWED = 16
@@ -50,12 +52,14 @@ class _Lane:
     """What concerns one address.
 
     :ivar token: of what was sent last for ``current``.
+    :ivar queued: it waits for one of those that are at work, see :data:`MOST_AT_ONCE`.
     :ivar owed: commands that ended without their termination, and until when it may come.
     """
 
     def __init__(self) -> None:
         self.current: _Job | None = None
         self.token = 0
+        self.queued = False
         self.waiting: deque[_Job] = deque()
         self.owed: deque[tuple[float, Exchange]] = deque(maxlen=MOST_OWED)
         self.timer: asyncio.TimerHandle | None = None
@@ -78,6 +82,8 @@ class Commander:
         self._context = context
         self._wire: Wire | None = None
         self._lanes: dict[Address, _Lane] = {}
+        self._at_work = 0
+        self._queue: deque[tuple[Address, _Lane]] = deque()
 
     def connected(self, wire: Wire) -> None:
         """Commands go over this wire from now on."""
@@ -87,6 +93,7 @@ class Commander:
         """The wire is closed: everything under way ends, and what waits will never be sent."""
         wire, self._wire = self._wire, None
         lanes, self._lanes = self._lanes, {}
+        self._queue.clear()
         for lane in lanes.values():
             if wire is not None:
                 self._interrupt(wire, lane, error)
@@ -101,13 +108,14 @@ class Commander:
         if wire is None:
             return
         error = DeviceOffline("the connection was lost, the other one of the redundancy group has taken over")
-        for address, lane in list(self._lanes.items()):
+        for lane in self._lanes.values():
             self._interrupt(wire, lane, error)
             lane.owed.clear()
+        for address, lane in list(self._lanes.items()):
             self._go_on(address, lane)
 
     def _interrupt(self, wire: Wire, lane: _Lane, error: DeviceOffline) -> None:
-        job, lane.current = lane.current, None
+        job = self._take_off(lane)
         if job is not None:
             reached = not wire.withdraw(lane.token) and wire.went_out(lane.token)
             self._interrupted(job, error, reached=reached)
@@ -240,22 +248,45 @@ class Commander:
             job.told.set_result(outcome)
 
     def _go_on(self, address: Address, lane: _Lane) -> None:
+        """Begin what may begin, at this address and then elsewhere."""
+        self._work(address, lane)
+        while self._queue and self._at_work < MOST_AT_ONCE:
+            address, lane = self._queue.popleft()
+            lane.queued = False
+            self._work(address, lane)
+
+    def _work(self, address: Address, lane: _Lane) -> None:
         """Begin the next command when the one before is over, and set the timer for what is."""
         loop = asyncio.get_running_loop()
         while lane.current is None or lane.current.exchange.phase is Phase.OVER:
-            if lane.current is not None:
-                if lane.current.exchange.owing:
-                    lane.owed.append((loop.time() + OWED, lane.current.exchange))
-                lane.current = None
+            before = self._take_off(lane)
+            if before is not None and before.exchange.owing:
+                lane.owed.append((loop.time() + OWED, before.exchange))
             self._forget_owed(lane)
             self._expire(lane, loop.time())
-            if not lane.waiting:
+            if not lane.waiting or not self._may_work(address, lane):
                 break
             job = lane.current = lane.waiting.popleft()
+            self._at_work += 1
             self._context.counters["commands"] += 1
             self._send(lane, job.exchange, job.exchange.begin(loop.time()))
             self._settle(job)
         self._set_timer(address, lane)
+
+    def _may_work(self, address: Address, lane: _Lane) -> bool:
+        """Whether there is room for one more; otherwise it waits for its turn."""
+        if self._at_work < MOST_AT_ONCE:
+            return True
+        if not lane.queued:
+            lane.queued = True
+            self._queue.append((address, lane))
+        return False
+
+    def _take_off(self, lane: _Lane) -> _Job | None:
+        job, lane.current = lane.current, None
+        if job is not None:
+            self._at_work -= 1
+        return job
 
     def _expire(self, lane: _Lane, now: float) -> None:
         """Withdraw what waited too long."""

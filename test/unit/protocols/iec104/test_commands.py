@@ -11,7 +11,7 @@ import pytest
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.protocols.iec104 import commands
 from pydatacoll.protocols.iec104.asdu import Asdu
-from pydatacoll.protocols.iec104.commands import MOST_OWED, MOST_WAITING, Commander
+from pydatacoll.protocols.iec104.commands import MOST_AT_ONCE, MOST_OWED, MOST_WAITING, Commander
 from pydatacoll.protocols.iec104.config import Address, Command, Iec104Device, Mode
 from pydatacoll.protocols.iec104.control import SingleCommand
 from pydatacoll.protocols.iec104.times import Zone
@@ -131,6 +131,38 @@ async def test_commands_for_one_address_go_one_after_the_other(rig: Rig) -> None
         rig.hear(request, CON, TERM)
         assert await task == "terminated"
         assert len(rig.wire.sent) == min(count + 3, 4)
+
+
+async def test_no_more_begin_at_once_than_the_link_can_queue(rig: Rig) -> None:
+    tasks = [rig.give(command=SINGLE._replace(address=Address(3, 1 + n))) for n in range(3 * MOST_AT_ONCE)]
+    await rig.wire.after(MOST_AT_ONCE)
+    for request in rig.wire.sent:  # grows meanwhile
+        assert len(rig.wire.sent) <= 3 * MOST_AT_ONCE
+        rig.hear(request, CON, TERM)
+    assert await asyncio.gather(*tasks) == ["terminated"] * len(tasks)
+    assert [each.objects[0].address for each in rig.wire.sent] == list(range(1, len(tasks) + 1))
+    assert rig.commander._lanes == {}
+
+
+async def test_those_who_wait_for_others_expire_and_end_with_the_link(rig: Rig) -> None:
+    tasks = [rig.give(command=SINGLE._replace(address=Address(3, 1 + n))) for n in range(MOST_AT_ONCE)]
+    await rig.wire.after(MOST_AT_ONCE)
+    deadline = asyncio.get_running_loop().time() + 0.01
+    expiring, waiting = rig.give(command=OTHER, deadline=deadline), rig.give(command=OTHER)
+    elsewhere = [rig.give(command=OTHER._replace(address=Address(4, n))) for n in range(2000)]
+    await failure(expiring, DeviceTimeout, "expired")
+    rig.wire.offline = LOST
+    rig.hear(rig.wire.sent[0], 47)  # the next ones find that nothing can be sent
+    await failure(tasks[0], DeviceRefused, "unknown_ioa")
+    for task in [waiting, *elsewhere]:
+        await failure(task, DeviceOffline, "link_lost")
+    rig.commander.lost(LOST)
+    for task in tasks[1:]:
+        await failure(task, DeviceTimeout, "link_lost")
+    again = FakeWire()
+    rig.commander.connected(again)
+    rig.give()
+    assert (await again.after(1)).objects[0].address == 6001
 
 
 async def test_too_many_for_one_address_are_refused(rig: Rig) -> None:
