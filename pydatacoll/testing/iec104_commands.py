@@ -104,6 +104,8 @@ class Operator:
             reply.confirm(UNKNOWN_TYPE, negative=True)
         elif asdu.cause not in (ACTIVATION, DEACTIVATION):
             reply.confirm(UNKNOWN_CAUSE, negative=True)
+        elif asdu.test:  # it tests the way, and must not reach the process (7.2.3)
+            reply.confirm(asdu.cause + 1)
         else:
             element = cast("e.Element", found.element)
             act: Act = "execute" if asdu.cause == ACTIVATION else "deactivate"

@@ -294,7 +294,10 @@ class Image:
         if state.command is not None:
             self.commands[command] = state
         self.commons.add(point.common)
-        self._blocks.clear()
+        if self._blocks:
+            self._blocks.clear()
+            for each in self.states.values():
+                each.blocks.clear()
         return state
 
     def of(self, common: int, address: int) -> State:
@@ -322,6 +325,18 @@ class Image:
                 and state.answer.tag is Tag.NONE
                 and (state.answer.number in COUNTER_TYPES) == counters
                 and group in (0, state.point.group)
+            )
+        return found
+
+    def periodic(self, *, cyclic: bool) -> list[Block]:
+        """The cyclic points, or else all that a background scan brings: everything but protection events."""
+        key = (0, int(cyclic))  # 0 is no common address
+        found = self._blocks.get(key)
+        if found is None:
+            found = self._blocks[key] = blocks(
+                state
+                for state in self.states.values()
+                if state.answer is not None and state.answer.tag is Tag.NONE and (state.point.cyclic or not cyclic)
             )
         return found
 

@@ -32,7 +32,7 @@ from pydatacoll.protocols.iec104.types import Tag
 from pydatacoll.testing.iec104_commands import RETURN_INFORMATION, CommandRecord, Operator
 from pydatacoll.testing.iec104_events import Events
 from pydatacoll.testing.iec104_faults import Iec104Fault, Iec104Faults
-from pydatacoll.testing.iec104_points import SPONTANEOUS, Iec104Point, Image, State, Value, blocks, event
+from pydatacoll.testing.iec104_points import SPONTANEOUS, Iec104Point, Image, State, Value, event
 from pydatacoll.testing.iec104_requests import Reply, answer, end_of_initialization
 from pydatacoll.testing.iec104_session import Session
 from pydatacoll.testing.iec104_stream import Stream
@@ -325,14 +325,8 @@ class Iec104Rtu:
 
     def _cycle(self, seconds: float, cause: int) -> None:
         self._later(seconds, partial(self._cycle, seconds, cause))
-        wanted = (
-            state
-            for state in self.image.states.values()
-            if state.answer is not None and state.answer.tag is Tag.NONE
-            and (state.point.cyclic or cause == BACKGROUND)
-        )  # fmt: skip
         if self._active is not None:
-            made, elapsed = blocks(wanted), self.elapsed
+            made, elapsed = self.image.periodic(cyclic=cause == PERIODIC), self.elapsed
             self._active.run(block.asdu(cause, elapsed()) for block in made)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:

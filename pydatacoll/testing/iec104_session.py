@@ -109,7 +109,7 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._muted:
             return
-        if self._station.faults.rules:
+        if self._station.faults.rules or self._piece:
             data = self._filtered(data)
         self._busy = True  # all answers go out together
         for event in self.link.receive(data, time.monotonic()):

@@ -322,6 +322,11 @@ async def test_cyclic_points_and_background_scan() -> None:
             asdu = await station.next()
             found[asdu.cause, asdu.type_id] = [each.address for each in asdu.objects]
         assert found == {(1, 13): [1], (2, 13): [1], (2, 1): [9]}
+        assert len(rtu.image.of(1, 1).blocks) == 2  # those of before are used again
+        rtu.image.add(Iec104Point(address=10, type="M_SP_NA_1"))
+        while found[2, 1] != [9, 10]:
+            asdu = await station.next()
+            found[asdu.cause, asdu.type_id] = [each.address for each in asdu.objects]
 
 
 @pytest.mark.parametrize("tag", list(Tag))

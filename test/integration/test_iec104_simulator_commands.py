@@ -183,3 +183,11 @@ async def test_interlocks_and_old_commands() -> None:
         old, new = Zone().tag(rtu.time() - 10), Zone().tag(rtu.time())
         assert (await station.ask(58, c.SingleCommand(False), address=1, time=old)).negative
         assert not (await station.ask(58, c.SingleCommand(False), address=1, time=new)).negative
+
+
+async def test_a_command_with_the_test_bit_is_confirmed_and_changes_nothing() -> None:
+    async with Iec104Rtu([SWITCH]) as rtu, master(rtu.port) as station:
+        station.peer.send(bytes.fromhex("2d 01 86 09 01 00 01 00 00 01"))  # C_SC_NA_1, on
+        assert await station.peer.receive() == bytes.fromhex("2d 01 87 09 01 00 01 00 00 01")
+        assert rtu.value(1, 1) == 0
+        assert not rtu.commands

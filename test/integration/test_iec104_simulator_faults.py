@@ -188,6 +188,16 @@ async def test_link_functions_that_are_not_confirmed() -> None:
             assert rtu.active == 0
 
 
+async def test_a_frame_that_comes_in_pieces_while_rules_go_away() -> None:
+    async with Iec104Rtu(POINTS) as rtu, octets(rtu) as (reader, writer):
+        rtu.faults.add(Iec104Fault("negative", type=45))
+        writer.write(TESTFR_ACT + TESTFR_ACT[:3])
+        assert await reader.readexactly(6) == TESTFR_CON
+        rtu.faults.clear()
+        writer.write(TESTFR_ACT[3:])
+        assert await reader.readexactly(6) == TESTFR_CON
+
+
 async def test_a_station_that_acknowledges_nothing() -> None:
     async with Iec104Rtu(POINTS) as rtu, octets(rtu) as (reader, writer):
         size = len(TEST) + 6
