@@ -30,6 +30,12 @@ The way to a station:
 ``tls``             IEC 62351-3
 ``redundancy``      two connections, one of them active
 ``c104_wire``       the same over lib60870, in a worker process
+``c104_pool``       worker processes
+``c104_messages``   what goes between us and them
+``c104_worker``     such a process
+``c104_session``    one station in it
+``c104_relay``      what lib60870 and the station say to each other
+``c104_calls``      data units -> calls of c104
 ==================  =====================================================================
 
 The controlling station:

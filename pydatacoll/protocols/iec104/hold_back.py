@@ -13,8 +13,8 @@ LOOK = 0.002
 
 
 class HoldBack:
-    """Of one device. A station whose frames are not acknowledged stops sending after k of them, and closes the link
-    after t1: so nothing is received for half of t1 at most, then what has come is taken, however full the store."""
+    """Of one device. A station whose frames are not acknowledged stops sending after k of them, and closes the
+    link after t1: so nothing is received for half of t1 at most, then what has come is taken all the same."""
 
     def __init__(self, device: Iec104Device, context: DriverContext) -> None:
         self._longest = device.t1 / 2
