@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,7 +28,6 @@ READ, CLOCK, TEST_TAGGED = 102, 103, 107
 CLOCK_TOLERANCE = 5.0
 """Seconds by which the time of a clock synchronization may differ from ours: c104 sends its own."""
 
-_FIRST_COMMAND = 45
 _UTC = Zone()
 
 
@@ -58,6 +59,7 @@ class Caller:
         self._c104 = c104
         self._connection = connection
         self._model = threading.Lock()
+        self._users: Counter[int] = Counter()
 
     def call(self, asdu: Asdu) -> Call | None:
         """The call that sends this; ``None``: there is none."""
@@ -96,12 +98,9 @@ class Caller:
         common, address = asdu.common_address, asdu.objects[0].address
 
         def run() -> bool:
-            with self._model:
-                station = self._station(common)
-                point = station.get_point(address)
-                if point is None or point.type.value >= _FIRST_COMMAND:  # a command cannot be read
-                    point = _new_point(station, address, self._c104.Type.M_SP_NA_1, self._c104.CommandMode.DIRECT)
-            return bool(point.read())
+            with self._station(common) as station:
+                kind, mode = self._c104.Type.M_SP_NA_1, self._c104.CommandMode.DIRECT
+                return bool(_new_point(station, address, kind, mode).read())
 
         return Call(run, (common, address))
 
@@ -119,15 +118,28 @@ class Caller:
         mode = c104.CommandMode.SELECT_AND_EXECUTE if is_select(asdu) else c104.CommandMode.DIRECT
 
         def run() -> bool:
-            with self._model:
-                point = _new_point(self._station(common), one.address, kind, mode)
-            point.info = information
-            return bool(point.transmit(cause))
+            with self._station(common) as station:
+                point = _new_point(station, one.address, kind, mode)
+                point.info = information
+                return bool(point.transmit(cause))
 
         return Call(run, (common, one.address))
 
-    def _station(self, common: int) -> Any:
-        return self._connection.get_station(common) or self._connection.add_station(common)
+    @contextmanager
+    def _station(self, common: int) -> Iterator[Any]:
+        """The station of a common address, as long as it is needed: while it is there, the library keeps 1.6 kB of
+        every address that sends, and looks at them one after the other for each value."""
+        with self._model:
+            station = self._connection.get_station(common) or self._connection.add_station(common)
+            self._users[common] += 1
+        try:
+            yield station
+        finally:
+            with self._model:
+                self._users[common] -= 1
+                if not self._users[common]:
+                    del self._users[common]
+                    self._connection.remove_station(common)
 
 
 def _is_now(tag: object) -> bool:

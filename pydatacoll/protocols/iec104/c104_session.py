@@ -289,11 +289,12 @@ class Session:
         parameters.confirm_interval, parameters.keep_alive_interval = options.timers[2:]
         if options.originator:
             connection.originator_address = options.originator
-        connection.on_state_change(callable=self._state_callback())
+        connection.on_state_change(callable=self._on_state())
+        self._client.on_new_station(callable=self._on_new_station())
         self._caller = Caller(c104, connection)
         self._client.start()
 
-    def _state_callback(self) -> Callable[[Any, Any], None]:
+    def _on_state(self) -> Callable[[Any, Any], None]:
         c104, loop = self._c104, self._loop
 
         def changed(connection: Any, state: Any) -> None:
@@ -302,12 +303,16 @@ class Session:
                 loop.call_soon_threadsafe(self._unmute)
 
         # c104 looks at the annotations, and takes no text for them
-        changed.__annotations__ = {
-            "connection": c104.Connection,
-            "state": c104.ConnectionState,
-            "return": None,
-        }
+        changed.__annotations__ = {"connection": c104.Connection, "state": c104.ConnectionState, "return": None}
         return changed
+
+    def _on_new_station(self) -> Callable[[Any, Any, int], None]:
+        def ignored(client: Any, connection: Any, common_address: int) -> None:
+            """Without this the library keeps all stations and points that send; see :class:`Caller`."""
+
+        annotations = {"client": self._c104.Client, "connection": self._c104.Connection, "common_address": int}
+        ignored.__annotations__ = {**annotations, "return": None}
+        return ignored
 
     def _unmute(self) -> None:
         """Start data transfer."""
