@@ -23,6 +23,8 @@ Run = Iterator[bytes | float]
 
 _QUEUE = 1
 """Frames in the link's own queue: none, since a session sends only while the window is open."""
+_AT_ONCE = 64
+"""Frames between two looks at whether the socket takes any more."""
 _DROPPED = {apci.STARTDT_ACT: "no_startdt_con", apci.TESTFR_ACT: "no_testfr_con"}
 _GARBAGE = 40
 
@@ -153,6 +155,8 @@ class Session(asyncio.Protocol):
                 octets, event = found
                 self._sent.append(octets if event else None)
                 self._send(octets, now)
+                if not len(self._sent) % _AT_ONCE:
+                    self._write(link.data_to_send())
         self._after()
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:

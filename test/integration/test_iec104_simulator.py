@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 
 import pytest
 
@@ -196,6 +197,7 @@ async def test_resetting_the_process_is_followed_by_end_of_initialisation() -> N
             assert (await station.ask(105, c.ResetProcess(1))).cause == CON
             assert (await station.next()).objects[0].element == c.EndOfInitialization(2)
             assert (await station.ask(105, c.ResetProcess(3))).negative
+            assert (await station.ask(105, c.ResetProcess(2))).cause == CON  # of the events that wait
         await rtu.until(lambda: not rtu.connections)
         rtu.set(1, 1, True)
         rtu.restart()
@@ -426,6 +428,40 @@ async def test_a_stream_has_the_rate_asked_for() -> None:
             await station.next()
         elapsed = asyncio.get_running_loop().time() - started
         assert stream.sent <= elapsed * 400 + 10
+
+
+async def test_a_client_that_reads_slowly_gets_everything_in_order() -> None:
+    points = [Iec104Point(address=number) for number in range(1, 17)]
+    async with Iec104Rtu(points, parameters=Parameters(k=32_767, w=8)) as rtu:
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", rtu.port))
+        reader, writer = await asyncio.open_connection(sock=narrow)
+        writer.write(STARTDT_ACT)
+        assert await reader.readexactly(6) == STARTDT_CON
+        stream = rtu.stream(math.inf)
+        assert stream.sent < 32_767 * 16  # what the sockets do not take waits
+        for number in range(32_767):
+            head = await reader.readexactly(6)
+            assert int.from_bytes(head[2:4], "little") == number << 1
+            await reader.readexactly(head[1] - 4)
+        assert stream.sent == 32_767 * 16
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_an_idle_connection_is_tested_and_given_up() -> None:
+    parameters = Parameters(t1=2, t2=1, t3=1)
+    async with Iec104Rtu(POINTS, parameters=parameters) as rtu:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rtu.port)
+        assert await reader.readexactly(6) == TESTFR_ACT
+        writer.write(TESTFR_CON)
+        assert await reader.readexactly(6) == TESTFR_ACT
+        assert await reader.read() == b""  # not confirmed
+        writer.close()
+        await writer.wait_closed()
+        await rtu.until(lambda: bool(rtu.endings))
+        assert rtu.endings[-1] == "TESTFR act is not confirmed within t1 (2 s)"
 
 
 async def test_a_connection_that_breaks_the_rules_is_closed() -> None:
