@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from pathlib import Path
 
 STARTDT_ACT = bytes.fromhex("680407000000")
 STARTDT_CON = bytes.fromhex("68040b000000")
@@ -59,3 +62,15 @@ class Peer:
     async def close(self) -> None:
         self._writer.close()
         await self._writer.wait_closed()
+
+
+def listening() -> set[int]:
+    """The ports on which this process listens: c104 takes port 0 but does not say which one it became."""
+    sockets = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            sockets.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {
+        int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    }

@@ -6,11 +6,9 @@ of callbacks with its own classes, so there is no ``from __future__ import annot
 
 import asyncio
 import contextlib
-import os
 import queue
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +20,7 @@ from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject, decode, en
 from pydatacoll.protocols.iec104.times import Zone
 from pydatacoll.protocols.iec104.types import BY_NAME, TYPES, Tag
 from test.iec104_asdus import WHEN, time_tag
-from test.integration.iec104_peer import Peer
+from test.integration.iec104_peer import Peer, listening
 
 c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
 
@@ -99,18 +97,6 @@ def described(info: Any) -> dict[str, str]:
         name for name in dir(info) if not name.startswith("_") and name not in ("processed_at", "is_readonly")
     ]
     return {"class": type(info).__name__} | {name: str(getattr(info, name)) for name in names}
-
-
-def listening() -> set[int]:
-    """The ports on which this process listens: c104 takes port 0 but does not say which one it became."""
-    sockets = set()
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            sockets.add(os.readlink(f"/proc/self/fd/{descriptor}"))
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {
-        int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
-    }
 
 
 @contextlib.asynccontextmanager

@@ -14,8 +14,8 @@ from pydatacoll.errors import DeviceRefused
 from pydatacoll.protocols.iec104.types import BY_NAME
 from pydatacoll.sdk import Executed, WriteRequest
 
+from .iec104_peer import listening
 from .iec104_rig import Rig, point
-from .test_iec104_c104 import listening
 
 c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
 
