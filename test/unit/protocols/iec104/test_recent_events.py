@@ -33,6 +33,15 @@ def test_the_oldest_are_forgotten():
         assert known == list(range(2 * REMEMBERED, 3 * REMEMBERED))
 
 
+def test_what_is_not_a_number_is_remembered_and_forgotten_like_any_other():
+    recent = RecentEvents()
+    recent.note((1,), (1.0,), (float("nan"),), (0,))
+    assert (1, 1.0, 2.0, 0) not in recent
+    for number in range(2 * REMEMBERED):
+        recent.note((number,), (2.0,), (float("nan"),), (0,))
+        assert (number, 2.0, 1.0, 0) not in recent
+
+
 def test_after_clearing_nothing_is_known():
     recent = RecentEvents()
     recent.note((1, 2), (1.0, 1.0), (True, True), (0, 0))
