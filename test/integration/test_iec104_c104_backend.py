@@ -113,7 +113,7 @@ async def test_what_it_says_of_itself() -> None:
         assert link["counters"]["i_received"] >= 5
         assert link["worker"]["c104"].startswith("2.2.")
         assert Path(f"/proc/{link['worker']['pid']}").exists()
-    assert rig.driver.status()["link"] is None
+    assert rig.driver.status()["link"]["state"] == "closed"
 
 
 async def test_the_library_is_not_loaded_into_the_manager() -> None:

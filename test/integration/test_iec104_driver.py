@@ -310,7 +310,7 @@ async def test_status_tells_everything_in_plain_data():
         assert status["errors"]["deviations"] == {"M_ME_NB_1 (11): cause 17 is reserved": 1}
         assert status["errors"]["last_error"]["frame"] == "0b 01 03 00 01 00 05 00 00 0a"
         assert rig.counters["protocol_errors"] == rig.counters["unknown_types"] == 1
-    assert rig.driver.status()["link"] is None
+    assert rig.driver.status()["link"] == {"state": "closed", "last_fault": None}
 
 
 async def test_a_switch_over_loses_nothing_and_stores_nothing_twice():

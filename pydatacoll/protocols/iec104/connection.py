@@ -53,25 +53,37 @@ _BLAME = {
 
 
 class Fault(NamedTuple):
-    """How a station broke the protocol; kept for the status."""
+    """How a station broke the protocol."""
 
     time: float
+    peer: str
     cause: str
     reason: str
     frame: str
 
+
+class Past:
+    """What outlives a connection.
+
+    :ivar fault: the last one.
+    """
+
+    def __init__(self) -> None:
+        self.fault: Fault | None = None
+
     def status(self) -> dict[str, Any]:
-        return {"time": time_to_wire(self.time), "cause": self.cause, "reason": self.reason, "frame": self.frame}
+        fault = self.fault
+        return {"last_fault": None if fault is None else {**fault._asdict(), "time": time_to_wire(fault.time)}}
 
 
 class Connection(Wire, asyncio.BufferedProtocol):
     """A connection in the state ``stopped`` once it is made; see
     :func:`~pydatacoll.protocols.iec104.opening.dial`.
 
+    :param past: of the connections to the station before.
     :param expires: until when our own certificate is valid, epoch seconds.
     :ivar base: tokens are above it; set before anything is sent.
     :ivar started: called when STARTDT is confirmed, before anything is received.
-    :ivar fault: the last one, also one inherited from the connection before.
     """
 
     def __init__(
@@ -79,14 +91,15 @@ class Connection(Wire, asyncio.BufferedProtocol):
         receive: Receiver,
         parameters: Parameters,
         context: DriverContext,
+        past: Past,
         *,
         expires: float | None = None,
     ) -> None:
         super().__init__(receive)
         self.base = 0
         self.started: Callable[[], None] = _nobody
-        self.fault: Fault | None = None
         self.peer = ""
+        self._past = past
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._link = Link("controlling", monotonic(), parameters)
@@ -236,7 +249,7 @@ class Connection(Wire, asyncio.BufferedProtocol):
             "round_trip": None if self._round_trip is None else round(self._round_trip, 6),
             "paused": self._paused,
             "tls": None if self._tls is None else tls.status(self._tls, self._expires, self._context.wall()),
-            "last_fault": None if self.fault is None else self.fault.status(),
+            **self._past.status(),
         }
 
     # Starting and stopping
@@ -307,7 +320,7 @@ class Connection(Wire, asyncio.BufferedProtocol):
         self._note_unsent(event.unsent)
         self._context.counters[f"link_{event.cause}"] += 1
         frame = event.error.data.hex(" ") if event.error is not None else ""
-        self.fault = Fault(self._context.wall(), event.cause, event.reason, frame)
+        self._past.fault = Fault(self._context.wall(), self.peer, event.cause, event.reason, frame)
         self.drop(f"{_BLAME[event.cause]}: {event.reason}")
 
     def drop(self, reason: str) -> None:

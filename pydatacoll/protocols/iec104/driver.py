@@ -13,6 +13,7 @@ from pydatacoll.protocols.iec104.asdu import BROADCAST, Asdu, decode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.commands import Commander
 from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode
+from pydatacoll.protocols.iec104.connection import Past
 from pydatacoll.protocols.iec104.describe import describe
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
 from pydatacoll.protocols.iec104.hold_back import HoldBack
@@ -79,6 +80,7 @@ class Iec104Driver(DeviceDriver):
             raise TypeError("an IEC 104 device is expected")
         self._device = device
         self._wire: Wire | None = None
+        self._past = Past()
         self._monitor = Monitor(device, context)
         self._monitor.went_back = self._clock_went_back
         self._commander = Commander(device, context)
@@ -146,7 +148,7 @@ class Iec104Driver(DeviceDriver):
 
             wire = await open_c104(self._device, self.context, self._received)
         else:
-            wire = await open_wire(self._device, self.context, self._received)
+            wire = await open_wire(self._device, self.context, self._received, self._past)
         self._wire = wire
         wire.switched = self._switched
         self._commander.connected(wire)
@@ -378,7 +380,7 @@ class Iec104Driver(DeviceDriver):
         settings = self._procedures.clocks.status()
         return {
             "backend": self._device.backend,
-            "link": None if self._wire is None else self._wire.status(),
+            "link": {"state": "closed", **self._past.status()} if self._wire is None else self._wire.status(),
             "interrogations": self._procedures.status(),
             "interrogating": self._procedures.under_way(),
             "clocks": {

@@ -10,22 +10,26 @@ from typing import Any
 from pydatacoll.errors import DeviceOffline
 from pydatacoll.protocols.iec104 import tls
 from pydatacoll.protocols.iec104.config import Iec104Device
-from pydatacoll.protocols.iec104.connection import FAREWELL, Connection
+from pydatacoll.protocols.iec104.connection import FAREWELL, Connection, Past
 from pydatacoll.protocols.iec104.redundancy import Place, RedundancyGroup
 from pydatacoll.protocols.iec104.wire import Receiver, Wire
 from pydatacoll.resolver import in_words
 from pydatacoll.sdk import DriverContext
 
 
-async def open_wire(device: Iec104Device, context: DriverContext, receive: Receiver) -> Wire:
+async def open_wire(
+    device: Iec104Device, context: DriverContext, receive: Receiver, past: Past | None = None
+) -> Wire:
     """Connect within t0 and start data transfer, confirmed within t1.
 
     :param receive: may be called before the wire is here.
+    :param past: what is known of the station from before; kept up to date.
     :raises DeviceOffline: when that fails; says in plain words why.
     """
+    past = past or Past()
     names = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in device.places]
     places = [
-        Place(name, partial(dial, device, context, place))
+        Place(name, partial(dial, device, context, past, place))
         for name, place in zip(names, device.places, strict=True)
     ]
     if len(places) > 1:
@@ -39,7 +43,7 @@ async def open_wire(device: Iec104Device, context: DriverContext, receive: Recei
 
 
 async def dial(
-    device: Iec104Device, context: DriverContext, place: tuple[str, int], receive: Receiver
+    device: Iec104Device, context: DriverContext, past: Past, place: tuple[str, int], receive: Receiver
 ) -> Connection:
     """Connect to one place of a station within t0, with TLS when it has that; data transfer is not started.
 
@@ -61,7 +65,10 @@ async def dial(
     async def open_to(address: str) -> Connection:
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(receive, device.parameters, context, expires=expires), address, port, **options
+                lambda: Connection(receive, device.parameters, context, past, expires=expires),
+                address,
+                port,
+                **options,
             )
         except ssl.SSLError as error:
             raise ConnectionError(tls.in_words(error)) from error

@@ -195,8 +195,6 @@ class RedundancyGroup(Wire):
             else:
                 began = monotonic()
                 connection.started = partial(self._now_started, connection)
-                if leg.connection is not None:
-                    connection.fault = leg.connection.fault
                 leg.connection = connection
                 leg.tried.set()
                 await asyncio.wait([connection.closed])

@@ -16,6 +16,7 @@ from pydatacoll.errors import DeviceOffline
 from pydatacoll.model.network import Networks
 from pydatacoll.protocols import sockets
 from pydatacoll.protocols.iec104 import connection
+from pydatacoll.protocols.iec104.opening import open_wire
 from pydatacoll.protocols.iec104.wire import Wire
 from pydatacoll.sdk import FrameLog
 from test.unit.protocols.iec104.link_bench import (
@@ -234,6 +235,24 @@ async def test_a_wrong_frame_ends_it_after_the_right_ones(station: Station, owne
     assert (fault["cause"], fault["frame"]) == ("sequence", i(2).hex(" "))
     assert owner.context.counters["link_sequence"] == 1
     assert await peer.ended() in {b"", b"reset"}
+    await wire.close()
+
+
+async def test_the_last_fault_is_known_after_the_connection(station: Station, owner: Owner) -> None:
+    past = connection.Past()
+    opening = asyncio.create_task(open_wire(device(station.port), owner.context, owner.receive, past))
+    peer = await station.accepted()
+    peer.write(b"SSH-2.0")
+    with pytest.raises(DeviceOffline, match=r"a frame cannot begin with 53 53 48"):
+        await opening
+    opening = asyncio.create_task(open_wire(device(station.port), owner.context, owner.receive, past))
+    peer = await station.accepted()
+    await peer.start()
+    wire = await opening
+    fault = wire.status()["last_fault"]
+    assert fault == past.status()["last_fault"]
+    assert (fault["cause"], bytes.fromhex(fault["frame"])) == ("garbage", b"SSH-2.0")
+    assert fault["peer"] == f"127.0.0.1:{station.port}"
     await wire.close()
 
 
