@@ -15,6 +15,7 @@ class                  at fault  transient  HTTP status
 ``StoreUnavailable``   us        yes        503
 ``StoreRefused``       us        no         503
 ``StoreTooNew``        user      no         503
+``TryLater``           others    yes        503
 =====================  ========  =========  ======================================
 
 Nothing outside this tree leaves the package on purpose; what does is a bug and is logged once, with its
@@ -160,3 +161,11 @@ class StoreRefused(StoreError):
     """The store answers but refuses the operation (out of memory, disk full, read only)."""
 
     title = "Store refused"
+
+
+class TryLater(PyDataCollError):
+    """What a plugin needs, such as its database, is away. The batch comes again until it is back."""
+
+    status = 503
+    title = "Not available now"
+    transient = True

@@ -25,6 +25,7 @@ from pydatacoll.sdk import DeviceDriver, Plugin, PluginContext
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
 from pydatacoll.store.embedded import running_url
+from pydatacoll.store.plugin_reads import PluginReads
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.stream import StreamReader
 
@@ -187,7 +188,11 @@ def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, Pl
 def _plugin(made: Runtime, name: str, plugin_type: type[Plugin]) -> Plugin:
     config = plugin_settings(made.settings, name, plugin_type.config_type, made.config)
     context = PluginContext(
-        made.repository.registry, Path(made.settings.data_dir), logging.getLogger(f"pydatacoll.plugin.{name}")
+        made.repository.registry,
+        Path(made.settings.data_dir),
+        logging.getLogger(f"pydatacoll.plugin.{name}"),
+        PluginReads(made.store),
+        on_change=made.repository.subscribe,
     )
     return plugin_type(config, context)
 

@@ -6,7 +6,8 @@ A protocol is one :class:`DeviceDriver` subclass, registered as an entry point i
 devices that speak by themselves (``subscribe``), for commissioning (``describe``, ``probe``) and for checks at
 configuration time (``check``, ``address``, ``check_value``), which are pure and never touch the network.
 
-A plugin is one :class:`Plugin` subclass (entry-point group ``pydatacoll.plugins``).
+A plugin is one :class:`Plugin` subclass (entry-point group ``pydatacoll.plugins``). One method is required:
+``handle``, which takes a batch of samples and may return its :class:`Effects`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from msgspec import Struct
-
 from pydatacoll import resolver
-from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout, Invalid
+from pydatacoll.errors import (
+    Conflict,
+    DeviceError,
+    DeviceOffline,
+    DeviceRefused,
+    DeviceTimeout,
+    Invalid,
+    TryLater,
+)
 from pydatacoll.frame_log import Frame, FrameLog
 from pydatacoll.model import DataBatch, Device, DeviceBatch, PointId, Quality, Sample, Term, TermItem, Value
 from pydatacoll.model.network import ANYWHERE, Networks
-from pydatacoll.model.registry import ModelView
+from pydatacoll.plugin import Effects, NoConfig, Plugin, PluginContext, PluginStore
 from pydatacoll.points import (
     Discovered,
     Executed,
@@ -55,14 +62,17 @@ __all__ = [
     "DeviceTimeout",
     "Discovered",
     "DriverContext",
+    "Effects",
     "Executed",
     "Frame",
     "FrameLog",
     "Interpretation",
     "Interrogated",
     "Invalid",
+    "NoConfig",
     "Plugin",
     "PluginContext",
+    "PluginStore",
     "Point",
     "PointGroup",
     "PointId",
@@ -74,6 +84,7 @@ __all__ = [
     "Sink",
     "Term",
     "TermItem",
+    "TryLater",
     "Value",
     "WriteRequest",
     "WriteResult",
@@ -310,47 +321,3 @@ class DeviceDriver(ABC):
     def status(self) -> dict[str, Any]:
         """Protocol-specific details for the device's status; JSON types only."""
         return {}
-
-
-@dataclass(frozen=True, slots=True)
-class PluginContext:
-    """What the host gives to a plugin.
-
-    :ivar model: the live model, for reading.
-    :ivar data_dir: a directory the plugin may write to.
-    """
-
-    model: ModelView
-    data_dir: Path
-    log: logging.Logger
-
-
-class NoConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """For plugins without settings."""
-
-
-class Plugin(ABC):
-    """A consumer of the data stream. Delivery is at least once, in order per partition.
-
-    Returning from ``handle`` acknowledges the batch; raising makes it come again, with growing pauses, and in
-    the end moves what keeps failing to the plugin's dead-letter stream.
-    """
-
-    name: ClassVar[str]
-    description: ClassVar[str] = ""
-    config_type: ClassVar[type[Struct]] = NoConfig
-    """Type of the plugin's table in the settings file, ``[plugin.NAME]``."""
-
-    def __init__(self, config: Any, context: PluginContext) -> None:
-        self.config = config
-        self.context = context
-
-    async def start(self) -> None:  # noqa: B027 - optional hook
-        """Open what the plugin needs; raising is retried."""
-
-    async def stop(self) -> None:  # noqa: B027 - optional hook
-        """Flush and close."""
-
-    @abstractmethod
-    async def handle(self, batch: DataBatch) -> None:
-        """Take one batch."""

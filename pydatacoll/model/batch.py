@@ -41,15 +41,28 @@ class DeviceBatch(Struct, frozen=True, array_like=True):
 
 
 class DataBatch(Struct, frozen=True):
-    """What a plugin gets: one entry of the data stream of one partition.
+    """What a plugin gets: one entry of the data stream of one partition, or consecutive ones joined.
 
-    ``entry_id`` is the stream id; together with ``partition`` it is the same at every redelivery.
+    ``partition`` and the ids of the entries are the same at every redelivery, but they may be joined otherwise.
+
+    :ivar entry_id: stream id of the last entry.
+    :ivar devices: the samples, in order; a device may stand more than once.
+    :ivar deliveries: 1, or more when this runner was given these samples before and failed.
+    :ivar entries: ids of all entries; empty when there is one only.
+    :ivar offset: samples of the (only) entry that come before these: not 0 when an entry that fails was cut.
     """
 
     partition: int
     entry_id: str
     devices: list[DeviceBatch]
     deliveries: int = 1
+    entries: list[str] = []
+    offset: int = 0
+
+    @property
+    def first_id(self) -> str:
+        """Stream id of the first entry."""
+        return self.entries[0] if self.entries else self.entry_id
 
     def __len__(self) -> int:
         return sum(map(len, self.devices))

@@ -77,7 +77,7 @@ class History:
         start = -limit if limit and since is None and until is None else 0
         with store_errors():
             texts = await self._store.redis.lrange(self._list(point), start, -1)
-        samples = _in_order(texts)
+        samples = in_order(texts)
         if since is not None:
             samples = [sample for sample in samples if sample.time >= since]
         if until is not None:
@@ -92,7 +92,7 @@ class History:
         return samples[index] if -len(samples) <= index < len(samples) else None
 
 
-def _in_order(texts: Iterable[str | bytes]) -> list[Sample]:
+def in_order(texts: Iterable[str | bytes]) -> list[Sample]:
     """Readable samples, oldest first. Nearly always they are stored so; but the clock of a device may be set, and
     a value without time tag may come just before an event that happened a little earlier."""
     samples = [sample for sample in map(_decode, texts) if sample is not None]
