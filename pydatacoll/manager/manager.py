@@ -88,6 +88,7 @@ class DeviceManager:
             on_loss=self._loss,
         )
         self._links = LinkLog()
+        self._marking = asyncio.Lock()
         self._self_report = SelfReport(store, self.id, self.writer, lambda: len(self.runners))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._services: list[asyncio.Task[None]] = []
@@ -270,6 +271,7 @@ class DeviceManager:
             status=self._status,
             settings=self._settings.manager,
             links=self._links,
+            marking=self._marking,
             networks=self._networks,
             certificates=self._certificates,
         )

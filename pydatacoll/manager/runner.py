@@ -69,6 +69,7 @@ class DeviceRunner:
         status: StatusWriter,
         settings: ManagerSettings,
         links: LinkLog,
+        marking: asyncio.Lock,
         networks: Networks = ANYWHERE,
         certificates: Path | None = None,
     ) -> None:
@@ -79,6 +80,7 @@ class DeviceRunner:
         self._status = status
         self._settings = settings
         self._links = links
+        self._marking = marking
         logger = logging.LoggerAdapter(log, {"device": device.id})
         self._context = DriverContext(sink, self.counters, logger, networks=networks, certificates=certificates)
         self._context.behind = partial(writer.behind, sink.account)
@@ -180,7 +182,9 @@ class DeviceRunner:
                 if loop.time() - self._connected_at > STEADY and not silent:
                     attempt = 0
                 attempt += 1
-                self.sink.all_failed(self._points.values(), COMM_LOST)
+                async with self._marking:  # hundreds may be lost at once: one at a time, and others in between
+                    self.sink.all_failed(self._points.values(), COMM_LOST)
+                    await asyncio.sleep(0)
                 self._links.lost(self.device.id, error, was_up=self._connected_at < math.inf)
                 self._set_link(BACKOFF, error)
                 settings = self._settings

@@ -10,6 +10,7 @@ import pytest
 
 from pydatacoll.discovery import discover_protocols
 from pydatacoll.manager.manager import DeviceManager
+from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.model import PointId, Quality
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import ManagerSettings, Settings
@@ -160,6 +161,33 @@ async def test_a_lost_device_marks_its_points_and_recovers(system, plc):
     link = await system.link()
     assert link.state in {"backoff", "connecting"}
     assert link.last_error
+
+
+async def test_devices_that_are_lost_at_once_are_marked_one_at_a_time(system, plc, monkeypatch):
+    """All of them in one turn of the loop would keep everything else waiting."""
+    await system.start()
+    for n in range(20):
+        await system.add(f"d{n}", port=plc.port, poll_interval=3600)
+    await until(lambda: plc.connections == 20)
+    loop = asyncio.get_running_loop()
+    original, marked, most, this_turn = DeviceSink.all_failed, [], 0, 0
+
+    def end_of_turn():
+        nonlocal this_turn
+        this_turn = 0
+
+    def all_failed(sink, points, quality):
+        nonlocal most, this_turn
+        marked.append(sink.device_id)
+        this_turn += 1
+        most = max(most, this_turn)
+        loop.call_soon(end_of_turn)
+        original(sink, points, quality)
+
+    monkeypatch.setattr(DeviceSink, "all_failed", all_failed)
+    plc.drop()
+    await until(lambda: len(set(marked)) == 20)
+    assert most == 1
 
 
 async def test_points_change_without_dropping_the_connection(system, plc):
