@@ -134,8 +134,8 @@ def serve_once(server: socket.socket, context: ssl.SSLContext) -> None:
     with context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as secured:
         with suppress(ssl.SSLError):
             secured.do_handshake()
-        secured.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionResetError):
+        with suppress(OSError):  # the other end may be gone already
+            secured.shutdown(socket.SHUT_WR)
             while socket.socket.recv(secured, 100):  # a close with octets unread would overtake the alert
                 pass
 
