@@ -218,6 +218,39 @@ async def test_what_it_cannot_send_it_says_so(asdu: Asdu) -> None:
         assert rtu.wire.status()["unacknowledged"] <= 1
 
 
+@pytest.mark.parametrize("octets", [b"", bytes(6), bytes.fromhex("2d 01 06 00 01 00 05 00 00"), bytes(250)])
+async def test_what_is_no_asdu_is_not_sent(octets: bytes) -> None:
+    async with asyncio.timeout(30), station() as rtu:
+        with pytest.raises(ValueError, match="no ASDU"):
+            rtu.wire.send(octets)
+        read = Asdu(102, 5, 1, (InformationObject(7),))
+        assert await rtu.asked(read, first=False) == read
+
+
+async def test_who_does_not_take_what_comes_loses_only_his_own_connection() -> None:
+    def fail(_: Sequence[bytes]) -> None:
+        raise RuntimeError("cannot take it")
+
+    async with Iec104Rtu(BAY) as rtu, over_c104(rtu) as other:
+        device = Iec104Device(id="e", name="", protocol="iec104", backend="c104", port=rtu.port)
+        wire = await open_c104(device, DriverContext(FakeSink()), fail)
+        rtu.set(1, 100, 2.5)  # the one started last gets it
+        await wire.closed
+        await wire.close()
+        assert worker_of(other)["stations"] == 1
+        assert other.driver.status()["link"]["state"] == "started"
+
+
+async def test_frames_in_pieces() -> None:
+    async with Iec104Rtu(BAY) as rtu, over_c104(rtu) as rig:
+        await rig.interrogated()
+        rtu.faults.add(Iec104Fault("trickle", times=2, seconds=0.005))
+        rtu.set(1, 100, 2.5)
+        rtu.set(1, 100, 3.5)
+        await rig.until(lambda: rig.value(100) == 3.5)
+        assert rig.history(100)[-2:] == [2.5, 3.5]
+
+
 async def test_commands_end_as_with_our_own_link() -> None:
     async with Iec104Rtu(BAY) as rtu, over_c104(rtu, command_timeout=0.5, command_mode="select") as rig:
         (executed,) = await rig.driver.write([WriteRequest(rig.points[0], 2)])
@@ -270,6 +303,29 @@ async def test_a_selected_command_taken_back_is_never_executed() -> None:
         assert "taken back" in str(await rtu.wire.closed)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await rtu.peer.receive()
+
+
+async def test_an_execute_that_nobody_decides_on_ends_the_way() -> None:
+    select = Asdu(45, 6, 1, (InformationObject(5, c.SingleCommand(True, select=True)),))
+    async with asyncio.timeout(30), station() as rtu:
+        assert await rtu.asked(select) == select
+        rtu.peer.send(encode(Asdu(45, 7, 1, select.objects)))
+        assert "given up" in str(await rtu.wire.closed)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await rtu.peer.receive()
+
+
+async def test_a_refused_select_leaves_nothing_behind() -> None:
+    select = Asdu(45, 6, 1, (InformationObject(5, c.SingleCommand(True, select=True)),))
+    execute = Asdu(45, 6, 1, (InformationObject(5, c.SingleCommand(True)),))
+    async with asyncio.timeout(30), station() as rtu:
+        for _ in range(2):
+            assert await rtu.asked(select) == select
+            rtu.peer.send(encode(Asdu(45, 7, 1, select.objects, negative=True)))
+            assert decode(await rtu.arrived.get()).negative
+        assert await rtu.asked(execute) == execute  # a command of its own, given directly
+        rtu.peer.send(encode(Asdu(45, 7, 1, execute.objects)))
+        assert not decode(await rtu.arrived.get()).negative
 
 
 async def test_a_select_that_is_not_answered_is_deactivated() -> None:

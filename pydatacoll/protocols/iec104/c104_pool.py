@@ -22,6 +22,7 @@ from pydatacoll.errors import DeviceOffline
 from pydatacoll.protocols.iec104.c104_messages import (
     SERVED,
     Channel,
+    Close,
     Closed,
     Missing,
     Ready,
@@ -161,7 +162,11 @@ class Worker:
             text = f"the package c104, which has lib60870, is not installed here ({message.reason}): {REMEDY}"
             self._ready.set_exception(DeviceOffline(text))
         elif (taker := self.stations.get(message.station)) is not None:
-            taker(message)
+            try:
+                taker(message)
+            except Exception:
+                log.exception("what came from a station could not be taken; its connection is closed")
+                self.send(Close(message.station))
 
     def _lost(self, reason: str) -> None:
         """The process ends, or has ended, or what it says cannot be understood."""

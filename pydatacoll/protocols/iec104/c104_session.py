@@ -34,7 +34,7 @@ TICK = 1000
 """Milliseconds between two looks of the client at its connections."""
 SENT_WITHIN = 2.0
 """Seconds after a failed call within which its frame must have been seen; otherwise it was not sent at all."""
-DECISION = 5.0
+DECISION = 2.0
 """Seconds for which an execute waits for its release."""
 
 Key = tuple[int, int, int]
@@ -46,6 +46,7 @@ class _Sent:
 
     :ivar call: ``None`` for the execute of a selected command, which the library sends by itself.
     :ivar position: octets sent before and with it; ``None``: it has not been sent yet.
+    :ivar returned: its call has returned, or it has none.
     """
 
     def __init__(self, token: int, asdu: Asdu, call: Call | None) -> None:
@@ -53,6 +54,7 @@ class _Sent:
         self.asdu = asdu
         self.call = call
         self.position: int | None = None
+        self.returned = False
 
 
 class _Selected:
@@ -114,7 +116,7 @@ class Session:
         """Make the library send this."""
         if self._closed or self._caller is None:
             return
-        asdu = decode(octets)  # our own: it is right
+        asdu = decode(octets)  # checked by the manager
         selected = self._selected.get(_key(asdu))
         if selected is not None and asdu.cause == DEACTIVATION:
             selected.revoked = True
@@ -122,7 +124,8 @@ class Session:
                 self._relay.release()
                 return
         elif selected is not None and not selected.revoked and not is_select(asdu):
-            selected.released = self._sent[token] = _Sent(token, asdu, None)
+            released = selected.released = self._sent[token] = _Sent(token, asdu, None)
+            released.returned = True
             self._note(returned=self._progress.returned + 1)
             self._relay.release()
             return
@@ -221,18 +224,33 @@ class Session:
         error = future.exception()
         if (error is not None or not future.result()) and sent.position is None and not self._closed:
             self._loop.call_later(SENT_WITHIN, self._not_sent, sent, error)
-        key = _key(sent.asdu)
-        selected = self._selected.get(key)
-        if selected is not None and is_select(sent.asdu) and not selected.held:
-            del self._selected[key]  # it was refused, or not answered
-        if call.point is not None:
-            turn = self._turns[call.point]
-            turn.popleft()
-            if not turn:
-                del self._turns[call.point]
-            elif (following := turn[0].call) is not None:
-                self._call(turn[0], following)
-        self._note(returned=self._progress.returned + 1)
+        if not sent.returned:
+            sent.returned = True
+            self._note(returned=self._progress.returned + 1)
+        if call.point is None:
+            return
+        turn = self._turns[call.point]
+        turn.popleft()
+        released = self._unselect(sent)
+        if released is not None:
+            turn.appendleft(released)
+        if not turn:
+            del self._turns[call.point]
+        elif (following := turn[0].call) is not None:
+            self._call(turn[0], following)
+
+    def _unselect(self, sent: _Sent) -> _Sent | None:
+        """The library is done with a select. It was refused or not answered when no execute has been seen; what
+        came for it then is a command of its own: that is returned, ready to be called."""
+        selected = self._selected.get(_key(sent.asdu))
+        if selected is None or selected.held or not is_select(sent.asdu):
+            return None
+        del self._selected[_key(sent.asdu)]
+        released = selected.released
+        if released is None or self._caller is None:
+            return None
+        released.call = self._caller.call(released.asdu)
+        return None if released.call is None else released
 
     def _not_sent(self, sent: _Sent, error: BaseException | None) -> None:
         if sent.position is None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydatacoll.errors import DeviceOffline
+from pydatacoll.protocols.iec104.asdu import decode
 from pydatacoll.protocols.iec104.c104_messages import (
     Close,
     Closed,
@@ -35,6 +36,7 @@ from pydatacoll.protocols.iec104.c104_messages import (
 )
 from pydatacoll.protocols.iec104.c104_pool import Pool, Worker, pool
 from pydatacoll.protocols.iec104.config import Iec104Device
+from pydatacoll.protocols.iec104.errors import ProtocolError
 from pydatacoll.protocols.iec104.send_queue import SendQueue
 from pydatacoll.protocols.iec104.wire import Receiver, Wire
 from pydatacoll.sdk import DriverContext
@@ -132,6 +134,10 @@ class C104Wire(Wire):
     def send(self, asdu: bytes, *, first: bool = False) -> int:
         if self.closed.done():
             raise DeviceOffline(str(self.closed.result()))
+        try:
+            decode(asdu)
+        except ProtocolError as error:
+            raise ValueError(f"no ASDU: {error}") from error
         self._last_token = token = self._last_token + 1
         if not self._queue.put(token, asdu, first=first):
             self._note_unsent([token])

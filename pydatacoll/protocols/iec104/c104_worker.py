@@ -71,6 +71,13 @@ class Worker:
         found = self._sessions.get(message.station)
         if found is None:  # it has ended; the manager is about to hear of it
             return
+        try:
+            self._pass_on(found, message)
+        except Exception as error:  # noqa: BLE001 - whatever the library objects to, only this station is lost
+            found.over(f"lib60870 cannot be used: {error!r}")
+
+    @staticmethod
+    def _pass_on(found: Session, message: ToWorker) -> None:
         match message:
             case Send():
                 found.send(message.token, message.asdu)
