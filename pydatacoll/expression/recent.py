@@ -118,8 +118,6 @@ class Recent:
         self.flagged -= stop - start - self.flags[start:stop].count(0)
         for column in (self.times, self.values, self.numbers, self.flags, self.gaps, self.areas):
             del column[start:stop]
-        if start and start == len(self.times):
-            self.gaps[-1] = self.areas[-1] = 0.0
 
     def over(self, seconds: float, now: float) -> Window:
         """The window of so many seconds (infinite: all that is kept) that ends now, or at the newest sample when

@@ -237,6 +237,15 @@ def test_no_more_is_kept_than_required() -> None:
     assert len(kept(minute)) == 7  # the longer window stays required
 
 
+def test_bad_samples_that_are_gone_are_not_looked_for_any_more() -> None:
+    of = Input()
+    of.require(samples=2)
+    for sample in [Sample(NOW, 1.0, COMM_LOST), Sample(NOW, "text"), Sample(NOW, 2.0), Sample(NOW, 3.0)]:
+        of.push(sample)
+    assert of.recent is not None
+    assert (of.recent.unusable, of.recent.flagged) == (0, 0)
+
+
 def test_the_limit_holds_for_windows_but_not_for_indices() -> None:
     of = Input(limit=5)
     of.require(samples=8, seconds=3600.0)
