@@ -18,6 +18,7 @@ need gcc gcc
 need libc6-dev /usr/include/stdlib.h
 need libmodbus-dev /usr/include/modbus/modbus.h
 need tshark tshark
+need mariadb-server mariadbd
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -49,5 +50,10 @@ case $missing in
     *redis-server*)
         # nor at the next boot
         if [ -d /run/systemd/system ]; then systemctl -q disable redis-server.service || true; fi
+        ;;
+esac
+case $missing in
+    *mariadb-server*)
+        if [ -d /run/systemd/system ]; then systemctl -q disable mariadb.service || true; fi
         ;;
 esac
