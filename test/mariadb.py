@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Self
 
-
 SCRIPT = '"$@" & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; wait $server'
 """The shell ends the server when its standard input closes, however the test run ends."""
 WAIT = 60.0
