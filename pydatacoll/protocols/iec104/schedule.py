@@ -6,7 +6,8 @@ The rules:
    The interrogation does not wait for the confirmation of the clock: some stations give none.
 2. Later both follow in their intervals, on a grid shifted for each device, so that devices do not coincide. The
    first beat of the grid is left out when it is sooner than half an interval. What was missed is not made up for.
-3. A station that starts again (M_EI_NA_1), and each after a switch-over, is interrogated at once.
+3. A station that starts again (M_EI_NA_1), and each after a switch-over, is interrogated at once, but not twice
+   within :data:`GATHER` seconds, however often it says so.
 4. One that gets new points is interrogated :data:`GATHER` seconds later, once for all that have changed until
    then.
 5. An interrogation that failed is repeated after a growing pause, unless the station does not know what it is
@@ -52,6 +53,9 @@ class Schedule:
         self._due: dict[Request, float] = {}
         self._retries: dict[Request, float] = {}
         self._clock_due: dict[int, float] = {}
+        # when it was done last
+        self._asked: dict[Request, float] = {}
+        self._clock_set: dict[int, float] = {}
         self._changed = asyncio.Event()
         self._clock_changed = asyncio.Event()
         self._running = False
@@ -91,11 +95,12 @@ class Schedule:
         now = asyncio.get_running_loop().time()
         for request in self._requests:
             if common is None or request.common in (common, BROADCAST):
-                self._due[request] = now
+                self._due[request] = max(now, self._asked.get(request, -math.inf) + GATHER)
         self._changed.set()
-        if clock and common in self._clock_due:
-            self._clock_due[common] = now
-            self._clock_changed.set()
+        stations = [one for one in self._clock_due if clock and common in (None, one)]
+        for one in stations:
+            self._clock_due[one] = max(now, self._clock_set.get(one, -math.inf) + GATHER)
+        self._clock_changed.set()
 
     # What is done
 
@@ -106,7 +111,8 @@ class Schedule:
         """
         now = asyncio.get_running_loop().time()
         self._due = dict.fromkeys(self._requests, now)
-        self._retries.clear()
+        for past in (self._retries, self._asked, self._clock_set):
+            past.clear()
         self._clock_due = dict.fromkeys(self._stations, now)
         self._running = True
         # begun in this order, so that the clocks are on their way before the first interrogation
@@ -132,6 +138,7 @@ class Schedule:
             await self._interrogate(request)
 
     async def _interrogate(self, request: Request) -> None:
+        self._asked[request] = asyncio.get_running_loop().time()
         report = await self._procedures.interrogate(request)
         if request not in self._due:
             return
@@ -163,6 +170,7 @@ class Schedule:
         now, interval = asyncio.get_running_loop().time(), self._device.clock_interval
         stations = [common for common, at in self._clock_due.items() if at <= now and interval]
         for common in stations:
+            self._clock_set[common] = now
             self._clock_due[common] = next_beat(now, interval, f"{self._device.id}/clock")
         return [asyncio.ensure_future(self._set_clock(common)) for common in stations]
 
