@@ -150,8 +150,9 @@ async def test_one_that_starts_again_all_the_time_is_not_asked_all_the_time(monk
         while loop.time() < began + 0.3:
             rig.schedule.again(1, clock=True)
             await asyncio.sleep(0)
-        assert 2 <= rig.did.log.count(Request(1)) <= 8
-        assert 2 <= rig.did.log.count(("clock", 1)) <= 8
+        most = (loop.time() - began) / 0.05 + 2  # with the first, and one for the beginning
+        assert 2 <= rig.did.log.count(Request(1)) <= most
+        assert 2 <= rig.did.log.count(("clock", 1)) <= most
 
 
 async def test_many_changes_are_one_interrogation(monkeypatch):
