@@ -17,6 +17,7 @@ from typing import Any
 from pydatacoll.config import known_secrets, load_settings, locate, plugin_settings, scrub
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreTooNew, StoreUnavailable
+from pydatacoll.expression import rule_problem
 from pydatacoll.manager.plugin_host import PluginHost
 from pydatacoll.model.network import Networks
 from pydatacoll.model.validation import Schemas
@@ -92,7 +93,7 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
     """Everything a process needs; the store may be away and comes in when it can."""
     folders = [Path(folder) for folder in settings.plugin_dirs]
     found = discover_protocols(folders)
-    schemas = Schemas(found.found, Networks(settings.manager.networks))
+    schemas = Schemas(found.found, Networks(settings.manager.networks), rule_problem=rule_problem)
     try:
         store = Store(url, settings.manager.partitions, settings.audit)
         store.connection()

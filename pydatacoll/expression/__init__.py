@@ -18,7 +18,14 @@ module          concept
 """
 
 from pydatacoll.expression.errors import ExpressionError
-from pydatacoll.expression.expression import ITEM_ALIASES, ITEM_NAMES, Expression, compile_expression
+from pydatacoll.expression.expression import (
+    ITEM_ALIASES,
+    ITEM_NAMES,
+    Expression,
+    compile_expression,
+    compile_rule,
+    rule_problem,
+)
 from pydatacoll.expression.functions import CONSTANTS
 from pydatacoll.expression.inputs import Input
 from pydatacoll.expression.reading import Outcome
@@ -34,4 +41,6 @@ __all__ = [
     "Input",
     "Outcome",
     "compile_expression",
+    "compile_rule",
+    "rule_problem",
 ]

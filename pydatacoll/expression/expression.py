@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import CodeType
 from typing import Any
 
-from pydatacoll.expression.errors import NoValue
+from pydatacoll.expression.errors import ExpressionError, NoValue
 from pydatacoll.expression.functions import FUNCTIONS, WIDEST, power
 from pydatacoll.expression.inputs import Input
 from pydatacoll.expression.pieces import Piece
@@ -89,6 +89,23 @@ def compile_expression(text: str, names: Collection[str], aliases: Mapping[str, 
     source = Source(text)
     translator = Translator(source, names, aliases or {})
     return Expression(text, translator.translate(source.parse(), text=True), translator)
+
+
+def compile_rule(text: str) -> Expression:
+    """Compile the rule of an item (``do_verify``).
+
+    :raises ExpressionError: when it is not one of the language, with the place and the remedy.
+    """
+    return compile_expression(text, ITEM_NAMES, ITEM_ALIASES)
+
+
+def rule_problem(text: str) -> str | None:
+    """What is wrong with the rule of an item, with the place and the remedy; ``None`` when it is fine."""
+    try:
+        compile_rule(text)
+    except ExpressionError as error:
+        return str(error)
+    return None
 
 
 def _code(lines: list[str]) -> CodeType:

@@ -6,7 +6,7 @@ storage and the OpenAPI document are derived from them.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -17,6 +17,9 @@ ID_PATTERN = r"^(?!\.{1,2}\Z)[A-Za-z0-9_.\-]{1,64}\Z"
 
 HOST_PATTERN = r"^[A-Za-z0-9_:%]([A-Za-z0-9_.:%\-]{0,251}[A-Za-z0-9_:%])?\Z"
 """What can be an address or a name; whether it exists is found out when connecting."""
+
+Priority = Literal["low", "medium", "high", "critical"]
+"""Of an alarm: how bad and how urgent it is."""
 
 _YEAR = 86_400 * 366
 
@@ -159,10 +162,23 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
     history_length: (
         Annotated[int, Meta(ge=0, le=100_000, description="recent samples kept; unset: history.length")] | None
     ) = None
+    low_low: Annotated[float, Meta(description="a value below it is an alarm of its own")] | None = None
     down_limit: float | None = None
     up_limit: float | None = None
+    high_high: Annotated[float, Meta(description="a value above it is an alarm of its own")] | None = None
     hysteresis: Annotated[float, Meta(ge=0)] | None = None
     alarm_delay: Seconds | None = None
+    alarm_priority: Annotated[Priority, Meta(description="of the point's alarms; unset: medium")] | None = None
+    quality_alarm: (
+        Annotated[
+            bool,
+            Meta(
+                description="whether bad quality, or no reading within ``stale_after``, is an alarm; unset: the "
+                "first of points with a limit or ``do_verify``, the second of all"
+            ),
+        ]
+        | None
+    ) = None
     do_verify: Text | None = None
     warn_msg: Text | None = None
     db_save: bool = True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from math import isfinite
 from typing import Any, Literal, Protocol
 
@@ -62,11 +63,20 @@ class Schemas:
 
     :ivar protocols: name -> driver class.
     :ivar networks: those that devices may be in; a virtual device is nowhere.
+    :ivar rule_problem: what is wrong with a rule (``do_verify``), ``None`` when it is fine. Given from outside,
+        because the language of rules builds on the model.
     """
 
-    def __init__(self, protocols: Mapping[str, ProtocolSchema], networks: Networks = ANYWHERE) -> None:
+    def __init__(
+        self,
+        protocols: Mapping[str, ProtocolSchema],
+        networks: Networks = ANYWHERE,
+        *,
+        rule_problem: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self.protocols = dict(protocols)
         self.networks = networks
+        self.rule_problem = rule_problem
 
     def types_for(self, kind: Kind, protocol: str | None = None) -> type[ModelObject]:
         """The type of a kind under a device's protocol; the common one when the driver is not installed."""
@@ -81,7 +91,7 @@ class Schemas:
             return driver.term_type if driver is not None else Term
         return driver.term_item_type if driver is not None else TermItem
 
-    def parse(
+    def parse(  # noqa: PLR0912 - one branch for each thing that can be wrong
         self,
         kind: Kind,
         payload: object,
@@ -124,6 +134,8 @@ class Schemas:
                 errors = _broken_rules(made, clean, index)
                 if isinstance(made, Device):
                     errors += self._device_errors(made, index)
+                elif isinstance(made, TermItem):
+                    errors += self._rule_errors(made, index)
                 if not errors:
                     return made
         else:
@@ -134,6 +146,10 @@ class Schemas:
         if isinstance(ip, str) and all(e.field != "ip" for e in errors):
             errors += self._place_errors(ip, protocol, index)
         raise Invalid.of(errors)
+
+    def _rule_errors(self, item: TermItem, index: int) -> list[FieldError]:
+        problem = None if item.do_verify is None else self.rule_problem(item.do_verify)
+        return [] if problem is None else [FieldError(index, "do_verify", problem)]
 
     def _device_errors(self, device: Device, index: int) -> list[FieldError]:
         """What the driver finds wrong with a device, and what is wrong with the places it would connect to."""
@@ -248,13 +264,29 @@ def _broken_rules(made: ModelObject, given: Mapping[str, Any], index: int) -> li
     if isinstance(made, TermItem) and not errors:
         if made.coefficient == 0:
             errors.append(FieldError(index, "coefficient", "must not be 0"))
-        low, high = made.down_limit, made.up_limit
-        if low is not None and high is not None and low > high:
-            errors.append(FieldError(index, "down_limit", f"must not be above up_limit ({high:g})"))
+        errors += [FieldError(index, field, message) for field, message in _limit_problems(made)]
         period, silence = made.min_period, made.max_silence
         if period is not None and silence is not None and silence < period:
             errors.append(FieldError(index, "max_silence", f"must not be below min_period ({period:g})"))
     return errors
+
+
+_LIMITS = ("low_low", "down_limit", "up_limit", "high_high")
+"""Fields with the limits of a point, from the lowest to the highest."""
+
+
+def _limit_problems(item: TermItem) -> list[tuple[str, str]]:
+    """``(field, message)`` of limits that are out of order, and of a hysteresis out of which no value comes."""
+    limits = [(name, limit) for name in _LIMITS if (limit := getattr(item, name)) is not None]
+    found = [
+        (lower, f"must not be above {upper} ({high:g})")
+        for (lower, low), (upper, high) in pairwise(limits)
+        if low > high
+    ]
+    low, high = item.down_limit, item.up_limit
+    if not found and item.hysteresis and low is not None and high is not None and item.hysteresis > high - low:
+        found.append(("hysteresis", f"must not be more than up_limit less down_limit ({high - low:g})"))
+    return found
 
 
 def to_wire(made: ModelObject) -> dict[str, Any]:
