@@ -9,6 +9,7 @@ import pytest
 
 from pydatacoll.model import PointId, Quality
 from pydatacoll.protocols.iec104 import turns
+from pydatacoll.settings import ManagerSettings, Settings
 from pydatacoll.store import keys
 from pydatacoll.store.commands import CommandRequest
 from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
@@ -184,6 +185,27 @@ async def test_all_that_a_station_sends_at_full_rate_is_stored(system):
         assert account.dropped == 0
         rows = await system.store.binary.xrange(keys.stream(keys.partition_of("rtu")))
         assert sum(int(fields[b"n"]) for _, fields in rows) == account.stored
+
+
+async def test_while_the_store_is_away_stations_wait_and_nothing_is_dropped(redis_url, store):
+    settings = Settings(manager=ManagerSettings(buffer=20_000))
+    async with AsyncExitStack() as stack:
+        system = Station(redis_url, stack)
+        await system.start(settings)
+        rtu = await stack.enter_async_context(Iec104Rtu([Iec104Point(address=a) for a in range(1, 501)]))
+        await system.add_rtu(rtu.port, addresses=range(1, 501), types={1: "M_ME_TF_1"})
+        await system.good(0, 500)
+        account, counters = system.runner().sink.account, system.runner().counters
+        await store.redis.execute_command("CLIENT", "PAUSE", 1000, "ALL")
+        rtu.stream(float("inf"))
+        await until(lambda: counters["held_back"] > 0)
+        waiting = account.stored
+        await until(lambda: account.stored > waiting + 20_000)
+        rtu.stream(0)
+        await until(lambda: not account.pending)
+        assert account.balanced()
+        assert account.dropped == 0
+        assert rtu.accepted == 1
 
 
 async def test_two_hundred_stations_that_come_back_at_once(system, monkeypatch):
