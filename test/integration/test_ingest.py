@@ -440,3 +440,17 @@ async def test_the_history_is_read_in_the_order_of_time(store, running):
     assert [s.time for s in await history.recent(point)] == [100.0, 200.0, 250.0, 300.0]
     found = [await history.at(point, index) for index in (0, 3, -1, -4, 4, -5)]
     assert [one and one.time for one in found] == [100.0, 300.0, 300.0, 100.0, None, None]
+
+
+async def test_who_is_behind_and_when_all_are(store):
+    writer = Writer(store, "w", buffer=4 * ingest.LISTEN_AHEAD)  # it does not run: nothing is stored
+    slow, other, idle = Account(), Account(), Account()
+    writer.put(packet(slow, range(ingest.LISTEN_AHEAD)))
+    writer.put(packet(other, [1]))
+    assert not writer.behind(slow)
+    writer.put(packet(slow, [1]))
+    assert writer.behind(slow)
+    assert not writer.behind(other)
+    writer.put(packet(slow, range(ingest.LISTEN_AHEAD)))  # half of the buffer is full
+    assert writer.behind(other)
+    assert not writer.behind(idle)
