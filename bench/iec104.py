@@ -53,7 +53,7 @@ def _collect(rtus: int, points: int, rate: float) -> tuple[float, dict[str, floa
         ports = rig.start_rtus(rtus, points, rate)
         rig.start_api()
         load(rig, ports, points)
-        rig.start_manager()
+        rig.start_manager(watched=True)
         rig.wait_collecting(rtus)
         time.sleep(5)
         before, window = rig.reports(), rig.window()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydatacoll import device_manager
 
-PERIOD = 0.005
+PERIOD = 0.02
 
 
 async def watch(file: Path) -> None:

@@ -92,10 +92,10 @@ class Rig:
             wait_for=READY,
         )
 
-    def start_manager(self) -> None:
-        """A device manager of its own."""
-        lag = str(self.folder / "lag")
-        self._start("manager", "-m", "bench.manager", lag, "--redis", self.store_url, "--log-level", "warning")
+    def start_manager(self, *, watched: bool = False) -> None:
+        """A device manager of its own; ``watched``: one whose :meth:`loop_lag` is known, at the cost of some CPU."""
+        module = ["bench.manager", str(self.folder / "lag")] if watched else ["pydatacoll.device_manager"]
+        self._start("manager", "-m", *module, "--redis", self.store_url, "--log-level", "warning")
 
     def loop_lag(self) -> float:
         """How late the manager's event loop was at most, in its last whole second; seconds."""
