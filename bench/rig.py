@@ -93,7 +93,7 @@ class Rig:
         )
 
     def start_manager(self, *, watched: bool = False) -> None:
-        """A device manager of its own; ``watched``: one whose :meth:`loop_lag` is known, at the cost of some CPU."""
+        """A device manager of its own; ``watched``: one whose :meth:`loop_lag` is known, which takes some CPU."""
         module = ["bench.manager", str(self.folder / "lag")] if watched else ["pydatacoll.device_manager"]
         self._start("manager", "-m", *module, "--redis", self.store_url, "--log-level", "warning")
 
