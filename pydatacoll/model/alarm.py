@@ -1,8 +1,8 @@
 """Alarms: which ones a point can have, what the checker says of them, and how they live (ISA-18.2, IEC 62682).
 
-An alarm is known by its point and its kind, as ``feeder1:main:ua:high``. It is normal until its condition comes true;
-then it is active until the condition ends, and unacknowledged until a person has acknowledged it. While it is shelved
-it rings nobody.
+An alarm is known by its point and its kind, as ``feeder1:main:ua:high``. It is normal until its condition comes
+true; then it is active until the condition ends, and unacknowledged until a person acknowledges it. While it is
+shelved it rings nobody.
 """
 
 from __future__ import annotations

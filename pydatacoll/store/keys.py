@@ -103,8 +103,44 @@ def stream_dropped(partition: int) -> str:
     return f"HS:DROPPED:{tag(partition)}"
 
 
+def stream_samples(partition: int) -> str:
+    return f"COUNT:{tag(partition)}"
+
+
+def plugin_place(partition: int, name: str) -> str:
+    return f"HS:PLUGIN:{tag(partition)}:{name}"
+
+
+def plugin_state(partition: int, name: str) -> str:
+    return f"HS:PLUGIN_STATE:{tag(partition)}:{name}"
+
+
+def plugin_outbox(partition: int, name: str) -> str:
+    return f"HS:PLUGIN_OUT:{tag(partition)}:{name}"
+
+
+def plugin_lease(partition: int, name: str) -> str:
+    return f"PLUGIN_LEASE:{tag(partition)}:{name}"
+
+
+def plugin_holder(partition: int, name: str) -> str:
+    return f"PLUGIN_HOLDER:{tag(partition)}:{name}"
+
+
 def writer(partition: int, writer_id: str) -> str:
     return f"WRITER:{tag(partition)}:{writer_id}"
+
+
+def alarms(partition: int) -> str:
+    return f"HS:ALARM:{tag(partition)}"
+
+
+def shelved(partition: int) -> str:
+    return f"ZSET:SHELVED:{tag(partition)}"
+
+
+def alarm_stream(partition: int) -> str:
+    return f"STREAM:ALARM:{tag(partition)}"
 
 
 def lease(partition: int) -> str:
@@ -130,8 +166,17 @@ def status(partition: int) -> str:
 # Managers, commands, audit
 MANAGERS = "ZSET:MANAGER"
 MANAGER_REPORTS = "HS:MANAGER"
+SET_PLUGIN = "SET:PLUGIN"
 PROBE = "META:PROBE"
 AUDIT = "STREAM:AUDIT"
+
+
+def plugin_runners(name: str) -> str:
+    return f"ZSET:PLUGIN_RUNNER:{name}"
+
+
+def plugin_reports(name: str) -> str:
+    return f"HS:PLUGIN_RUNNER:{name}"
 
 
 def command(command_id: str) -> str:
@@ -213,8 +258,20 @@ DOCUMENTATION: dict[str, str] = {
     "HS:LATEST:{pN}:{d}": "latest values of a device: field t:i -> time,quality,value (value as JSON)",
     "LST:DATA:{pN}:{d}:{t}:{i}": "recent samples of a point, oldest first: time,quality,value",
     "STREAM:DATA:{pN}": "the data stream of a partition: b = batch (msgpack), n = number of samples",
-    "STREAM:DEAD:{pN}:{group}": "batches a plugin could not handle, with the error",
-    "HS:DROPPED:{pN}": "plugin -> samples trimmed before it read them",
+    "COUNT:{pN}": "samples ever put into the data stream of a partition",
+    "STREAM:DEAD:{pN}:{plugin}": "samples a plugin could not handle, with the error",
+    "HS:DROPPED:{pN}": "plugin -> samples trimmed before it handled them",
+    "HS:PLUGIN:{pN}:{plugin}": "how far a plugin is, beside the place of its consumer group, and what it counted",
+    "HS:PLUGIN_STATE:{pN}:{plugin}": "what a plugin remembers of a partition: key -> bytes of its own",
+    "HS:PLUGIN_OUT:{pN}:{plugin}": "samples a plugin derived that are on their way into the stream",
+    "PLUGIN_LEASE:{pN}:{plugin}": "the runner that has the partition; expires",
+    "PLUGIN_HOLDER:{pN}:{plugin}": "the runner that had the partition last; empty when it gave it back",
+    SET_PLUGIN: "plugins that were ever run",
+    plugin_runners("{plugin}"): "runners of a plugin that are alive, with their time of expiry",
+    plugin_reports("{plugin}"): "runner -> what it says about itself (JSON)",
+    "HS:ALARM:{pN}": "alarms that are not normal: d:t:i:kind -> state, condition, who acknowledged it (msgpack)",
+    "ZSET:SHELVED:{pN}": "alarms that are shelved, by the time when that ends (milliseconds)",
+    "STREAM:ALARM:{pN}": "transitions of alarms, the last ones: t = transition (msgpack)",
     "HS:LINK:{pN}": "device -> link state (JSON: state, since, last_error)",
     "HS:STATUS:{pN}": "device -> counters and protocol details (JSON)",
     "SET:DATA_DEVICE:{pN}": "devices that have data in the partition",
