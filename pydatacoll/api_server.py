@@ -11,9 +11,9 @@ import errno
 import ipaddress
 import logging
 import os
-import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
 from pydatacoll.store.overview import look
+from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 
@@ -133,7 +134,7 @@ class ApiServer:
                 url = await embedded.start()
                 stack.push_async_callback(embedded.stop)
             made = await stack.enter_async_context(runtime(self._settings, url, self._config))
-            self._hosts = plugin_hosts(made, self._settings.plugins, f"{socket.gethostname()}-{os.getpid()}")
+            self._hosts = plugin_hosts(made, self._settings.plugins)
             background = asyncio.get_running_loop().create_task(
                 self._collect(made, url), name="manager and plugins"
             )
@@ -154,19 +155,20 @@ class ApiServer:
         stack.push_async_callback(_cancel, listening)
         status = StatusReader(made.store)
         http = HttpStats()
+        reports = partial(read_reports, made.store, self._settings.plugins)
         metrics = Metrics(
             made.repository,
             status,
             lambda: look(made.store),
             devices=self._settings.server.device_metrics,
-            plugins=self._hosts,
+            plugins=reports,
             more=lambda: [*http.families(), *command_families(commands.outcomes)],
         )
         stack.push_async_callback(_cancel, supervise.start("loop lag", metrics.lag.run))
         readiness = Readiness(
             made.store, made.store_settled, made.repository, status, lambda: self._demo and not self._demo_loaded
         )
-        diagnosis = Diagnosis(self._settings, self._config, made.store, status, self._plugin_states)
+        diagnosis = Diagnosis(self._settings, self._config, made.store, status)
         app = create_app(
             Services(
                 settings=self._settings,
@@ -207,9 +209,6 @@ class ApiServer:
         scheme = "http" if secured is None else "https"
         click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
         made.notifier.ready(f"running on {scheme}://{host}:{port}")
-
-    def _plugin_states(self) -> dict[str, tuple[str, str | None]]:
-        return {name: (host.stats.state, host.stats.last_error) for name, host in self._hosts.items()}
 
     async def _collect(self, made: Runtime, url: str) -> None:
         """Manager, plugins and demo plant, once the store is there; until cancelled."""

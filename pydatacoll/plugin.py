@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 from msgspec import Struct
 
 from pydatacoll.model import DataBatch, PointId, Sample
+from pydatacoll.model.alarm import Condition
 from pydatacoll.model.change import Change
 from pydatacoll.model.registry import ModelView
 
@@ -36,7 +37,7 @@ class Effects(Struct):
     """
 
     state: dict[str, bytes | None] = {}
-    conditions: list[Struct] = []
+    conditions: list[Condition] = []
     publish: list[tuple[str, bytes]] = []
     samples: list[tuple[PointId, Sample]] = []
 
@@ -103,6 +104,8 @@ class Plugin(ABC):
     entry has up to some thousand samples and is not cut, so a batch may be larger."""
     concurrency: ClassVar[int] = 1
     """How many batches, of different partitions, may be in :meth:`handle` at once."""
+    single: ClassVar[bool] = False
+    """Whether one runner at a time has all partitions, and others stand by: for what needs to see all devices."""
 
     def __init__(self, config: Any, context: PluginContext) -> None:
         self.config = config

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ log = logging.getLogger("pydatacoll.plugin_runner")  # not __name__: this module
 async def serve(settings: Settings, config: Path | None, name: str, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set."""
     async with runtime(settings, store_url(settings), config) as made:
-        host = plugin_hosts(made, [name], f"{socket.gethostname()}-{os.getpid()}")[name]
+        host = plugin_hosts(made, [name])[name]
         task = supervise.start(f"plugin {name}", host.run)
         log.info("plugin %s is running", name)
         made.notifier.ready(f"plugin {name}")

@@ -18,7 +18,8 @@ from pydatacoll.config import known_secrets, load_settings, locate, plugin_setti
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreTooNew, StoreUnavailable
 from pydatacoll.expression import rule_problem
-from pydatacoll.manager.plugin_host import PluginHost
+from pydatacoll.manager.plugin_host import HostSettings, PluginHost
+from pydatacoll.model import PointId
 from pydatacoll.model.network import Networks
 from pydatacoll.model.validation import Schemas
 from pydatacoll.notify import Notifier
@@ -28,7 +29,6 @@ from pydatacoll.store.client import Store
 from pydatacoll.store.embedded import running_url
 from pydatacoll.store.plugin_reads import PluginReads
 from pydatacoll.store.repository import Repository
-from pydatacoll.store.stream import StreamReader
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def store_url(settings: Settings) -> str:
     return running_url(Path(settings.data_dir))
 
 
-def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, PluginHost]:
+def plugin_hosts(made: Runtime, names: list[str]) -> dict[str, PluginHost]:
     """Hosts of the plugins named; each wants a task for its ``run``.
 
     :raises ConfigError: for an unknown plugin, or settings that its type refuses.
@@ -181,21 +181,35 @@ def plugin_hosts(made: Runtime, names: list[str], consumer: str) -> dict[str, Pl
                 f"plugins: there is no plugin {name!r}; installed: {known}; mend the name, or name the folder of "
                 "its file in plugin_dirs"
             )
-        reader = StreamReader(made.store, name, consumer)
-        hosts[name] = PluginHost(_plugin(made, name, plugin_type), reader)
+        hosts[name] = _host(made, name, plugin_type)
     return hosts
 
 
-def _plugin(made: Runtime, name: str, plugin_type: type[Plugin]) -> Plugin:
-    config = plugin_settings(made.settings, name, plugin_type.config_type, made.config)
+def _host(made: Runtime, name: str, plugin_type: type[Plugin]) -> PluginHost:
+    settings = made.settings
+    config = plugin_settings(settings, name, plugin_type.config_type, made.config)
+    store = Store(made.store.url, made.store.partitions, settings.audit)  # connections of its own
+    registry = made.repository.registry
     context = PluginContext(
-        made.repository.registry,
-        Path(made.settings.data_dir),
+        registry,
+        Path(settings.data_dir),
         logging.getLogger(f"pydatacoll.plugin.{name}"),
-        PluginReads(made.store),
+        PluginReads(store),
         on_change=made.repository.subscribe,
     )
-    return plugin_type(config, context)
+
+    def history(point: PointId) -> int:
+        item = registry.term_items.get((point.term_id, point.item_id))
+        own = None if item is None else item.history_length
+        return settings.history.length if own is None else own
+
+    async def ready() -> None:
+        await made.store_settled.wait()
+        store.partitions = made.store.partitions
+        await made.repository.loaded()
+
+    shared = HostSettings(settings.manager.lease, settings.stream.max_bytes, history)
+    return PluginHost(plugin_type(config, context), store, shared, ready)
 
 
 def run_until_stopped(

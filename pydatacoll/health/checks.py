@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from pydatacoll.store.overview import Overview
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.status import BACKOFF, CONNECTED, CONNECTING, NO_MANAGER, UNSUPPORTED, VIRTUAL, Link
 
 Status = Literal["ok", "warning", "failed"]
@@ -23,8 +24,8 @@ DISK_LEAST: Final = 1_000_000_000
 """Free bytes below which it is warned of."""
 DISK_PART: Final = 0.1
 """Free part of the disk below which it is warned of."""
-LAG: Final = 1000
-"""Batches a plugin may be behind."""
+BEHIND: Final = 30.0
+"""Seconds a plugin may be behind."""
 WORST: Final = 5
 """Devices that are named."""
 EXPIRES_SOON: Final = 14 * 86_400
@@ -222,39 +223,43 @@ def rights(path: str, mode: int, what: str) -> Check | None:
 
 
 def plugins(
-    overview: Overview | None, enabled: Sequence[str], states: Mapping[str, tuple[str, str | None]]
+    overview: Overview, enabled: Sequence[str], reports: Mapping[str, Mapping[str, PluginReport]]
 ) -> Iterable[Check]:
-    """How far plugins are behind; ``states``: plugin of this process -> (state, last error)."""
+    """Whether plugins run, and how far they are behind.
+
+    :param reports: plugin -> runner -> what it says.
+    """
     found = []
-    for name, (state, error) in states.items():
-        if state != "running":
-            found.append(
-                Check(
-                    "plugins",
-                    "failed",
-                    f"{name}: {state}: {error or 'no error yet'}",
-                    "see the log for its traceback",
+    for name in enabled:
+        if not reports.get(name):
+            remedy = f"see the log, or start it with python -m pydatacoll.plugin_runner {name}"
+            found.append(Check("plugins", "failed", f"no runner of {name} is alive", remedy))
+    for name, runners in reports.items():
+        for runner, said in runners.items():
+            if said.state != "running":
+                text = f"{name}: {said.state}: {said.last_error or 'no error yet'} (runner {runner})"
+                found.append(
+                    Check("plugins", "failed", text, "mend what the error says; nothing is lost meanwhile")
                 )
-            )
-    for name, group in (overview.groups if overview is not None else {}).items():
-        if group.lag > LAG:
+    for name, group in overview.groups.items():
+        behind = group.behind(overview.time)
+        if behind > BEHIND:
             remedy = (
                 f"start more runners with python -m pydatacoll.plugin_runner {name}"
-                if name in enabled
+                if reports.get(name)
                 else f"run it with python -m pydatacoll.plugin_runner {name}, or remove its consumer group"
             )
-            found.append(Check("plugins", "warning", f"{name} is {group.lag} batches behind", remedy))
+            text = f"{name} is {behind:.0f} s and {group.samples} samples behind"
+            found.append(Check("plugins", "warning", text, remedy))
         if group.dropped:
-            found.append(
-                Check(
-                    "plugins",
-                    "warning",
-                    f"{name} has missed {group.dropped} samples since ever: it was too slow",
-                    "start more runners, or raise stream.max_bytes",
-                )
-            )
-    if not found and (enabled or (overview is not None and overview.groups)):
-        names = sorted({*enabled, *(overview.groups if overview is not None else ())})
+            text = f"{name} has missed {group.dropped} samples since ever: it was too slow"
+            found.append(Check("plugins", "warning", text, "start more runners, or raise stream.max_bytes"))
+        if group.dead_lettered:
+            text = f"{name} could not handle {group.dead_lettered} samples since ever"
+            remedy = f"see why in STREAM:DEAD:{{pN}}:{name}, and put right what is wrong"
+            found.append(Check("plugins", "warning", text, remedy))
+    names = sorted({*enabled, *overview.groups})
+    if not found and names:
         found.append(Check("plugins", "ok", ", ".join(names)))
     return found
 

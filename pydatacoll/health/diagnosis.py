@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pydatacoll.model.registry import ModelView
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
 from pydatacoll.store.overview import Overview, look, try_write
+from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.status import StatusReader
 
 REPORT_PERIOD = 2.0
@@ -31,7 +32,6 @@ class Diagnosis:
     """Looks at everything an operator should look after. It changes nothing, and waits for nothing long.
 
     :param config: the settings file, whose rights are looked at.
-    :param plugins: gives, for every plugin of this process, its state and last error.
     """
 
     def __init__(
@@ -40,13 +40,11 @@ class Diagnosis:
         config: Path | None,
         store: Store,
         status: StatusReader,
-        plugins: Callable[[], Mapping[str, tuple[str, str | None]]],
     ) -> None:
         self._settings = settings
         self._config = config
         self._store = store
         self._status = status
-        self._plugins = plugins
 
     async def checks(self, model: Callable[[], ModelView]) -> Sequence[Check]:
         """All checks, as far as the store can be asked; of devices only those in the model."""
@@ -62,8 +60,10 @@ class Diagnosis:
             else:
                 found.append(checks.devices(links))
                 found.append(checks.points(links, details))
+                found += checks.plugins(
+                    overview, self._settings.plugins, await read_reports(self._store, self._settings.plugins)
+                )
         settings = self._settings
-        found += checks.plugins(overview, settings.plugins, self._plugins())
         found += [
             Check("settings", "warning", f"{setting}: {text}", remedy)
             for setting, text, remedy in cautions(settings, datetime.now(UTC))

@@ -20,8 +20,12 @@ from pydatacoll.manager.system_metrics import (
     store_families,
 )
 from pydatacoll.store.overview import Overview
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import STATES, Link, StatusReader
+
+Reports = Mapping[str, Mapping[str, PluginReport]]
+"""Plugin -> runner -> what it says."""
 
 
 class _Snapshot:
@@ -40,7 +44,7 @@ class Metrics:
     For every device ``read = stored + unchanged + rejected + dropped + pending`` holds.
 
     :param devices: whether every device has its own figures, or only sums are shown.
-    :param plugins: hosts of the plugins in this process.
+    :param plugins: reads what the runners of plugins say.
     :param more: gives the metrics of other parts.
     """
 
@@ -51,14 +55,14 @@ class Metrics:
         look: Callable[[], Awaitable[Overview]],
         *,
         devices: bool = True,
-        plugins: Mapping[str, Any] | None = None,
+        plugins: Callable[[], Awaitable[Reports]] | None = None,
         more: Callable[[], Iterable[Metric]] = tuple,
     ) -> None:
         self._repository = repository
         self._status = status
         self._look = look
         self._with_devices = devices
-        self._plugins = plugins or {}
+        self._plugins = plugins
         self._more = more
         self.lag = LoopLag()
         self._snapshot = _Snapshot()
@@ -73,20 +77,26 @@ class Metrics:
         overview: Overview | None = None
         details: dict[str, dict[str, Any]] = {}
         links: dict[str, Link] = {}
+        reports: Reports = {}
         try:
             overview = await self._look()
+            reports = await self._plugins() if self._plugins is not None else {}
             known = self._repository.registry.devices
             reported = await self._status.all_devices()
             links = dict(zip(known, await self._status.links(list(known)), strict=True))
             details = {device_id: detail for device_id, detail in reported.items() if device_id in links}
         except StoreError:
             overview = None
-        self._snapshot.families = self.families(overview, details, links)
+        self._snapshot.families = self.families(overview, details, links, reports)
         text: bytes = generate_latest(self._registry)
         return text + await device_text(details, links) if self._with_devices else text
 
     def families(
-        self, overview: Overview | None, details: Mapping[str, Mapping[str, Any]], links: Mapping[str, Link]
+        self,
+        overview: Overview | None,
+        details: Mapping[str, Mapping[str, Any]],
+        links: Mapping[str, Link],
+        reports: Reports,
     ) -> list[Metric]:
         """All metrics but those of every device; without an overview those of the store have no values."""
         up = GaugeMetricFamily("pydatacoll_store_up", "1 when the store answers", value=overview is not None)
@@ -96,14 +106,14 @@ class Metrics:
             *self._model(),
             *_sums(details, links),
             *manager_families(overview),
-            *plugin_families(overview, self._plugins),
+            *plugin_families(overview, reports),
             *process_families(self.lag),
             *self._more(),
         ]
 
     def catalogue(self) -> list[Metric]:
         """Every family of ours, for the documentation."""
-        return [*self.families(None, {}, {}), *device_families()]
+        return [*self.families(None, {}, {}, {}), *device_families()]
 
     def _model(self) -> list[Metric]:
         registry = self._repository.registry

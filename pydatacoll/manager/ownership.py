@@ -1,4 +1,7 @@
-"""Which partitions this manager runs: an even share among the managers alive, each secured by a lease."""
+"""Which partitions an owner has: an even share among the owners alive, each secured by a lease.
+
+Owners are managers, which run the devices, and the runners of a plugin, which handle the data.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +16,43 @@ from pydatacoll.store.leases import Leases
 log = logging.getLogger(__name__)
 
 
-def share(managers: Sequence[str], manager_id: str, partitions: int) -> set[int]:
-    """The partitions that ``manager_id`` should own: every ``n``-th of the sorted list."""
-    if manager_id not in managers:
+def share(owners: Sequence[str], owner_id: str, partitions: int) -> set[int]:
+    """The partitions that ``owner_id`` should own: every ``n``-th of the sorted list."""
+    if owner_id not in owners:
         return set()
-    place = sorted(managers).index(manager_id)
-    return set(range(place, partitions, len(managers)))
+    place = sorted(owners).index(owner_id)
+    return set(range(place, partitions, len(owners)))
+
+
+def everything(owners: Sequence[str], owner_id: str, partitions: int) -> set[int]:
+    """The same where one owner has all partitions and others stand by."""
+    return set(range(partitions)) if owners and owner_id == min(owners) else set()
 
 
 class Ownership:
     """Keeps leases; tells when a partition is gained or must be given up.
 
     ``on_gain`` and ``on_loss`` are awaited; a partition is given back only after ``on_loss`` has returned, so
-    that two managers never run one device. A lease that was lost (the store was away, the process was
+    that two owners never have one. A lease that was lost (the store was away, the process was
     stopped) is taken as lost at once.
     """
 
     def __init__(
         self,
         leases: Leases,
-        manager_id: str,
+        owner_id: str,
         *,
         partitions: int,
         seconds: float,
         on_gain: Callable[[set[int]], Awaitable[None]],
         on_loss: Callable[[set[int]], Awaitable[None]],
+        kind: str = "manager",
+        sharing: Callable[[Sequence[str], str, int], set[int]] = share,
     ) -> None:
         self._leases = leases
-        self._id = manager_id
+        self._id = owner_id
+        self._kind = kind
+        self._sharing = sharing
         self._partitions = partitions
         self._period = seconds / 3
         self._on_gain = on_gain
@@ -71,11 +83,11 @@ class Ownership:
     async def tick(self) -> bool:
         """Renew, give up what others should have, take what is free; true when the share is complete."""
         alive = await self._leases.heartbeat()
-        for manager in [one for one in alive if one != self._id and is_dead(one)]:
-            log.warning("manager %s was killed: its devices are taken over", manager)
-            await self._leases.bury(manager)
-            alive.remove(manager)
-        wanted = share(alive, self._id, self._partitions)
+        for dead in [one for one in alive if one != self._id and is_dead(one)]:
+            log.warning("%s %s was killed: its partitions are taken over", self._kind, dead)
+            await self._leases.bury(dead)
+            alive.remove(dead)
+        wanted = self._sharing(alive, self._id, self._partitions)
         lost = set()
         for partition in self.owned & wanted:
             if not await self._leases.renew(partition):
@@ -83,7 +95,7 @@ class Ownership:
         surplus = self.owned - wanted
         if lost or surplus:
             if lost:
-                log.warning("partitions %s belong to another manager now", sorted(lost))
+                log.warning("partitions %s belong to another %s now", sorted(lost), self._kind)
             self.owned -= lost | surplus
             await self._on_loss(lost | surplus)
             for partition in surplus:
@@ -94,12 +106,12 @@ class Ownership:
                 gained.add(partition)
         if gained:
             self.owned |= gained
-            log.info("manager %s owns partitions %s", self._id, sorted(self.owned))
+            log.info("%s %s owns partitions %s", self._kind, self._id, sorted(self.owned))
             await self._on_gain(gained)
         return self.owned >= wanted
 
     async def release(self) -> None:
-        """Give everything back, after the devices have stopped."""
+        """Give everything back, after the work on it has stopped."""
         for partition in sorted(self.owned):
             await self._leases.give_back(partition)
         self.owned.clear()

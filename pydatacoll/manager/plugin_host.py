@@ -1,82 +1,182 @@
-"""Runs one plugin on the data stream: acknowledge what it handled, bring back what it did not.
+"""Runs one plugin on the partitions of the data stream that this process has a lease of.
 
-A batch that fails is tried again with growing pauses; one that keeps failing is split until what cannot be
-handled is alone, which goes to the plugin's dead-letter stream while the rest moves on.
+Every plugin has its own connections and tasks, and bounded memory: one that is slow, hangs or fails harms no
+other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
-import msgspec
-
+from pydatacoll import supervise
 from pydatacoll.errors import StoreError
-from pydatacoll.model import DataBatch, DeviceBatch
-from pydatacoll.sdk import Plugin
+from pydatacoll.manager.identity import manager_name
+from pydatacoll.manager.ownership import Ownership, everything, share
+from pydatacoll.manager.plugin_partition import Hosting, PartitionRunner, PluginStats, describe
+from pydatacoll.manager.plugin_report import PluginReporter
+from pydatacoll.manager.step_watch import StepWatch
+from pydatacoll.model import PointId
+from pydatacoll.plugin import Plugin
+from pydatacoll.store.client import Store
+from pydatacoll.store.leases import Leases, plugin_leases
+from pydatacoll.store.plugin_progress import Names, Progress
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.stream import StreamReader
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3
-"""Tries of a batch before it is split."""
-CLAIM_IDLE = 10.0
-"""Seconds after which entries of another, probably dead, runner are taken over."""
-CLAIM_PERIOD = 3.0
-"""Seconds between two looks for such entries."""
-COUNT = 16
-"""Entries per partition and read."""
-STOP = 3.0
+BLOCK: Final = 0.5
+"""Seconds that a read waits for entries."""
+BUSY: Final = 0.02
+"""Seconds until the next look, while partitions have more to do than they take."""
+STOP: Final = 3.0
 """Seconds a plugin may take to flush and close at the end."""
+GRACE: Final = 1.0
+"""Seconds that the batches in hand may take when a partition is given up."""
 
 
-@dataclass(slots=True)
-class PluginStats:
-    """Of one runner; counts in samples, ``retries`` in batches."""
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """Of all plugins of a process.
 
-    state: str = "starting"
-    handled: int = 0
-    retries: int = 0
-    dead_lettered: int = 0
-    last_error: str | None = None
+    :ivar lease: seconds after which a dead runner's partitions move.
+    :ivar stream_bytes: memory that the stream of a partition may take.
+    :ivar history: samples kept of a point that a plugin derives.
+    :ivar pause: seconds before a batch that failed comes again; ``longest``: when it has failed often.
+    """
+
+    lease: float = 6.0
+    stream_bytes: int = 33_554_432
+    history: Callable[[PointId], int] = lambda _: 100
+    pause: float = 0.2
+    longest: float = 10.0
 
 
 class PluginHost:
-    """Hosts one plugin; :meth:`run` is its task. Other plugins and collection are not touched by its failures."""
+    """Hosts one plugin; :meth:`run` is its task.
 
-    def __init__(self, plugin: Plugin, reader: StreamReader, *, pause: float = 0.2, longest: float = 10.0) -> None:
+    :param store: for this plugin alone.
+    :param ready: returns once the store's number of partitions is known and the model was read.
+    """
+
+    def __init__(
+        self,
+        plugin: Plugin,
+        store: Store,
+        settings: HostSettings,
+        ready: Callable[[], Awaitable[None]] | None = None,
+        runner: str | None = None,
+    ) -> None:
         self.plugin = plugin
+        self.runner = manager_name() if runner is None else runner
         self.stats = PluginStats()
-        self._reader = reader
-        self._pause = pause
-        self._longest = longest
+        self.error: str | None = None
+        self._store = store
+        self._settings = settings
+        self._ready = ready
+        self._watch = StepWatch(plugin.name)
+        self._runners: dict[int, PartitionRunner] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._room = asyncio.Event()
+        self._state = "starting"
+        self._ownership: Ownership | None = None
+        self._names = Names(plugin.name, self.runner, settings.lease, settings.stream_bytes, settings.history)
+        self._hosting = Hosting(
+            plugin,
+            self.stats,
+            self._watch,
+            asyncio.Semaphore(plugin.concurrency),
+            self._room,
+            settings.pause,
+            settings.longest,
+            self._lost,
+        )
+
+    @property
+    def state(self) -> str:
+        """``running``, or in a few words why not."""
+        troubles = Counter(self.stats.troubles.values())
+        if self._state == "running" and troubles:
+            return troubles.most_common(1)[0][0]
+        return self._state
+
+    @property
+    def partitions(self) -> list[int]:
+        """Those that are handled here now."""
+        return sorted(self._runners)
+
+    def report(self) -> PluginReport:
+        """What this runner says about itself."""
+        return PluginReporter.of(self.plugin, self.state, self.partitions, self.stats, self._watch.longest)
+
+    # Life
 
     async def run(self) -> None:
         """Until cancelled."""
-        started = False
         try:
-            while True:
-                try:
-                    if not started:
-                        await self.plugin.start()
-                        started = True
-                    await self._reader.start()
-                    self.stats.state = "running"
-                    await self._consume()
-                except StoreError as error:
-                    self._failed("waiting for the store", error)
-                except Exception as error:
-                    log.exception("plugin %s failed", self.plugin.name)
-                    self._failed("failed", error)
-                await asyncio.sleep(self._pause)
+            await self._start()
+            await self._work()
         finally:
-            self.stats.state = "stopped"
-            await self._reader.close()
-            if started:
-                await self._stop()
+            self._state = "stopped"
+            await self._store.close()
 
-    async def _stop(self) -> None:
+    async def _start(self) -> None:
+        if self._ready is not None:
+            self._state = "waiting for the store"
+            await self._ready()
+        self._state = "starting"
+        pause = self._settings.pause
+        while True:
+            try:
+                await self._watch.over(self.plugin.start(), "start")
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
+                log.warning("plugin %s does not start: %s", self.plugin.name, describe(error))
+                self.stats.failed(-1, error, "starting")
+            else:
+                self.stats.troubles.pop(-1, None)
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._settings.longest)
+
+    async def _work(self) -> None:
+        name = self.plugin.name
+        leases = Leases(self._store, self.runner, self._settings.lease, plugin_leases(name))
+        reporter = PluginReporter(self._store, name, self.runner, self.report)
+        self._ownership = Ownership(
+            leases,
+            self.runner,
+            partitions=self._store.partitions,
+            seconds=self._settings.lease,
+            on_gain=self._gain,
+            on_loss=self._loss,
+            kind=f"runner of plugin {name}",
+            sharing=everything if self.plugin.single else share,
+        )
+        services = [
+            supervise.start(f"plugin {name}: ownership", self._ownership.run),
+            supervise.start(f"plugin {name}: reading", self._read),
+            supervise.start(f"plugin {name}: report", reporter.run),
+        ]
+        self._state = "running"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._state = "stopping"
+            await _end(services)
+            await self._loss(set(self._runners))
+            await self._stop_plugin()
+            try:
+                await reporter.end()
+                await self._ownership.release()
+            except StoreError as error:
+                log.debug("plugin %s: leases not given back: %s", name, error)
+
+    async def _stop_plugin(self) -> None:
         """What a plugin does here must not keep the process from ending."""
         try:
             async with asyncio.timeout(STOP):
@@ -86,73 +186,73 @@ class PluginHost:
         except Exception:
             log.exception("plugin %s failed to stop", self.plugin.name)
 
-    def _failed(self, state: str, error: Exception) -> None:
-        self.stats.state = state
-        self.stats.last_error = f"{type(error).__name__}: {error}"
+    # Partitions
 
-    async def _consume(self) -> None:
-        loop = asyncio.get_running_loop()
-        # what this consumer held when it stopped or died comes first
-        await self._handle_all(await self._reader.claim(CLAIM_IDLE))
-        claimed = loop.time()
-        while True:
-            await self._handle_all(await self._reader.read(count=COUNT))
-            if loop.time() - claimed > CLAIM_PERIOD:
-                claimed = loop.time()
-                await self._handle_all(await self._reader.claim(CLAIM_IDLE))
+    def _lost(self, partition: int) -> None:
+        if self._ownership is not None:
+            self._ownership.lost(partition)
 
-    async def _handle_all(self, batches: list[DataBatch]) -> None:
-        for batch in batches:
-            await self._handle(batch)
-            await self._reader.ack([batch])
+    async def _gain(self, partitions: set[int]) -> None:
+        for partition in sorted(partitions):
+            runner = PartitionRunner(self._hosting, Progress(self._store, self._names, partition))
+            self._runners[partition] = runner
+            name = f"plugin {self.plugin.name}: partition {partition}"
+            self._tasks[partition] = asyncio.get_running_loop().create_task(runner.run(), name=name)
+        self._room.set()
 
-    async def _handle(self, batch: DataBatch) -> None:
-        pause = self._pause
-        error: Exception | None = None
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self.stats.retries += 1
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, self._longest)
-            try:
-                await self.plugin.handle(batch)
-            except Exception as failure:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
-                error = failure
-                self.stats.last_error = f"{type(failure).__name__}: {failure}"
-                log.warning("plugin %s: batch %s: %s", self.plugin.name, batch.entry_id, self.stats.last_error)
-            else:
-                self.stats.handled += len(batch)
+    async def _loss(self, partitions: set[int]) -> None:
+        """Let the batches in hand come to their end, but not for long: a plugin may hang."""
+        tasks = []
+        for partition in partitions:
+            runner = self._runners.pop(partition, None)
+            if runner is not None:
+                runner.stop()
+                tasks.append(self._tasks.pop(partition))
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+            await _end(tasks)
+        for partition in partitions:
+            self.stats.troubles.pop(partition, None)
+
+    # Reading
+
+    async def _read(self) -> None:
+        reader = StreamReader(self._store)
+        try:
+            while True:
+                try:
+                    await self._read_once(reader)
+                except StoreError as error:
+                    log.debug("plugin %s does not read: %s", self.plugin.name, error)
+                    await asyncio.sleep(self._settings.pause)
+        finally:
+            await reader.close()
+
+    async def _read_once(self, reader: StreamReader) -> None:
+        self._room.clear()
+        reading = {partition: one for partition, one in self._runners.items() if one.reading}
+        hungry = {partition: one for partition, one in reading.items() if one.hungry}
+        found = 0
+        if hungry:
+            after = {partition: one.buffer.position for partition, one in hungry.items()}
+            count = min(one.buffer.count for one in hungry.values())
+            block = BLOCK if len(hungry) == len(reading) == len(self._runners) else 0.0
+            for partition, entries in (await reader.read(after, count=count, block=block)).items():
+                runner = hungry[partition]
+                if runner.reading and runner.buffer.position == after[partition] and entries:
+                    runner.buffer.put(entries)
+                    runner.arrived()
+                    found += len(entries)
+            if found or block:
                 return
-        halves = split(batch)
-        if halves is None:
-            await self._reader.dead_letter(batch, f"{type(error).__name__}: {error}")
-            self.stats.dead_lettered += len(batch)
-            return
-        for half in halves:
-            await self._handle(half)
+        try:
+            async with asyncio.timeout(BUSY if hungry else BLOCK):
+                await self._room.wait()
+        except TimeoutError:
+            pass
 
 
-def split(batch: DataBatch) -> tuple[DataBatch, DataBatch] | None:
-    """Two halves of a batch, by devices or by samples; ``None`` for a single sample."""
-    devices = batch.devices
-    if len(devices) > 1:
-        middle = len(devices) // 2
-        parts: tuple[list[DeviceBatch], list[DeviceBatch]] = (devices[:middle], devices[middle:])
-    elif len(batch) > 1:
-        one = devices[0]
-        middle = len(one) // 2
-        parts = ([_slice(one, 0, middle)], [_slice(one, middle, len(one))])
-    else:
-        return None
-    first, second = (msgspec.structs.replace(batch, devices=part) for part in parts)
-    return first, second
-
-
-def _slice(batch: DeviceBatch, start: int, end: int) -> DeviceBatch:
-    return DeviceBatch(
-        batch.device_id,
-        batch.fields[start:end],
-        batch.times[start:end] if isinstance(batch.times, list) else batch.times,
-        batch.values[start:end],
-        batch.qualities[start:end] if isinstance(batch.qualities, list) else batch.qualities,
-    )
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from pydatacoll import supervise
 from pydatacoll.store.overview import Overview
+from pydatacoll.store.plugin_reports import PluginReport
 
+_Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
+_PLUGIN: Mapping[str, tuple[_Family, str, str]] = {
+    "lag": (GaugeMetricFamily, "lag_entries", "Batches that a plugin has not handled yet"),
+    "samples": (GaugeMetricFamily, "lag_samples", "Samples that a plugin has not handled yet"),
+    "pending": (GaugeMetricFamily, "pending_entries", "Batches that an outside reader has not acknowledged yet"),
+    "dropped": (CounterMetricFamily, "dropped", "Samples trimmed before a plugin had handled them"),
+    "handled": (CounterMetricFamily, "handled", "Samples that a plugin has handled"),
+    "retries": (CounterMetricFamily, "retries", "Batches that a plugin was given again"),
+    "dead_lettered": (CounterMetricFamily, "dead_lettered", "Samples that a plugin could not handle"),
+}
+"""Field of :class:`~pydatacoll.store.overview.GroupState` -> kind, name and text."""
 LAG_PERIOD = 0.25
 """Seconds between two looks at the event loop."""
 
@@ -102,38 +114,46 @@ def manager_families(overview: Overview | None) -> list[Metric]:
     return [managers, unowned, devices, pending, failing, *counters.values()]
 
 
-def plugin_families(overview: Overview | None, hosts: Mapping[str, Any]) -> list[Metric]:
-    """Of plugins: how far each is behind, and what those in this process (``hosts``) did."""
+def plugin_families(overview: Overview | None, reports: Mapping[str, Mapping[str, PluginReport]]) -> list[Metric]:
+    """Of plugins, wherever they run.
+
+    :param reports: plugin -> runner -> what it says.
+    """
     entries = GaugeMetricFamily("pydatacoll_stream_entries", "Batches kept in the data streams")
-    lag = GaugeMetricFamily(
-        "pydatacoll_plugin_lag_entries", "Batches that a plugin has not been given yet", labels=["plugin"]
-    )
-    pending = GaugeMetricFamily(
-        "pydatacoll_plugin_pending_entries", "Batches that a plugin has not acknowledged yet", labels=["plugin"]
-    )
-    dropped = CounterMetricFamily(
-        "pydatacoll_plugin_dropped", "Samples trimmed before a plugin had read them", labels=["plugin"]
+    families = {
+        field: kind(f"pydatacoll_plugin_{name}", text, labels=["plugin"])
+        for field, (kind, name, text) in _PLUGIN.items()
+    }
+    behind = GaugeMetricFamily(
+        "pydatacoll_plugin_behind_seconds",
+        "How long the oldest sample to be handled has waited",
+        labels=["plugin"],
     )
     if overview is not None:
         entries.add_metric([], sum(overview.streams))
-        for name, state in overview.groups.items():
-            lag.add_metric([name], state.lag)
-            pending.add_metric([name], state.pending)
-            dropped.add_metric([name], state.dropped)
-    running = GaugeMetricFamily("pydatacoll_plugin_up", "1 when a plugin in this process runs", labels=["plugin"])
-    for plugin, host in hosts.items():
-        running.add_metric([plugin], host.stats.state == "running")
-    families: list[Metric] = [entries, lag, pending, dropped, running]
-    for name, text in (
-        ("handled", "Samples that a plugin in this process has handled"),
-        ("retries", "Batches that a plugin in this process was given again"),
-        ("dead_lettered", "Samples that a plugin in this process could not handle"),
-    ):
-        family = CounterMetricFamily(f"pydatacoll_plugin_{name}", text, labels=["plugin"])
-        for plugin, host in hosts.items():
-            family.add_metric([plugin], getattr(host.stats, name))
-        families.append(family)
-    return families
+        for plugin, group in overview.groups.items():
+            for field, family in families.items():
+                family.add_metric([plugin], getattr(group, field))
+            behind.add_metric([plugin], group.behind(overview.time))
+    labels = ["plugin", "runner"]
+    up = GaugeMetricFamily("pydatacoll_plugin_up", "1 when a runner of a plugin does its work", labels=labels)
+    owned = GaugeMetricFamily("pydatacoll_plugin_partitions", "Partitions that a runner handles", labels=labels)
+    step = GaugeMetricFamily(
+        "pydatacoll_plugin_longest_step_seconds",
+        "Longest time in which a plugin let nothing else of its process run",
+        labels=labels,
+    )
+    events = CounterMetricFamily(
+        "pydatacoll_plugin_events", "What a plugin counts by itself", labels=[*labels, "event"]
+    )
+    for plugin, runners in reports.items():
+        for runner, said in runners.items():
+            up.add_metric([plugin, runner], said.state == "running")
+            owned.add_metric([plugin, runner], len(said.partitions))
+            step.add_metric([plugin, runner], said.longest_step)
+            for event, count in said.counters.items():
+                events.add_metric([plugin, runner, event], count)
+    return [entries, *families.values(), behind, up, owned, step, events]
 
 
 def process_families(lag: LoopLag) -> list[Metric]:

@@ -208,10 +208,15 @@ class Store:
                 self.partitions = int(await self.redis.get(keys.PARTITION_COUNT) or self.partitions)
 
     async def load_functions(self) -> None:
-        """Load every ``*.lua`` of this package, replacing older versions."""
+        """Load every ``*.lua`` of this package, replacing older versions. Files with the same first line are parts
+        of one library, in the order of their names, because libraries cannot call each other."""
+        libraries: dict[str, list[str]] = {}
         for source in sorted(files("pydatacoll.store").iterdir(), key=lambda file: file.name):
             if source.name.endswith(".lua"):
-                await self.redis.function_load(source.read_text(), replace=True)
+                head, _, body = source.read_text().partition("\n")
+                libraries.setdefault(head, [head]).append(body)
+        for parts in libraries.values():
+            await self.redis.function_load("\n".join(parts), replace=True)
 
     def dedicated(self, *, binary: bool = False) -> Redis:
         """A client with one connection of its own, without time-out: for blocking reads and for writers."""

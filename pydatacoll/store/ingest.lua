@@ -21,6 +21,13 @@ end
 local function remove_counted(stream, dropped, entries)
   local final = entries[#entries][1]
   local report = {}
+  local added = 0
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'entries-added' then
+      added = info[i + 1]
+    end
+  end
   for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = {}
     for i = 1, #row, 2 do
@@ -34,7 +41,8 @@ local function remove_counted(stream, dropped, entries)
       redis.call('XACK', stream, group['name'], pending[p][1])
     end
     if #unread > 0 then
-      redis.call('XGROUP', 'SETID', stream, group['name'], final)
+      local read = added - redis.call('XLEN', stream) + #entries
+      redis.call('XGROUP', 'SETID', stream, group['name'], final, 'ENTRIESREAD', read)
     end
     if lost > 0 then
       redis.call('HINCRBY', dropped, group['name'], lost)
@@ -159,6 +167,7 @@ local function ingest(names, argv)
     end
   end
   redis.call('XADD', names[1], '*', 'b', argv[7], 'n', argv[6])
+  redis.call('INCRBY', 'COUNT:' .. tag, argv[6])
   if redis.call('XLEN', names[1]) > tonumber(argv[5]) then
     remove_counted(names[1], 'HS:DROPPED:' .. tag, redis.call('XRANGE', names[1], '-', '+', 'COUNT', 20))
   end

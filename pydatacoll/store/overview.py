@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,15 +41,30 @@ class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """How far a plugin is behind, over all partitions.
+    """How far a plugin is, over all partitions.
 
-    :ivar lag: entries not yet delivered; ``pending``: delivered but not acknowledged.
-    :ivar dropped: samples trimmed before it read them, since ever.
+    :ivar lag: entries to be handled; ``samples`` in them, as far as is known.
+    :ivar pending: entries that readers of another kind, which acknowledge one by one, have not acknowledged.
+    :ivar oldest: when the oldest of all these was stored, epoch seconds by the store's clock.
+    :ivar dropped: samples trimmed before they were handled, since ever.
+    :ivar handled: samples handled, since ever, as ``dead_lettered`` and ``retries`` (batches).
     """
 
     lag: int = 0
     pending: int = 0
     dropped: int = 0
+    samples: int = 0
+    oldest: float | None = None
+    handled: int = 0
+    dead_lettered: int = 0
+    retries: int = 0
+
+    def behind(self, now: float) -> float:
+        """Seconds that the oldest sample to be handled has waited.
+
+        :param now: epoch seconds by the store's clock.
+        """
+        return 0.0 if self.oldest is None else max(0.0, now - self.oldest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,17 @@ async def look(store: Store) -> Overview:
 
     :raises StoreError: when the store is away.
     """
+    try:
+        return await _look(store)
+    except ResponseError as error:
+        if "unction not found" not in str(error):
+            raise
+    with store_errors():
+        await store.load_functions()  # a new server
+    return await _look(store)
+
+
+async def _look(store: Store) -> Overview:
     partitions = range(store.partitions)
     with store_errors():
         pipeline = store.redis.pipeline(transaction=False)
@@ -98,30 +124,18 @@ async def look(store: Store) -> Overview:
         for partition in partitions:
             pipeline.get(keys.lease(partition))
             pipeline.xlen(keys.stream(partition))
-            pipeline.hgetall(keys.stream_dropped(partition))
-            pipeline.xinfo_groups(keys.stream(partition))
-        replies = await pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception) and not _missing(reply):
-                raise reply
+            names = [of(partition) for of in (keys.stream, keys.stream_dropped, keys.stream_samples)]
+            pipeline.fcall("plugin_lags", len(names), *names, keys.tag(partition))
+        replies = await pipeline.execute()
     (seconds, microseconds), info, count, layout, alive, reports, audit, *rest = replies
-    counted: dict[str, list[int]] = {}
-    for partition in partitions:
-        _, _, dropped, groups = rest[4 * partition : 4 * partition + 4]
-        for name, samples in dropped.items():
-            counted.setdefault(name, [0, 0, 0])[2] += int(samples)
-        for row in () if isinstance(groups, ResponseError) else groups:
-            numbers = counted.setdefault(row["name"], [0, 0, 0])
-            numbers[0] += int(row.get("lag") or 0)
-            numbers[1] += int(row["pending"])
     return Overview(
         time=seconds + microseconds / 1e6,
         info=info,
         keys=count,
         layout=layout,
-        owners=rest[::4],
-        streams=rest[1::4],
-        groups={name: GroupState(*numbers) for name, numbers in sorted(counted.items())},
+        owners=rest[::3],
+        streams=rest[1::3],
+        groups=_groups(rest[2::3]),
         managers={
             name: msgspec.json.decode(reports[name], type=ManagerReport) for name in alive if name in reports
         },
@@ -129,9 +143,24 @@ async def look(store: Store) -> Overview:
     )
 
 
-def _missing(error: Exception) -> bool:
-    """A stream that does not exist has no groups."""
-    return isinstance(error, ResponseError) and "no such key" in str(error)
+def _groups(partitions: Iterable[Iterable[Sequence[Any]]]) -> dict[str, GroupState]:
+    """Sums over the partitions of what ``plugin_lags`` said of each."""
+    groups: dict[str, GroupState] = {}
+    for rows in partitions:
+        for name, lag, samples, pending, oldest, dropped, handled, dead, retries in rows:
+            one = groups.get(name, GroupState())
+            times = [int(oldest.partition("-")[0]) / 1000] if oldest else []
+            groups[name] = GroupState(
+                lag=one.lag + max(0, lag),
+                pending=one.pending + pending,
+                dropped=one.dropped + dropped,
+                samples=one.samples + max(0, samples),
+                oldest=min([*times, *([] if one.oldest is None else [one.oldest])], default=None),
+                handled=one.handled + handled,
+                dead_lettered=one.dead_lettered + dead,
+                retries=one.retries + retries,
+            )
+    return dict(sorted(groups.items()))
 
 
 async def report(store: Store, manager_id: str, text: ManagerReport) -> None:

@@ -16,7 +16,7 @@ from pydatacoll.store.packets import Packet
 log = logging.getLogger(__name__)
 
 
-async def publish(store: Store, packets: Sequence[Packet]) -> int:
+async def publish(store: Store, packets: Sequence[Packet | DeviceBatch]) -> int:
     """Publish samples as JSON; returns how many. Lost when the connection breaks, as pub/sub is."""
     pipeline = store.redis.pipeline(transaction=False)
     count = 0

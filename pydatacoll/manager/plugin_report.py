@@ -1,0 +1,76 @@
+"""Reports of one runner of a plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from pydatacoll.errors import StoreError
+from pydatacoll.manager.plugin_partition import PluginStats
+from pydatacoll.plugin import Plugin
+from pydatacoll.store.client import Store
+from pydatacoll.store.plugin_reports import PluginReport, report, withdraw
+
+log = logging.getLogger(__name__)
+
+PERIOD = 1.0
+"""Seconds between two reports."""
+
+
+class PluginReporter:
+    """Reports until cancelled; :meth:`run` is its task."""
+
+    def __init__(self, store: Store, plugin: str, runner: str, said: Callable[[], PluginReport]) -> None:
+        self._store = store
+        self._plugin = plugin
+        self._runner = runner
+        self._said = said
+
+    @staticmethod
+    def of(
+        plugin: Plugin, state: str, partitions: Sequence[int], stats: PluginStats, longest_step: float
+    ) -> PluginReport:
+        """The present state."""
+        try:
+            status = plugin.status()
+        except Exception as error:
+            log.exception("plugin %s has no status", plugin.name)
+            status = {"error": f"{type(error).__name__}: {error}"}
+        return PluginReport(
+            reported=time.time(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            state=state,
+            partitions=list(partitions),
+            handled=stats.handled,
+            retries=stats.retries,
+            dead_lettered=stats.dead_lettered,
+            last_error=stats.last_error,
+            last_error_time=stats.last_error_time,
+            longest_step=round(longest_step, 4),
+            description=plugin.description,
+            counters=dict(plugin.context.counters),
+            status=status,
+        )
+
+    async def run(self) -> None:
+        """Report; while the store is away nobody can hear it."""
+        while True:
+            try:
+                await report(self._store, self._plugin, self._runner, self._said())
+            except StoreError as error:
+                log.debug("plugin %s: no report: %s", self._plugin, error)
+            except TypeError as error:  # the plugin's status is no JSON
+                log.warning("plugin %s: its status cannot be shown: %s", self._plugin, error)
+            await asyncio.sleep(PERIOD)
+
+    async def end(self) -> None:
+        """Take the report back.
+
+        :raises StoreError: when the store is away.
+        """
+        await withdraw(self._store, self._plugin, self._runner)
