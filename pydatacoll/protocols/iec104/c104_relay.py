@@ -312,9 +312,12 @@ def _is_ours(address: tuple[str, int]) -> bool:
     """Whether a connection comes from this very process: no other user of the machine may speak to the station."""
     for name in os.listdir("/proc/self/fd"):
         try:
+            # making a socket of what is none leaves its copy open
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue
             with socket.fromfd(int(name), socket.AF_INET, socket.SOCK_STREAM) as sock:
                 if sock.getsockname() == address:
                     return True
-        except OSError:  # not a socket, or closed a moment ago
+        except OSError:  # closed a moment ago
             continue
     return False
