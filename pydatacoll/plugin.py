@@ -65,6 +65,7 @@ class PluginContext:
     :ivar wall: returns epoch seconds; replaced in tests.
     :ivar on_change: ``on_change(callback)`` calls ``callback`` after every change of the model with the changes,
         or with ``None`` when everything was read anew; it returns a function that ends that.
+    :ivar partition_of: device id -> the partition that its samples are in.
     """
 
     model: ModelView
@@ -74,6 +75,7 @@ class PluginContext:
     counters: Counter[str] = field(default_factory=Counter)
     wall: Callable[[], float] = time.time
     on_change: Callable[[Callable[[Sequence[Change] | None], None]], Callable[[], None]] = lambda _: _nothing
+    partition_of: Callable[[str], int] = lambda _: 0
 
 
 def _nothing() -> None:

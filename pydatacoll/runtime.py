@@ -17,7 +17,7 @@ from typing import Any
 from pydatacoll.config import known_secrets, load_settings, locate, plugin_settings, scrub
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreTooNew, StoreUnavailable
-from pydatacoll.expression import rule_problem
+from pydatacoll.expression import formula_problem, rule_problem
 from pydatacoll.manager.plugin_host import HostSettings, PluginHost
 from pydatacoll.model import PointId
 from pydatacoll.model.network import Networks
@@ -27,6 +27,7 @@ from pydatacoll.sdk import DeviceDriver, Plugin, PluginContext
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
 from pydatacoll.store.embedded import running_url
+from pydatacoll.store.keys import partition_of
 from pydatacoll.store.plugin_reads import PluginReads
 from pydatacoll.store.repository import Repository
 
@@ -93,7 +94,12 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
     """Everything a process needs; the store may be away and comes in when it can."""
     folders = [Path(folder) for folder in settings.plugin_dirs]
     found = discover_protocols(folders)
-    schemas = Schemas(found.found, Networks(settings.manager.networks), rule_problem=rule_problem)
+    schemas = Schemas(
+        found.found,
+        Networks(settings.manager.networks),
+        rule_problem=rule_problem,
+        formula_problem=formula_problem,
+    )
     try:
         store = Store(url, settings.manager.partitions, settings.audit)
         store.connection()
@@ -196,6 +202,7 @@ def _host(made: Runtime, name: str, plugin_type: type[Plugin]) -> PluginHost:
         logging.getLogger(f"pydatacoll.plugin.{name}"),
         PluginReads(store),
         on_change=made.repository.subscribe,
+        partition_of=lambda device_id: partition_of(device_id, store.partitions),
     )
 
     def history(point: PointId) -> int:

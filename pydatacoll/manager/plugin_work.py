@@ -115,15 +115,16 @@ class Buffer:
         """Entries to be read at once."""
         return max(4, min(1000, int(BUFFER / 2 / self._mean)))
 
-    def take(self, samples: int, offset: int) -> Work:
+    def take(self, samples: int, part: tuple[str, int] = ("", 0)) -> Work:
         """The next work, of up to ``samples`` samples and at least one entry.
 
-        :param offset: samples of the first entry that were handled before; then it is alone.
+        :param part: id of an entry of which so many samples were handled before; the rest of it comes alone.
         :raises Unreadable: when the first entry is not readable; it is taken out.
         """
         entries: list[Entry] = []
         devices: list[list[DeviceBatch]] = []
         total = 0
+        offset = part[1] if self._entries[0].id == part[0] else 0
         while self._entries:
             entry = self._entries[0]
             if entries and total + entry.samples > samples:
@@ -172,4 +173,5 @@ def _slice(batch: DeviceBatch, start: int, end: int) -> DeviceBatch:
         batch.times[start:end] if isinstance(batch.times, list) else batch.times,
         batch.values[start:end],
         batch.qualities[start:end] if isinstance(batch.qualities, list) else batch.qualities,
+        batch.late,
     )

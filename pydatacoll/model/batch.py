@@ -13,7 +13,8 @@ class DeviceBatch(Struct, frozen=True, array_like=True):
     """Samples of one device, in order. The same field may stand more than once.
 
     ``fields`` holds ``term_id:item_id``; ``times`` (epoch seconds) and ``qualities`` are one number when they
-    are the same for all samples, else a list as long as ``fields``.
+    are the same for all samples, else a list as long as ``fields``. ``late`` says that all of these are older than
+    what their points show.
     """
 
     device_id: str
@@ -21,6 +22,7 @@ class DeviceBatch(Struct, frozen=True, array_like=True):
     times: float | list[float]
     values: list[Value]
     qualities: int | list[int] = 0
+    late: bool = False
 
     def __len__(self) -> int:
         return len(self.fields)

@@ -141,11 +141,12 @@ local function alarm_apply(tag, conditions)
     local id, change, time, value, quality, limit, priority, message = unpack(conditions[c], 1, 8)
     local alarm = alarm_load(hash, id) or { state = 'normal', active = false, message = '', priority = 'medium' }
     if alarm_changes[change](alarm, time) then
-      alarm.time, alarm.value, alarm.quality, alarm.limit = time, value, quality, limit
-      if change ~= 'remove' then
-        alarm.priority, alarm.message = priority, message
-      else
+      alarm.time = time
+      if change == 'remove' then
         redis.call('ZREM', shelved, id)
+      else
+        alarm.value, alarm.quality, alarm.limit = value, quality, limit
+        alarm.priority, alarm.message = priority, message
       end
       alarm_save(hash, id, alarm)
       alarm_note(tag, id, alarm, { event = change, time = time })
@@ -166,7 +167,7 @@ local function drop(names, argv)
       local id = point .. ':' .. kind
       local alarm = alarm_load(names[1], id)
       if alarm then
-        alarm_apply(argv[1], { { id, 'remove', argv[2], alarm.value, alarm.quality, alarm.limit } })
+        alarm_apply(argv[1], { { id, 'remove', argv[2] } })
         gone = gone + 1
       end
     end

@@ -31,7 +31,9 @@ class Call:
 def encode(packets: Iterable[Packet]) -> tuple[bytes, bytes]:
     """The stream's payload, and what ``ingest.lua`` writes to latest hash and history lists."""
     packets = joined(packets)
-    payload = [(p.device_id, p.fields, p.times, p.values, p.qualities) for p in packets]
+    payload = [
+        (p.device_id, p.fields, p.times, p.values, p.qualities, *([True] if p.late else ())) for p in packets
+    ]
     control = []
     for group in merged(packets):
         last = group[-1]

@@ -1,0 +1,265 @@
+"""What the checker knows of one partition: its devices, what is kept of them in the store, what was found out.
+
+Keys of the state: ``point:d:t:i`` has the state of a point that is not at rest; ``rules:d`` tells which rules the
+points of a device had, so that one with other rules is begun anew, also when they were changed while nobody ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from pydatacoll.model import DeviceBatch, PointId, Sample, time_to_wire
+from pydatacoll.model.alarm import Condition
+from pydatacoll.model.quality import quality_to_wire
+from pydatacoll.sdk import Effects, PluginContext
+
+from .checker_points import (
+    DevicePoints,
+    decode_digests,
+    encode_digests,
+    sample_of,
+    watches_of,
+)
+from .checker_rules import Checked, Found, Watch, gone
+
+TRIES: Final = 5
+"""How often, a second apart, the latest value of a new point is looked for: a renamed one has it in a moment."""
+
+_json = msgspec.json.encode
+
+
+class CheckedPartition:
+    """One partition.
+
+    :ivar changed: devices of which the model says something else than before.
+    """
+
+    def __init__(self, context: PluginContext, state: dict[str, bytes]) -> None:
+        self._context = context
+        self._stored = dict(state)
+        self._devices: dict[str, DevicePoints] = {}
+        self._restless: dict[PointId, Checked] = {}  # all that have a state in the store
+        self._awaited: dict[PointId, int] = {}  # without a value so far -> how often one was looked for
+        self._effects = _no_effects()
+        self.changed = {key.split(":")[1] for key in state}
+
+    def devices(self) -> set[str]:
+        """Devices with points that are watched."""
+        return set(self._devices)
+
+    def effects(self) -> Effects | None:
+        """What has to be committed since the last time."""
+        effects = self._effects
+        if not effects.state and not effects.conditions:
+            return None
+        self._effects = _no_effects()
+        return effects
+
+    def check(self, batch: DeviceBatch, arrived: float) -> None:
+        """Take the values of a device.
+
+        :param arrived: when they were stored, epoch seconds by the store's clock.
+        """
+        device = self._devices.get(batch.device_id)
+        if device is None:
+            return
+        if batch.late:
+            for n, field in enumerate(batch.fields):
+                if field in device.points:
+                    device.points[field].late(sample_of(batch, n))
+            return
+        touched: dict[str, Checked] = {}
+        for n in device.loud(batch):
+            field = batch.fields[n]
+            checked = device.points[field]
+            sample = sample_of(batch, n)
+            if not device.seen_before(field, sample, arrived):
+                self._report(checked.watch, checked.take(sample, arrived))
+                device.settled(field)
+                touched[field] = checked
+        self._keep(touched.values())
+
+    async def elapse(self, now: float) -> None:
+        """See what time alone changes (epoch seconds).
+
+        :raises StoreError: when the store is away.
+        """
+        if self._awaited:
+            await self._begin([checked for point in self._awaited if (checked := self._find(point))], now)
+        due = [checked for checked in self._restless.values() if checked.due(now)]
+        if not due:
+            return
+        latest = await self._context.store.latest([checked.watch.id for checked in due])
+        for checked, sample in zip(due, latest, strict=True):
+            if sample is not None and sample == checked.state.last:  # else there are others on their way to us
+                self._report(checked.watch, checked.elapse(now))
+                self._settle(checked)
+        self._keep(due)
+
+    async def refresh(self) -> None:
+        """Take over what the model says of the devices that were changed.
+
+        :raises StoreError: when the store is away.
+        """
+        fresh: list[Checked] = []
+        known: list[Checked] = []
+        while self.changed:
+            for checked, is_new in self._rebuild(self.changed.pop()):
+                (fresh if is_new else known).append(checked)
+        for checked, samples in zip(known, await self._recent(known), strict=True):
+            checked.remember(samples)
+        await self._begin(fresh, self._context.wall())
+
+    def counts(self) -> dict[str, int]:
+        """For the status of the plugin."""
+        states = [checked.state for checked in self._restless.values()]
+        points = [checked for device in self._devices.values() for checked in device.points.values()]
+        return {
+            "points": len(points),
+            "active": sum(len(state.counts) for state in states),
+            "delayed": sum(len(state.since) for state in states),
+            "failing_rules": sum(bool(checked.failure or checked.watch.problem) for checked in points),
+        }
+
+    def failure(self) -> str:
+        """Why a rule gives nothing, of one of those that do."""
+        for device in self._devices.values():
+            for checked in device.points.values():
+                if checked.failure or checked.watch.problem:
+                    return f"{checked.watch.id}: {checked.watch.problem or checked.failure}"
+        return ""
+
+    def _rebuild(self, device_id: str) -> list[tuple[Checked, bool]]:
+        """Points of a device that have to look back: those that are new or have other rules now (true), and those
+        that were known before a start."""
+        old = self._devices.pop(device_id, None)
+        before = decode_digests(self._stored.get(f"rules:{device_id}"))
+        watches = watches_of(device_id, self._context.model)
+        points: dict[str, Checked] = {}
+        found: list[tuple[Checked, bool]] = []
+        for field, watch in watches.items():
+            stored = self._stored.get(_key(watch.id))
+            if before.get(field) != watch.digest:
+                checked = Checked(watch)
+                if stored is not None:
+                    self._report(watch, checked.adopt(stored, self._context.wall()))
+                found.append((checked, True))
+            elif old is not None and field in old.points:
+                checked = old.points[field]
+                checked.watch = watch
+            else:
+                checked = Checked(watch, stored)
+                if watch.memory:
+                    found.append((checked, False))
+            points[field] = checked
+        for field in before.keys() - watches.keys():
+            self._forget(PointId(device_id, *field.split(":")))
+        if points:
+            self._devices[device_id] = DevicePoints(points)
+        self._put(f"rules:{device_id}", encode_digests(watches))
+        self._keep(points.values())
+        return found
+
+    def _forget(self, point: PointId) -> None:
+        """A point that is not watched any more."""
+        now = self._context.wall()
+        stored = self._stored.get(_key(point))
+        for kind, change, sample in () if stored is None else gone(stored, now):
+            condition = Condition(f"{point}:{kind}", change, time_to_wire(sample.time))
+            self._effects.conditions.append(condition)
+        self._put(_key(point), None)
+        self._restless.pop(point, None)
+        self._awaited.pop(point, None)
+
+    async def _begin(self, fresh: Sequence[Checked], now: float) -> None:
+        """Begin points with their latest values; those that have none are looked at again later."""
+        for checked, samples in zip(fresh, await self._recent(fresh), strict=True):
+            point = checked.watch.id
+            tries = self._awaited.pop(point, 0) + 1
+            if samples:
+                checked.remember(samples[:-1])
+                self._report(checked.watch, checked.take(samples[-1], now))
+                self._devices[point.device_id].begun(_field(point), samples[-1], now)
+                self._settle(checked)
+            elif tries < TRIES:
+                self._awaited[point] = tries
+        self._keep(fresh)
+
+    async def _recent(self, points: Sequence[Checked]) -> list[list[Sample]]:
+        """The samples of each point that it has to know, oldest first; the latest one at least."""
+        store = self._context.store
+        latest = await store.latest([checked.watch.id for checked in points]) if points else []
+        found = [[] if sample is None else [sample] for sample in latest]
+        by_size: dict[int, list[int]] = {}
+        for n, checked in enumerate(points):
+            if checked.watch.memory and found[n]:
+                by_size.setdefault(checked.watch.memory, []).append(n)
+        for size, places in by_size.items():
+            recent = await store.recent([points[n].watch.id for n in places], size + 1)
+            for n, samples in zip(places, recent, strict=True):
+                found[n] = samples or found[n]
+        return found
+
+    def _find(self, point: PointId) -> Checked | None:
+        device = self._devices.get(point.device_id)
+        return None if device is None else device.points.get(_field(point))
+
+    def _settle(self, checked: Checked) -> None:
+        point = checked.watch.id
+        self._devices[point.device_id].settled(_field(point))
+
+    def _report(self, watch: Watch, found: Iterable[Found]) -> None:
+        for kind, change, sample in found:
+            self._context.counters[_COUNTERS[change]] += 1
+            condition = Condition(
+                f"{watch.id}:{kind}",
+                change,
+                time_to_wire(sample.time),
+                _json(sample.value).decode(),
+                _json(quality_to_wire(sample.quality)).decode(),
+                _json(watch.limit(kind)).decode(),
+                watch.priority,
+                watch.message,
+            )
+            self._effects.conditions.append(condition)
+
+    def _keep(self, touched: Iterable[Checked]) -> None:
+        """Remember the state of points."""
+        for checked in touched:
+            point, blob = checked.watch.id, checked.stored()
+            self._put(_key(point), blob)
+            if blob is None:
+                self._restless.pop(point, None)
+            else:
+                self._restless[point] = checked
+
+    def _put(self, key: str, blob: bytes | None) -> None:
+        if blob == self._stored.get(key):
+            return
+        self._effects.state[key] = blob
+        if blob is None:
+            self._stored.pop(key, None)
+        else:
+            self._stored[key] = blob
+
+
+_COUNTERS: Final[dict[Any, str]] = {
+    "raise": "alarms_raised",
+    "clear": "alarms_cleared",
+    "remove": "alarms_removed",
+}
+
+
+def _no_effects() -> Effects:
+    return Effects(state={}, conditions=[])
+
+
+def _key(point: PointId) -> str:
+    return f"point:{point}"
+
+
+def _field(point: PointId) -> str:
+    return f"{point.term_id}:{point.item_id}"
