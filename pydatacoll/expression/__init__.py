@@ -24,6 +24,7 @@ from pydatacoll.expression.expression import (
     Expression,
     compile_expression,
     compile_rule,
+    formula_problem,
     rule_problem,
 )
 from pydatacoll.expression.functions import CONSTANTS
@@ -42,5 +43,6 @@ __all__ = [
     "Outcome",
     "compile_expression",
     "compile_rule",
+    "formula_problem",
     "rule_problem",
 ]

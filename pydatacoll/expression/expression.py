@@ -108,6 +108,15 @@ def rule_problem(text: str) -> str | None:
     return None
 
 
+def formula_problem(text: str, names: Collection[str]) -> str | None:
+    """The same of a formula, which has such parameters."""
+    try:
+        compile_expression(text, names)
+    except ExpressionError as error:
+        return str(error)
+    return None
+
+
 def _code(lines: list[str]) -> CodeType:
     return compile("\n".join(lines), "<expression>", "exec", dont_inherit=True)
 

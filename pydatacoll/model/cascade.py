@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from pydatacoll.errors import FieldError, Invalid
 from pydatacoll.model.change import DataDrop, DataMove, DataOp, DeviceDrop, DeviceMove, Key, key_of
+from pydatacoll.model.formulas import FormulaRules
 from pydatacoll.model.objects import Device, Formula, Item, ModelObject, Term, TermItem
 from pydatacoll.model.overlay import Overlay
 from pydatacoll.model.registry import TermItemKey, device_moves_addresses, term_moves_addresses
@@ -24,6 +25,7 @@ class Cascade:
     :ivar data: what happens to the data of points, in order.
     :ivar deleted: kinds of the objects deleted, one entry each.
     :ivar renames: ``(kind, old key, new key)``, in order.
+    :ivar formulas: looks at those that were touched.
     """
 
     def __init__(self, overlay: Overlay, schemas: Schemas) -> None:
@@ -32,6 +34,7 @@ class Cascade:
         self.data: list[DataOp] = []
         self.deleted: list[Kind] = []
         self.renames: list[tuple[Kind, Key, Key]] = []
+        self.formulas = FormulaRules(overlay, schemas)
         self._unsettled: dict[TermItemKey, int] = {}
 
     @property
@@ -43,8 +46,9 @@ class Cascade:
         del self.data[mark[0] :], self.deleted[mark[1] :], self.renames[mark[2] :]
 
     def abandon(self) -> None:
-        """Forget which addresses are still to be checked, because the operation failed."""
+        """Forget what is still to be checked, because the operation failed."""
         self._unsettled.clear()
+        self.formulas.abandon()
 
     def settle(self) -> Steps[list[FieldError]]:
         """Give every point written since the last call its address; returns those whose address is taken."""
@@ -86,6 +90,8 @@ class Cascade:
         self.overlay.put(kind, key_of(new), new)
         if isinstance(new, TermItem):
             self._unsettled[new.term_id, new.item_id] = index
+        elif isinstance(new, Formula):
+            self.formulas.touch(new.id, index)
         if old is None:
             return
         if isinstance(new, Device):
@@ -222,6 +228,7 @@ class Cascade:
             for found in self.schemas.check(device, term, item)
         ]
         self._unsettled[item.term_id, item.item_id] = index
+        self.formulas.touch_point(PointId(device.id, term.id, item.item_id), index)
 
     def _retype(
         self, kind: Kind, made: ModelObject, protocol: str, index: int, errors: list[FieldError]
@@ -247,6 +254,7 @@ class Cascade:
             if formula.target == old:
                 moved = replace(moved, device_id=new.device_id, term_id=new.term_id, item_id=new.item_id)
             self.overlay.put("formula", formula_id, moved)
+            self.formulas.touch(formula_id, 0)
 
     # Deleting
 

@@ -281,10 +281,18 @@ class Transaction:
             raise
 
     def _settle(self, errors: list[FieldError] | None = None) -> Steps[None]:
-        """Check the addresses. Taken ones are a conflict of a single operation, and more errors of a batch."""
+        """Check addresses and formulas. What is taken is a conflict of a single operation, and more errors of a
+        batch."""
         taken = yield from self._cascade.settle()
-        if taken and errors is None:
-            raise Conflict(taken[0].message)
+        faults = yield from self._cascade.formulas.settle()
+        if errors is None:
+            if taken:
+                raise Conflict(taken[0].message)
+            for fault in faults:
+                if fault.conflict:
+                    raise Conflict(fault.message)
+                raise Invalid.of([FieldError(0, fault.field, fault.message)])
+        taken += [FieldError(fault.index, fault.field, fault.message) for fault in faults]
         if errors is not None and errors + taken:
             yield from self.overlay.rollback_steps(self._began)  # here it can be done in steps
             raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))

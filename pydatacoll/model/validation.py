@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
 from math import isfinite
@@ -65,6 +65,7 @@ class Schemas:
     :ivar networks: those that devices may be in; a virtual device is nowhere.
     :ivar rule_problem: what is wrong with a rule (``do_verify``), ``None`` when it is fine. Given from outside,
         because the language of rules builds on the model.
+    :ivar formula_problem: the same of a formula, with the names of its parameters.
     """
 
     def __init__(
@@ -73,10 +74,12 @@ class Schemas:
         networks: Networks = ANYWHERE,
         *,
         rule_problem: Callable[[str], str | None] = lambda _: None,
+        formula_problem: Callable[[str, Collection[str]], str | None] = lambda _, __: None,
     ) -> None:
         self.protocols = dict(protocols)
         self.networks = networks
         self.rule_problem = rule_problem
+        self.formula_problem = formula_problem
 
     def types_for(self, kind: Kind, protocol: str | None = None) -> type[ModelObject]:
         """The type of a kind under a device's protocol; the common one when the driver is not installed."""
@@ -134,8 +137,8 @@ class Schemas:
                 errors = _broken_rules(made, clean, index)
                 if isinstance(made, Device):
                     errors += self._device_errors(made, index)
-                elif isinstance(made, TermItem):
-                    errors += self._rule_errors(made, index)
+                else:
+                    errors += self._text_errors(made, index)
                 if not errors:
                     return made
         else:
@@ -147,9 +150,14 @@ class Schemas:
             errors += self._place_errors(ip, protocol, index)
         raise Invalid.of(errors)
 
-    def _rule_errors(self, item: TermItem, index: int) -> list[FieldError]:
-        problem = None if item.do_verify is None else self.rule_problem(item.do_verify)
-        return [] if problem is None else [FieldError(index, "do_verify", problem)]
+    def _text_errors(self, made: ModelObject, index: int) -> list[FieldError]:
+        """What is wrong with the rule of a term item, or the text of a formula."""
+        field, problem = "formula", None
+        if isinstance(made, Formula):
+            problem = self.formula_problem(made.formula, made.params)
+        elif isinstance(made, TermItem) and made.do_verify is not None:
+            field, problem = "do_verify", self.rule_problem(made.do_verify)
+        return [] if problem is None else [FieldError(index, field, problem)]
 
     def _device_errors(self, device: Device, index: int) -> list[FieldError]:
         """What the driver finds wrong with a device, and what is wrong with the places it would connect to."""

@@ -31,9 +31,10 @@ class WireAddress(NamedTuple):
 
 
 class Plain(DeviceDriver):
-    """Addresses are the protocol codes."""
+    """Addresses are the protocol codes. Formulas may have their results here."""
 
     name = "plain"
+    virtual = True
 
     async def connect(self) -> None: ...
     async def close(self) -> None: ...

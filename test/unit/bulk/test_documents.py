@@ -144,19 +144,26 @@ def test_points_may_swap_their_addresses_and_move_to_another_device(bench: Bench
     def model(first: str, second: str, device: str) -> bytes:
         return json.encode(
             {
-                "devices": [{"id": key, "name": "x", "protocol": "modbus_tcp"} for key in ("d1", "d2")],
-                "terms": [{"id": "t", "name": "x", "device_id": device}],
+                "devices": [
+                    *({"id": key, "name": "x", "protocol": "modbus_tcp"} for key in ("d1", "d2")),
+                    {"id": "v", "name": "x", "protocol": "formula"},
+                ],
+                "terms": [
+                    {"id": "t", "name": "x", "device_id": device},
+                    {"id": "sums", "name": "x", "device_id": "v"},
+                ],
                 "items": [{"id": "i", "name": "x"}, {"id": "j", "name": "x"}],
                 "term_items": [
                     {"term_id": "t", "item_id": "i", "protocol_code": first},
                     {"term_id": "t", "item_id": "j", "protocol_code": second},
+                    {"term_id": "sums", "item_id": "j"},
                 ],
                 "formulas": [
                     {
                         "id": "f",
                         "formula": "p0",
-                        "device_id": device,
-                        "term_id": "t",
+                        "device_id": "v",
+                        "term_id": "sums",
                         "item_id": "j",
                         "p0": f"{device}:t:i",
                     }

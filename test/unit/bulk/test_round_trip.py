@@ -97,10 +97,14 @@ def models(draw: Any) -> dict[str, list[dict[str, Any]]]:
             points.append(point)
     devices_of = {term["id"]: term["device_id"] for term in terms}
     paths = [(devices_of[point["term_id"]], point["term_id"], point["item_id"]) for point in points]
-    for formula_id in draw(st.lists(IDS, unique=True, max_size=2)) if paths else ():
-        target = dict(zip(("device_id", "term_id", "item_id"), draw(st.sampled_from(paths)), strict=True))
+    virtual = {device["id"] for device in devices if device["protocol"] == "formula"}
+    results = [path for path in paths if path[0] in virtual][:2]
+    inputs = [path for path in paths if path not in results]  # so there is no circle
+    for result, formula_id in zip(results, draw(st.lists(IDS, unique=True, max_size=2)), strict=False):
+        target = dict(zip(("device_id", "term_id", "item_id"), result, strict=True))
         params = {
-            f"p{n}": ":".join(draw(st.sampled_from(paths))) for n in draw(st.sets(st.integers(0, 12), max_size=3))
+            f"p{n}": ":".join(draw(st.sampled_from(inputs)))
+            for n in (draw(st.sets(st.integers(0, 12), max_size=3)) if inputs else ())
         }
         formulas.append({"id": formula_id, "formula": draw(TEXTS.filter(bool)), **target, **params})
     return {"devices": devices, "terms": terms, "items": items, "term_items": points, "formulas": formulas}

@@ -50,6 +50,15 @@ class Naive:
             and len(taken) == len(set(taken))
         ):
             raise Broken
+        sources = dict(self.formulas.values())
+        if len(sources) < len(self.formulas):
+            raise Broken  # two formulas with one result
+        for start in sources:
+            at = start
+            for _ in sources:
+                at = sources.get(at, "")
+                if at == start:
+                    raise Broken
         return self
 
     def renamed(self, before: Naive, keys: dict[tuple[str, str], tuple[str, str]]) -> Naive:
@@ -148,14 +157,14 @@ ROWS: dict[Kind, st.SearchStrategy[Any]] = {
     "term": st.tuples(TERMS, DEVICES),
     "item": st.tuples(ITEMS),
     "term_item": st.tuples(TERMS, ITEMS, st.sampled_from(["1", "2", "3", None])),
-    "formula": st.tuples(st.sampled_from("fg"), REFS, REFS),
+    "formula": st.tuples(st.sampled_from("fgh"), REFS, REFS),
 }
 NAMES: dict[Kind, st.SearchStrategy[Any]] = {
     "device": DEVICES,
     "term": TERMS,
     "item": ITEMS,
     "term_item": st.tuples(TERMS, ITEMS),
-    "formula": st.sampled_from("fg"),
+    "formula": st.sampled_from("fgh"),
 }
 
 
