@@ -16,6 +16,7 @@ The rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections import deque
@@ -177,18 +178,21 @@ class Relay:
             self._pass_on(frame)
 
     def close(self) -> None:
-        """End both connections; what has not arrived at the station is taken back."""
+        """End the connection to the station; what has not arrived there is taken back. May be called twice."""
+        if self._over:
+            return
         self._over = True
         if self._station is not None and self._station.transport is not None:
             sock = self._station.socket
-            if sock is not None and not sockets.unconfirmed(self._station.transport, sock):
-                sockets.orderly(sock)
+            with contextlib.suppress(OSError):  # the station was faster
+                if sock is not None and not sockets.unconfirmed(self._station.transport, sock):
+                    sockets.orderly(sock)
             self._station.transport.abort()
+
+    async def close_library(self) -> None:
+        """The library has been stopped: end the connection to it, and take no other."""
         if self._library is not None and self._library.transport is not None:
             self._library.transport.abort()
-
-    async def stop_listening(self) -> None:
-        """The library has been stopped: it does not connect again."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()

@@ -277,9 +277,9 @@ class Session:
             self.over(f"lib60870 cannot be used: {error!r}")
         finally:
             self._relay.close()
-            # in a thread: it waits for threads of the library
+            # in a thread, for it waits for threads of the library
             await self._loop.run_in_executor(self._calls, self._stop_client)
-            await self._relay.stop_listening()
+            await self._relay.close_library()
             self._gone(self._options.station)
 
     async def _connect(self) -> None:
