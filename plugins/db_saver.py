@@ -1,0 +1,164 @@
+"""db_saver: archives samples in a database, see :mod:`pydatacoll.archive`.
+
+Changed samples are saved, in batches; a batch that comes again changes nothing. While the database is away the
+data stream keeps what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydatacoll.archive.config import ArchiveConfig
+from pydatacoll.archive.errors import ArchiveUnavailable
+from pydatacoll.archive.values import EXACT, FLOAT, INTEGER, LONGEST_TEXT, to_columns, to_micros
+from pydatacoll.model import time_to_wire
+from pydatacoll.model.change import Change
+from pydatacoll.sdk import DataBatch, DeviceBatch, Effects, Plugin, PluginContext, Sample
+
+from .db_saver_points import Tracks
+from .db_saver_statements import Statements
+
+if TYPE_CHECKING:
+    from pydatacoll.archive.statements import Job
+    from pydatacoll.archive.write import Row
+
+
+class DbSaver(Plugin):
+    """Archives samples."""
+
+    name = "db_saver"
+    description = "archives samples in SQLite, MySQL, MariaDB or PostgreSQL"
+    config_type = ArchiveConfig
+    batch_samples: ClassVar[int] = 10_000
+    concurrency: ClassVar[int] = 2
+    """One batch is prepared while the database writes another."""
+
+    def __init__(self, config: ArchiveConfig, context: PluginContext) -> None:
+        """
+        :raises ConfigError: for a URL that cannot be used.
+        """
+        super().__init__(config, context)
+        # SQLAlchemy is imported where an archive is used, and not where plugins are only looked for
+        from pydatacoll.archive.database import Database  # noqa: PLC0415
+        from pydatacoll.archive.retention import Retention  # noqa: PLC0415
+        from pydatacoll.archive.write import Writer  # noqa: PLC0415
+
+        self._all = config.save_unchanged
+        self._database = Database(config, context.data_dir)
+        self._writer = Writer(self._database)
+        self._retention = Retention(self._database, config.retention)
+        self._statements = Statements(self._database, context.model, context.counters)
+        self._tracks = Tracks(self._database, self._writer, context.model, self._statements.compile)
+        self._unsubscribe = _nothing
+        self._held_since: float | None = None
+        self._error = ""
+
+    async def start(self) -> None:
+        """Make or migrate the tables."""
+        from pydatacoll.archive.schema import migrate  # noqa: PLC0415
+
+        await migrate(self._database, self.context.wall())
+        self._unsubscribe()
+        self._unsubscribe = self.context.on_change(self._changed)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        self._unsubscribe()
+        await self._database.close()
+
+    def _changed(self, changes: Sequence[Change] | None) -> None:
+        self._tracks.model_changed()
+
+    async def partition_stopped(self, partition: int) -> None:
+        """What was saved last is read again: another runner may save more now, or this one has saved less."""
+        self._tracks.forget(self._tracks.devices)
+
+    async def handle(self, batch: DataBatch) -> Effects | None:
+        """Save a batch."""
+        try:
+            rows: list[Row] = []
+            jobs: list[Job] = []
+            for device in batch.devices:
+                await self._collect(device, rows, jobs)
+            written = await self._writer.write(rows)
+            if jobs:
+                await self._statements.run(jobs, self.context.wall())
+        except BaseException as error:
+            # what is in memory is ahead of the database
+            self._tracks.forget([device.device_id for device in batch.devices])
+            if isinstance(error, ArchiveUnavailable):
+                self._note_away(batch, error)
+            raise
+        self.context.counters["rows_written"] += written
+        self._held_since, self._error = None, ""
+        return None
+
+    async def _collect(self, device: DeviceBatch, rows: list[Row], jobs: list[Job]) -> None:
+        """What is to be saved of the samples of one device, and the statements to be executed for them."""
+        from pydatacoll.archive.statements import Job  # noqa: PLC0415
+
+        times, qualities, count = device.times, device.qualities, len(device)
+        tracks = await self._tracks.of(device.device_id, device.fields, times)
+        everything = self._all
+        unchanged = excluded = 0
+        for track, time, value, quality in zip(
+            tracks,
+            times if isinstance(times, list) else [times] * count,
+            device.values,
+            qualities if isinstance(qualities, list) else [qualities] * count,
+            strict=True,
+        ):
+            if not track.save:
+                excluded += 1
+                continue
+            # an older sample is always saved: what came before it is not known
+            if value == track.value and quality == track.quality and time >= track.time and not everything:
+                unchanged += 1
+                continue
+            track.value, track.quality, track.time = value, quality, time
+            of = type(value)
+            if of is float and value - value == 0:  # type: ignore[operator] # neither NaN nor infinite
+                rows.append((track.series, round(time * 1e6), value, None, FLOAT, quality))  # type: ignore[arg-type]
+            elif of is int and -EXACT <= value <= EXACT:  # type: ignore[operator]
+                rows.append((track.series, round(time * 1e6), value, None, INTEGER, quality))  # type: ignore[arg-type]
+            else:
+                if of is str and len(value) > LONGEST_TEXT:  # type: ignore[arg-type]
+                    self.context.counters["texts_cut"] += 1
+                rows.append((track.series, to_micros(time), *to_columns(value, quality)))
+            if track.template is not None:
+                sample = Sample(time, value, quality)
+                jobs.append(Job(str(track.point), track.template, self._statements.values(track.point, sample)))
+        self.context.counters["samples_unchanged"] += unchanged
+        self.context.counters["samples_excluded"] += excluded
+
+    def _note_away(self, batch: DataBatch, error: ArchiveUnavailable) -> None:
+        oldest = min(
+            (min(device.times) if isinstance(device.times, list) else device.times for device in batch.devices),
+            default=self.context.wall(),
+        )
+        self._held_since = oldest if self._held_since is None else min(self._held_since, oldest)
+        self._error = str(error)
+
+    async def tick(self, partition: int, now: float) -> Effects | None:
+        """Retention, done by the runner of the first partition."""
+        if partition == 0:
+            await self._retention.step(now)
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """Which database, what waits for it, and which statements are wrong."""
+        held = None
+        if self._held_since is not None:
+            held = {"since": time_to_wire(self._held_since), "until": time_to_wire(self.context.wall())}
+        return {
+            "database": self._database.shown,
+            "available": self._held_since is None,
+            "error": self._error,
+            "held": held,
+            "statement_errors": self._statements.status(),
+        }
+
+
+def _nothing() -> None:
+    """Ends a subscription that was never made."""

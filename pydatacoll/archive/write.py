@@ -1,0 +1,107 @@
+"""Writing samples: in batches, in the order of the table, in a way that a repetition does not change.
+
+Why MySQL gets its own texts: its drivers make a text of each row anyway. Ours holds nothing but numbers, and takes
+a third of the time; what has a text goes as parameters. Rows must be in the order of the key: unordered ones made
+inserting ten times slower at four million rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pydatacoll.archive.database import Database
+from pydatacoll.archive.schema import SAMPLE
+from pydatacoll.archive.values import from_columns, from_micros
+from pydatacoll.model.sample import Sample
+
+Row = tuple[int, int, float | int | None, str | None, int, int]
+"""``(series, time, value, text, kind, quality)``, time in microseconds; see :mod:`.values`."""
+
+STATEMENT_ROWS: Final = 1000
+"""Rows in one statement of MySQL."""
+LOOKUPS: Final = 100
+"""Series in one query for their last samples."""
+_COLUMNS: Final = ("series", "time", "value", "text", "kind", "quality")
+_UPDATED: Final = _COLUMNS[2:]
+
+
+class Writer:
+    """Writes samples into the archive."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, rows: Iterable[Row]) -> int:
+        """Write samples, all or none; gives how many. Of two with the same series and time the later one counts.
+
+        :raises ArchiveUnavailable: when the database cannot be used now.
+        :raises StatementError: when it refuses them.
+        """
+        ordered = sorted({row[:2]: row for row in rows}.values())  # keys are unique: no other column is compared
+        if not ordered:
+            return 0
+        async with self._database.transaction() as connection:
+            if self._database.kind == "mysql":
+                await self._write_texts(connection, ordered)
+            else:
+                await connection.exec_driver_sql(self._statement(), ordered)
+        return len(ordered)
+
+    def _statement(self) -> str:
+        """For one row at a time."""
+        if self._database.driver == "asyncpg":
+            marks = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))
+        else:
+            mark = "%s" if self._database.driver in {"aiomysql", "psycopg"} else "?"
+            marks = ", ".join([mark] * len(_COLUMNS))
+        return f"INSERT INTO {SAMPLE} ({', '.join(_COLUMNS)}) VALUES ({marks}){self._on_conflict()}"
+
+    def _on_conflict(self) -> str:
+        if self._database.kind != "mysql":
+            updated = ", ".join(f"{name} = excluded.{name}" for name in _UPDATED)
+            return f" ON CONFLICT (series, time) DO UPDATE SET {updated}"
+        if self._database.names_new_row:
+            updated = ", ".join(f"{name} = new.{name}" for name in _UPDATED)
+            return f" AS new ON DUPLICATE KEY UPDATE {updated}"
+        updated = ", ".join(f"{name} = VALUES({name})" for name in _UPDATED)
+        return f" ON DUPLICATE KEY UPDATE {updated}"
+
+    async def _write_texts(self, connection: AsyncConnection, ordered: Sequence[Row]) -> None:
+        head = f"INSERT INTO {SAMPLE} (series, time, value, kind, quality) VALUES "
+        tail = self._on_conflict()
+        numbers = (
+            f"({series},{time},{value!r},{kind},{quality:d})"
+            for series, time, value, words, kind, quality in ordered
+            if words is None and value is not None
+        )
+        while some := ",".join(islice(numbers, STATEMENT_ROWS)):
+            await connection.exec_driver_sql(head + some + tail)
+        others = [row for row in ordered if row[3] is not None or row[2] is None]
+        if others:
+            await connection.exec_driver_sql(self._statement(), others)
+
+    async def last_before(self, wanted: Sequence[tuple[int, int]]) -> dict[int, Sample]:
+        """Of each series, the last sample before a time.
+
+        :param wanted: series and time in microseconds.
+        :raises ArchiveUnavailable: when the database cannot be used now.
+        """
+        found: dict[int, Sample] = {}
+        async with self._database.transaction() as connection:
+            for start in range(0, len(wanted), LOOKUPS):
+                some = wanted[start : start + LOOKUPS]
+                query = " UNION ALL ".join(
+                    f"SELECT * FROM (SELECT {', '.join(_COLUMNS)} FROM {SAMPLE} "
+                    f"WHERE series = :s{n} AND time < :t{n} ORDER BY time DESC LIMIT 1) AS q{n}"
+                    for n in range(len(some))
+                )
+                given = {f"s{n}": series for n, (series, _) in enumerate(some)}
+                given |= {f"t{n}": time for n, (_, time) in enumerate(some)}
+                for series, time, value, words, kind, quality in await connection.execute(text(query), given):
+                    found[series] = Sample(from_micros(time), from_columns(value, words, kind), quality)
+        return found
