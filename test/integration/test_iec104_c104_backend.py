@@ -386,6 +386,28 @@ async def test_stations_share_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         assert worker_of(one)["stations"] == 2
 
 
+async def test_a_station_that_comes_and_goes_leaves_nothing_in_the_worker() -> None:
+    async with Iec104Rtu(BAY) as rtu, Iec104Rtu(BAY) as other, over_c104(other) as rig:
+        pid = worker_of(rig)["pid"]
+        device = Iec104Device(id="e", name="", protocol="iec104", backend="c104", port=rtu.port)
+
+        async def come_and_go(*, dropped: bool) -> None:
+            wire = await open_c104(device, DriverContext(FakeSink()), lambda asdus: None)
+            if dropped:
+                rtu.drop()
+                await wire.closed
+            await wire.close()
+
+        def size() -> int:
+            return len(os.listdir(f"/proc/{pid}/fd"))
+
+        before = size()
+        for number in range(6):
+            await come_and_go(dropped=bool(number % 2))
+        while size() > before:  # the last one is about to end
+            await asyncio.sleep(0.02)
+
+
 async def test_workers_end_with_their_last_station() -> None:
     async with Iec104Rtu(BAY) as rtu:
         async with over_c104(rtu) as rig:
