@@ -96,9 +96,7 @@ class FormulaRules:
                 yield formula
 
     def _inputs(self, point: PointId) -> list[PointId]:
-        return [
-            PointId(*ref.split(":")) for formula in self._producers(point) for ref in formula.params.values()
-        ]
+        return [PointId(*ref.split(":")) for formula in self._producers(point) for ref in formula.params.values()]
 
     def _circle(self, start: PointId, done: set[PointId]) -> Steps[Sequence[PointId]]:
         """A circle among what a point depends on, in the direction of the calculation; empty without one.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pydatacoll.api.app import create_app
+from pydatacoll.expression import formula_problem
 from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.formula import FormulaDriver
 from pydatacoll.protocols.iec104 import Iec104Driver
@@ -25,7 +26,7 @@ POINT = {"item_id": "ua", "protocol_code": "hr:100", "writable": True}
 def backend() -> FakeBackend:
     """The services, in memory, with an empty model."""
     drivers = (ModbusTcpDriver, Iec104Driver, FormulaDriver)
-    return FakeBackend(Schemas({driver.name: driver for driver in drivers}))
+    return FakeBackend(Schemas({driver.name: driver for driver in drivers}, formula_problem=formula_problem))
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ batch_devices batch_delete_devices batch_terms batch_delete_terms batch_items ba
 batch_term_items batch_delete_term_items batch_formulas batch_delete_formulas
 export_model import_model list_imports clone_device
 list_device_protocols list_term_protocols list_redis_keys whoami healthz readyz metrics get_diagnosis
+list_alarms list_alarm_history ack_alarm shelve_alarm unshelve_alarm
 list_audit
 openapi docs explorer_js explorer_css
 """
@@ -200,9 +201,8 @@ async def test_health_and_metrics(api: Api, backend: FakeBackend) -> None:
     assert b"pydatacoll_up 1" in metrics.raw
 
 
-@pytest.mark.parametrize("path", ["formula_check", "sql_check"])
-async def test_checks_need_their_plugin(api: Api, path: str) -> None:
-    problem = await api.post(f"/api/v1/{path}", {"formula": "p1", "p1": "a:b:c"}, 503)
+async def test_the_check_of_statements_needs_its_plugin(api: Api) -> None:
+    problem = await api.post("/api/v1/sql_check", {"db_save_sql": "SELECT 1"}, 503)
     assert problem["type"] == "/docs#problem-plugin-not-enabled"
     assert "plugin not enabled" in problem["detail"]
 

@@ -218,7 +218,9 @@ async def test_a_formula_is_flat_on_the_wire(plant: Api) -> None:
     assert made["p1"] == "feeder1:main:ua"
     assert "params" not in made
     assert await plant.get("/api/v1/formulas") == ["f1"]
-    answer = await plant("PATCH", "/api/v1/formulas/f1", {"p2": "feeder1:main:ua", "p1": None}, status=200)
+    answer = await plant(
+        "PATCH", "/api/v1/formulas/f1", {"p2": "feeder1:main:ua", "p1": None, "formula": "p2"}, status=200
+    )
     assert answer.json["p2"] == "feeder1:main:ua"
     assert "p1" not in answer.json
     bad = await plant("PATCH", "/api/v1/formulas/f1", {"p3": "feeder1:main"}, status=422)
