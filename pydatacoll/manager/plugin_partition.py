@@ -171,6 +171,7 @@ class PartitionRunner:
             while not self._stopping:
                 await self._next()
             await self._flush()
+            await self._tidy()
         finally:
             self.reading = False
             await self._stop_plugin()
@@ -210,7 +211,7 @@ class PartitionRunner:
         if self.buffer:
             was_hungry = self.hungry
             try:
-                work = self.buffer.take(self._host.plugin.batch_samples, self._progress.offset)
+                work = self.buffer.take(self._host.plugin.batch_samples, self._progress.part)
             except Unreadable as error:
                 await self._put_aside_entry(error)
                 return
@@ -271,10 +272,10 @@ class PartitionRunner:
         :raises _Moved: when the place changed meanwhile.
         """
         await self._flush()
-        place = (self._progress.cursor, self._progress.offset)
+        place = (self._progress.cursor, self._progress.part)
         await self._stop_plugin()
         state = await self._progress.open()
-        if (self._progress.cursor, self._progress.offset) != place:
+        if (self._progress.cursor, self._progress.part) != place:
             raise _Moved
         await self._start_plugin(state)
 
@@ -375,7 +376,11 @@ class PartitionRunner:
                 log.warning("plugin %s: tick: %s", plugin.name, describe(error))
                 await self._begin_again()
                 return
-        if prepared is None and self._progress.untidy and not self._handled:
-            prepared = self._progress.prepare(Step())
         if prepared is not None:
             await self._commit(prepared)
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        """When nothing else is committed soon."""
+        if self._progress.untidy and not self._handled:
+            await self._commit(self._progress.prepare(Step()))

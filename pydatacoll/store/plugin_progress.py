@@ -110,7 +110,6 @@ class Progress:
     """The place of one plugin in one partition. :meth:`open` comes first, and again after every error.
 
     :ivar cursor: id of the last entry that is finished.
-    :ivar offset: samples finished of the entry after it.
     """
 
     def __init__(self, store: Store, names: Names, partition: int) -> None:
@@ -134,8 +133,9 @@ class Progress:
         self.cursor = "0-0"
 
     @property
-    def offset(self) -> int:
-        return self._place.offset
+    def part(self) -> tuple[str, int]:
+        """The entry of which a part has been handled, and how many samples that is."""
+        return self._place.entry, self._place.offset
 
     async def open(self, *, from_start: bool = False) -> dict[str, bytes]:
         """Find the place. What a runner before us has committed but not delivered, :meth:`deliver` does.
@@ -210,9 +210,10 @@ class Progress:
             return
         entries = prepared.entries
         last = entries[-1][0] if entries else self.cursor
-        refund = 0
         status = _TRIMMED
         while status == _TRIMMED:
+            # of the entries dropped behind our back, those that are handled now were not lost
+            refund = sum(one[1] for one in entries if not self._unread(one))
             cursor = max(last, self.cursor, key=_number)
             reply = await self._store.fcall(
                 "plugin_commit",
@@ -225,9 +226,7 @@ class Progress:
             )  # fmt: skip
             status = reply[0]
             if status == _TRIMMED:
-                # entries were dropped that had been read: those that are handled now were not lost
                 self.cursor = reply[1].decode()
-                refund = sum(one[1] for one in entries if not self._unread(one))
         if status == _LOST:
             raise LeaseLost(self._lost())
         if status == _GONE:
@@ -290,9 +289,8 @@ def _string(data: bytes) -> msgspec.Raw:
 
 
 def _fields(letter: DeadLetter) -> Iterable[str | msgspec.Raw]:
-    return [
-        "b", _string(letter.payload), "n", str(letter.samples), "entry", letter.entry_id, "error", letter.error[:1000],
-    ]  # fmt: skip
+    payload, count = _string(letter.payload), str(letter.samples)
+    return ["b", payload, "n", count, "entry", letter.entry_id, "error", letter.error[:1000]]
 
 
 def _number(entry_id: str) -> tuple[int, int]:

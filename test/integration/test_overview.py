@@ -14,17 +14,16 @@ from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.self_report import SelfReport
-from pydatacoll.model import DataBatch
 from pydatacoll.model.registry import Registry
 from pydatacoll.settings import RedisSettings, Settings
-from pydatacoll.store import keys
+from pydatacoll.store import keys, plugin_reports
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.ingest import Writer
-from pydatacoll.store.leases import Leases
+from pydatacoll.store.leases import Leases, plugin_leases
 from pydatacoll.store.overview import FORGET, look, report, try_write, withdraw
 from pydatacoll.store.packets import Account, Packet
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.status import Link, StatusReader, StatusWriter
-from pydatacoll.store.stream import StreamReader
 
 
 class FakeRepository:
@@ -36,6 +35,13 @@ class FakeRepository:
 
 def self_report(store: Store, name: str) -> SelfReport:
     return SelfReport(store, name, Writer(store, name), lambda: 3)
+
+
+def plugin_report(state: str) -> PluginReport:
+    return PluginReport(
+        reported=0.0, host="h", pid=1, state=state, partitions=[0], handled=5, retries=0, dead_lettered=0,
+        counters={"rows": 3}, longest_step=0.5,
+    )  # fmt: skip
 
 
 async def owned(store: Store, name: str) -> Leases:
@@ -73,8 +79,7 @@ async def test_managers_tell_about_themselves_as_long_as_they_live(store: Store)
 
 
 async def test_how_far_plugins_are_behind(store: Store) -> None:
-    reader = StreamReader(store, "archive", "c1")
-    await reader.start()
+    await store.redis.xgroup_create(keys.stream(5), "archive", "$", mkstream=True)
     writer = Writer(store, "w")
     task = asyncio.create_task(writer.run())
     try:
@@ -82,16 +87,19 @@ async def test_how_far_plugins_are_behind(store: Store) -> None:
             writer.put(Packet(5, "d", Account(), ["t:i"], [float(number)], 1000.0, 0, 10))
             await writer.flush()
         assert (await look(store)).groups["archive"].lag == 3
-        batches: list[DataBatch] = await reader.read()
+        await store.redis.hset(keys.stream_dropped(5), "archive", 7)
         seen = await look(store)
-        assert (seen.groups["archive"].lag, seen.groups["archive"].pending) == (0, len(batches))
+        assert seen.groups["archive"].dropped == 7
+        assert 0 <= seen.groups["archive"].behind(seen.time) < 60
         assert sum(seen.streams) == 3
-        await store.redis.hset(keys.stream_dropped(5), "gone", 7)
-        assert (await look(store)).groups["gone"].dropped == 7
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await reader.close()
+
+
+async def test_a_new_server_gets_the_functions_that_a_look_needs(store: Store) -> None:
+    await store.redis.function_flush()
+    assert (await look(store)).groups == {}
 
 
 async def test_a_store_that_takes_no_writes_is_found_out(store: Store) -> None:
@@ -188,8 +196,8 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
     settings = Settings(data_dir=str(data), redis=RedisSettings(url="redis://:hidden-password@h/0"), plugins=["a"])
     model = Registry()
 
-    async def found(one: Store, plugin: tuple[str, str | None]) -> dict[str, tuple[str, str]]:
-        diagnosis = Diagnosis(settings, config, one, StatusReader(one), lambda: {"a": plugin})
+    async def found(one: Store) -> dict[str, tuple[str, str]]:
+        diagnosis = Diagnosis(settings, config, one, StatusReader(one))
         checks = await diagnosis.checks(lambda: model)
         assert all(check.remedy for check in checks if check.status != "ok")
         assert "hidden-password" not in str(checks)
@@ -197,14 +205,21 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
 
     await owned(store, "m")
     await report(store, "m", self_report(store, "m").now())
-    sound = await found(store, ("running", None))
+    runners = Leases(store, "r", 60.0, plugin_leases("a"))
+    await runners.heartbeat()
+    await plugin_reports.report(store, "a", "r", plugin_report("running"))
+    sound = await found(store)
     assert {name for name, (status, _) in sound.items() if status == "failed"} == set()
     assert {"store", "memory", "managers", "devices", "clock", "disk", "plugins", "rights"} <= sound.keys()
     assert "settings file" in sound["rights"][1]  # the last of two
     assert "mode 0644" in sound["rights"][1]
+    await plugin_reports.report(store, "a", "r", plugin_report("failing"))
+    assert (await found(store))["plugins"][0] == "failed"
+    await runners.goodbye()
+    assert (await found(store))["plugins"] == ("failed", "no runner of a is alive")
     gone = away()
-    broken = await found(gone, ("failed", "ValueError: x"))
-    assert broken["store"][0] == broken["plugins"][0] == "failed"
+    broken = await found(gone)
+    assert broken["store"][0] == "failed"
     assert "disk" in broken
     await gone.close()
 
@@ -223,8 +238,19 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     writer.link("d2", Link("backoff", 1.0, "refused"))
     await writer.flush()
 
+    await Leases(store, "r", 60.0, plugin_leases("a")).heartbeat()
+    await plugin_reports.report(store, "a", "r", plugin_report("running"))
+    await store.redis.xgroup_create(keys.stream(3), "a", "$", mkstream=True)
+    await store.redis.hset(keys.plugin_place(3, "a"), mapping={"done": 7, "dead": 1, "retries": 2, "base": -8})
+
     async def exposed(one: Store, **options: bool) -> dict[tuple[str, ...], float]:
-        metrics = Metrics(repository, StatusReader(one), lambda: look(one), **options)  # type: ignore[arg-type]
+        metrics = Metrics(
+            repository,  # type: ignore[arg-type]
+            StatusReader(one),
+            lambda: look(one),
+            plugins=lambda: plugin_reports.read_reports(one),
+            **options,
+        )
         families = text_string_to_metric_families((await metrics.text()).decode())
         return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
 
@@ -238,6 +264,13 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     assert found["pydatacoll_device_events_total", "d2", 'odd "\\\n'] == 3
     assert found["pydatacoll_manager_devices", "m"] == 3
     assert found["pydatacoll_store_memory_bytes",] > 0
+    assert found["pydatacoll_plugin_handled_total", "a"] == 7
+    assert found["pydatacoll_plugin_dead_lettered_total", "a"] == 1
+    assert found["pydatacoll_plugin_lag_samples", "a"] == 0
+    assert found["pydatacoll_plugin_behind_seconds", "a"] == 0
+    assert found["pydatacoll_plugin_up", "a", "r"] == 1
+    assert found["pydatacoll_plugin_longest_step_seconds", "a", "r"] == 0.5
+    assert found["pydatacoll_plugin_events_total", "a", "r", "rows"] == 3
     sums = await exposed(store, devices=False)
     assert sums["pydatacoll_accounted_samples_total", "read"] == 20
     assert not any("d1" in key for key in sums)

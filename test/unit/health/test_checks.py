@@ -8,6 +8,7 @@ from pydatacoll.health import checks
 from pydatacoll.health.checks import Check
 from pydatacoll.health.readiness import remedy_of
 from pydatacoll.store.overview import GroupState, ManagerReport, Overview
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.status import Link
 
 INFO = {
@@ -140,16 +141,42 @@ def test_disk_and_rights() -> None:
     assert found.remedy == "chmod go-rwx '/d'"
 
 
+def plugin_report(state: str, error: str | None = None) -> PluginReport:
+    return PluginReport(
+        reported=0.0, host="h", pid=1, state=state, partitions=[], handled=0, retries=0, dead_lettered=0,
+        last_error=error,
+    )  # fmt: skip
+
+
 def test_plugins_that_are_behind_or_stand_still() -> None:
-    groups = {"late": GroupState(5000, 1, 0), "lossy": GroupState(0, 0, 12), "fine": GroupState(3, 1, 0)}
-    states = {"fine": ("running", None), "broken": ("failed", "ValueError: x")}
-    found = list(checks.plugins(overview(groups=groups), ["fine", "late", "broken"], states))
-    assert bad(found) == [("plugins", "failed"), ("plugins", "warning"), ("plugins", "warning")]
-    assert "ValueError: x" in found[0].detail
-    assert "5000 batches behind" in found[1].detail
-    assert "missed 12 samples" in found[2].detail
+    now = overview().time
+    groups = {
+        "late": GroupState(lag=50, samples=5000, oldest=now - 99),
+        "lossy": GroupState(dropped=12, dead_lettered=3),
+        "fine": GroupState(lag=3, oldest=now - 1),
+        "outside": GroupState(pending=1, oldest=now - 99),
+    }
+    reports = {
+        "fine": {"r1": plugin_report("running"), "r2": plugin_report("running")},
+        "broken": {"r1": plugin_report("failing", "ValueError: x")},
+        "late": {"r1": plugin_report("running")},
+        "gone": {},
+    }
+    found = list(checks.plugins(overview(groups=groups), ["fine", "late", "broken", "gone"], reports))
+    assert [check.detail for check in found] == [
+        "no runner of gone is alive",
+        "broken: failing: ValueError: x (runner r1)",
+        "late is 99 s and 5000 samples behind",
+        "lossy has missed 12 samples since ever: it was too slow",
+        "lossy could not handle 3 samples since ever",
+        "outside is 99 s and 0 samples behind",
+    ]
+    assert [check.status for check in found] == ["failed"] * 2 + ["warning"] * 4
+    assert "start more runners" in found[2].remedy
+    assert "remove its consumer group" in found[5].remedy
     assert list(checks.plugins(overview(), [], {})) == []
-    assert [check.status for check in checks.plugins(None, ["a"], {"a": ("running", None)})] == ["ok"]
+    (sound,) = checks.plugins(overview(groups={"a": GroupState()}), ["a"], {"a": {"r": plugin_report("running")}})
+    assert (sound.status, sound.detail) == ("ok", "a")
 
 
 def test_a_certificate_that_ends() -> None:
