@@ -13,12 +13,14 @@ from pydatacoll.api.services import CommandKind, LinkState, Services
 from pydatacoll.codec.entry import encode_entry
 from pydatacoll.errors import PyDataCollError
 from pydatacoll.model import PointId, Sample
+from pydatacoll.model.alarm import Alarm, AlarmId, State, Transition
 from pydatacoll.model.change import apply
 from pydatacoll.model.registry import Registry
 from pydatacoll.model.steps import Steps, finish
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import Settings
+from pydatacoll.store.alarms import Outcome, TransitionId, Wanted
 from pydatacoll.store.audit import AuditFilter, AuditPage
 from pydatacoll.store.commands import CommandReply, CommandRequest
 from pydatacoll.store.queries import QueryReply, What
@@ -119,6 +121,55 @@ class FakeStatus:
         return self.abandoned & set(device_ids)
 
 
+class FakeAlarms:
+    """Alarms in memory. ``done`` holds what persons did, ``steps`` is the history, newest first; ``refused``, when
+    set, is the state that everything is refused in."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[AlarmId, Alarm] = {}
+        self.done: list[tuple[Any, ...]] = []
+        self.steps: list[tuple[TransitionId, Transition]] = []
+        self.refused: State | None = None
+
+    async def live(self) -> Mapping[AlarmId, Alarm]:
+        return self.alarms
+
+    async def one(self, alarm: AlarmId) -> Alarm | None:
+        return self.alarms.get(alarm)
+
+    def _do(self, alarm: AlarmId, state: State, **more: Any) -> Outcome:
+        if self.refused is not None:
+            return Outcome(False, self.refused)
+        if state == "normal":
+            self.alarms.pop(alarm, None)
+        else:
+            known = self.alarms.get(alarm) or Alarm(state=state, active=False)
+            self.alarms[alarm] = msgspec.structs.replace(known, state=state, **more)
+        return Outcome(True, state)
+
+    async def ack(self, alarm: AlarmId, user: str, note: str) -> Outcome:
+        self.done.append(("ack", alarm, user, note))
+        active = alarm in self.alarms and self.alarms[alarm].active
+        return self._do(alarm, "active_acknowledged" if active else "normal", user=user, note=note)
+
+    async def shelve(self, alarm: AlarmId, user: str, note: str, **more: Any) -> Outcome:
+        self.done.append(("shelve", alarm, user, note, more))
+        return self._do(alarm, "shelved", user=user, note=note)
+
+    async def unshelve(self, alarm: AlarmId, user: str, note: str) -> Outcome:
+        self.done.append(("unshelve", alarm, user, note))
+        return self._do(alarm, "normal")
+
+    async def bring_back(self) -> int:
+        return 0
+
+    async def history(
+        self, wanted: Wanted, limit: int, before: TransitionId | None = None
+    ) -> list[tuple[TransitionId, Transition]]:
+        found = [step for step in self.steps if wanted.matches(step[1]) and (before is None or step[0] < before)]
+        return found[:limit]
+
+
 _NOTHING: dict[str, dict[str, Any]] = {
     "frames": {"size": 0, "frames": []},
     "probe": {
@@ -183,6 +234,7 @@ class FakeBackend:
         self.history = FakeHistory()
         self.status = FakeStatus()
         self.commands = FakeCommands()
+        self.alarms = FakeAlarms()
 
     async def _readiness(self) -> list[str]:
         return self.reasons
@@ -205,4 +257,5 @@ class FakeBackend:
             readiness=self._readiness,
             metrics=lambda: b"# HELP pydatacoll_up 1\npydatacoll_up 1\n",
             audit=self.audit,
+            alarms=self.alarms,
         )

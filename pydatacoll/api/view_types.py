@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Time = Annotated[
     str, Meta(description="UTC, ISO 8601 with microseconds and Z", examples=["2026-11-21T09:00:00.000000Z"])
 ]
+
+
+Json = bool | int | float | str | None
+QualityFlag = Literal[
+    "invalid",
+    "not_topical",
+    "substituted",
+    "blocked",
+    "overflow",
+    "comm_lost",
+    "time_invalid",
+    "out_of_range",
+    "stale",
+]
+QualityView = Literal["good"] | list[QualityFlag]
 
 
 class ProblemField(Struct, kw_only=True):

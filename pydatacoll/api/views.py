@@ -6,23 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pydatacoll.api import bulk_views
-from pydatacoll.api.view_types import ProblemField, Time
+from pydatacoll.api import alarm_views, bulk_views, history_views
+from pydatacoll.api.view_types import Json, ProblemField, QualityView, Time
 from pydatacoll.model.objects import Id
-
-Json = bool | int | float | str | None
-QualityFlag = Literal[
-    "invalid",
-    "not_topical",
-    "substituted",
-    "blocked",
-    "overflow",
-    "comm_lost",
-    "time_invalid",
-    "out_of_range",
-    "stale",
-]
-QualityView = Literal["good"] | list[QualityFlag]
 
 
 class LinkView(Struct, kw_only=True):
@@ -383,6 +369,8 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     IdentityView,
     Diagnosis,
     *bulk_views.COMPONENTS,
+    *history_views.COMPONENTS,
+    *alarm_views.COMPONENTS,
     Health,
     LinkView,
     AuditChange,

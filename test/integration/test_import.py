@@ -16,6 +16,7 @@ from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.formula import FormulaDriver
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
 from pydatacoll.settings import Settings
+from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.audit import Audit
 from pydatacoll.store.client import Store
 from pydatacoll.store.commands import CommandClient
@@ -55,6 +56,7 @@ async def api(store: Store, repository: Repository) -> AsyncIterator[Api]:
         history=History(store),
         status=StatusReader(store),
         commands=commands,
+        alarms=Alarms(store),
         readiness=_ready,
         metrics=lambda: b"",
         audit=Audit(store),

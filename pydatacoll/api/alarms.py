@@ -1,0 +1,359 @@
+"""``/api/v2/alarms``: alarms that are not normal, what persons do with them, and what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from pydatacoll.api import query, responses
+from pydatacoll.api.alarm_views import AckRequest, ShelveRequest
+from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
+from pydatacoll.api.points import find_point
+from pydatacoll.api.resource import PAGE_HEADERS
+from pydatacoll.api.services import Services
+from pydatacoll.codec import json
+from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound, StoreError
+from pydatacoll.model import TermItem
+from pydatacoll.model.alarm import EVENTS, KINDS, LIMITS, PRIORITIES, STATES, Alarm, AlarmId, Transition, kinds_of
+from pydatacoll.model.fields import convert_each, fields_of
+from pydatacoll.store.alarms import Outcome, TransitionId, Wanted
+
+log = logging.getLogger(__name__)
+
+PERIOD: Final = 1.0
+"""Seconds between two looks for shelving that has come to its end."""
+
+_GROUPS: Final[Mapping[str, Callable[[Alarm], bool]]] = {
+    "active": lambda alarm: alarm.active and alarm.state != "shelved",
+    "unacknowledged": lambda alarm: alarm.state.endswith("_unacknowledged"),
+    **{state: lambda alarm, state=state: alarm.state == state for state in STATES[1:]},  # type: ignore[misc]
+}
+"""What ``state`` of a query may be -> whether an alarm is meant."""
+_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,6}\Z")
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+async def bring_back(services: Services) -> None:
+    """Bring back shelved alarms when their time has come, for ever."""
+    while True:
+        try:
+            await services.alarms.bring_back()
+        except StoreError as error:
+            log.debug("shelved alarms wait: %s", error)
+        await asyncio.sleep(PERIOD)
+
+
+def _several(name: str, description: str, words: tuple[str, ...]) -> query.Query:
+    def convert(text: str) -> frozenset[str]:
+        given = frozenset(part.strip() for part in text.split(","))
+        if not given <= set(words):
+            raise ValueError(f"must be some of {', '.join(words)}, separated by commas")
+        return given
+
+    return query.Query(name, description, {"type": "string", "examples": [words[0]]}, convert)
+
+
+_DEVICES: Final = query.ids("device_id", "only of these devices")
+_PRIORITIES: Final = _several("priority", "only of these priorities, separated by commas", PRIORITIES)
+_KINDS: Final = _several("kind", "only of these kinds, separated by commas", KINDS)
+
+
+def _before() -> query.Query:
+    def convert(text: str) -> TransitionId:
+        if not _ID.match(text):
+            raise ValueError("must be the id of a step")
+        return TransitionId.parse(text)
+
+    schema = {"type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,6}$"}
+    return query.Query("before", "only what came before the step with this id", schema, convert)
+
+
+def _number(text: str) -> Any:
+    return json.decode(text.encode())
+
+
+def _view(alarm: AlarmId, found: Alarm) -> dict[str, Any]:
+    return {
+        "id": str(alarm),
+        **alarm._asdict(),
+        "state": found.state,
+        "active": found.active,
+        "priority": found.priority,
+        "raised": found.raised or None,
+        "time": found.time or None,
+        "value": _number(found.value),
+        "quality": _number(found.quality),
+        "limit": _number(found.limit),
+        "warn_msg": found.message,
+        "user": found.user,
+        "noted": found.noted or None,
+        "note": found.note,
+        "until": found.until or None,
+    }
+
+
+async def list_alarms(call: Call) -> web.StreamResponse:
+    """Those that are not normal, of points that the token is for."""
+    model, given = call.model, call.query
+    wanted = [_GROUPS[given["state"]]] if given["state"] else []
+    found = []
+    for alarm, one in (await call.services.alarms.live()).items():
+        if (
+            (given["device_id"] is None or alarm.device_id in given["device_id"])
+            and (given["priority"] is None or one.priority in given["priority"])
+            and (given["kind"] is None or alarm.kind in given["kind"])
+            and all(matches(one) for matches in wanted)
+            and alarm.device_id in model.devices
+            and (alarm.term_id, alarm.item_id) in model.term_items
+        ):
+            found.append((alarm, one))
+    found.sort(key=lambda pair: pair[0])
+    found.sort(key=lambda pair: (PRIORITIES.index(pair[1].priority), pair[1].raised), reverse=True)
+    some, headers = responses.page(call.request, found, given["limit"], given["offset"])
+    return await responses.rows(some, lambda pair: _view(*pair), headers)
+
+
+def _step(found: tuple[TransitionId, Transition]) -> dict[str, Any]:
+    step_id, one = found
+    return {
+        "id": str(step_id),
+        "alarm": one.alarm,
+        **AlarmId.parse(one.alarm)._asdict(),
+        "event": one.event,
+        "state": one.state,
+        "time": one.time,
+        "value": _number(one.value),
+        "quality": _number(one.quality),
+        "limit": _number(one.limit),
+        "priority": one.priority,
+        "warn_msg": one.message,
+        "user": one.user,
+        "note": one.note,
+        "until": one.until or None,
+    }
+
+
+async def history(call: Call) -> web.StreamResponse:
+    """Newest first. Also of points that do not exist any more."""
+    given, identity = call.query, call.identity
+
+    def matches(one: Transition) -> bool:
+        alarm = AlarmId.parse(one.alarm)
+        return (
+            identity.sees(alarm.device_id)
+            and (given["device_id"] is None or alarm.device_id in given["device_id"])
+            and (given["priority"] is None or one.priority in given["priority"])
+            and (given["kind"] is None or alarm.kind in given["kind"])
+            and (given["event"] is None or one.event in given["event"])
+            and (given["alarm"] is None or one.alarm == given["alarm"])
+        )
+
+    wanted = Wanted(since=given["since"], until=given["until"], matches=matches)
+    found = await call.services.alarms.history(wanted, given["limit"], given["before"])
+    headers = {}
+    if len(found) == given["limit"]:
+        following = URL(call.request.rel_url.raw_path, encoded=True).with_query(call.request.query)
+        headers["Link"] = f'<{following.update_query({"before": str(found[-1][0])})}>; rel="next"'
+    return await responses.rows(found, _step, headers)
+
+
+def _parse(object_type: type[R], payload: Mapping[str, Any]) -> R:
+    """
+    :raises Invalid: naming every bad field.
+    """
+    fields = fields_of(object_type)
+    errors = [
+        FieldError(0, ascii(name).strip("'")[:80], "unknown field") for name in payload if name not in fields
+    ]
+    given = {name: value for name, value in payload.items() if name in fields and value is not None}
+    errors += convert_each(object_type, given, 0)
+    if errors:
+        raise Invalid.of(errors)
+    return msgspec.convert(given, object_type, strict=False)
+
+
+def _find(call: Call) -> tuple[AlarmId, TermItem]:
+    """The alarm that is named, with the term item.
+
+    :raises NotFound: there can be no such alarm, or the token is not for it.
+    """
+    text = call.path["alarm_id"]
+    try:
+        alarm = AlarmId.parse(text)
+    except ValueError:
+        raise NotFound(f"alarm_id not found! {text}: an alarm is device:term:item:kind") from None
+    return alarm, find_point(call.model, *alarm.point).item
+
+
+async def _act(
+    call: Call, what: str, note: str, act: Callable[[AlarmId], Any], *, possible: bool = False, **more: Any
+) -> web.StreamResponse:
+    """Do something with an alarm. The entry in the audit trail comes first, or nothing happens.
+
+    :param possible: whether it can also be done with an alarm that is normal.
+    :raises Conflict: when it is not in a state for that.
+    """
+    alarm, item = _find(call)
+    before = await call.services.alarms.one(alarm)
+    if before is None and not possible:
+        if alarm.kind not in kinds_of(item):
+            raise NotFound(f"alarm_id not found! {alarm}: the point has no such alarm")
+        raise Conflict(f"alarm {alarm} is normal")
+    if before is None and alarm.kind not in kinds_of(item):
+        raise NotFound(f"alarm_id not found! {alarm}: the point has no such alarm")
+    entry = call.entry(
+        f"alarm.{what}",
+        str(alarm),
+        before=before.state if before is not None else "normal",
+        devices=[alarm.device_id],
+        **({"reason": note} if note else {}),
+        **more,
+    )
+    await call.services.audit.write([entry])
+    outcome: Outcome = await act(alarm)
+    if not outcome.done:
+        problem = f"alarm {alarm} is {outcome.state.replace('_', ' and ')}"
+        await call.services.audit.write([{**entry, "result": f"409 {problem}"}])
+        raise Conflict(problem)
+    after = await call.services.alarms.one(alarm)
+    if after is None:
+        known = before or Alarm(state="normal", active=False)
+        after = msgspec.structs.replace(known, state="normal", active=False, until="")
+    return responses.of(_view(alarm, after))
+
+
+async def ack(call: Call) -> web.StreamResponse:
+    """Acknowledge."""
+    asked = _parse(AckRequest, call.body)
+    user = call.identity.name
+    return await _act(call, "ack", asked.note, lambda alarm: call.services.alarms.ack(alarm, user, asked.note))
+
+
+async def shelve(call: Call) -> web.StreamResponse:
+    """Shelve for some time."""
+    asked = _parse(ShelveRequest, call.body)
+    alarm, item = _find(call)
+    limit = getattr(item, LIMITS[alarm.kind]) if alarm.kind in LIMITS else None
+    act = partial(
+        call.services.alarms.shelve,
+        user=call.identity.name,
+        note=asked.note,
+        seconds=asked.seconds,
+        limit=json.encode(limit).decode(),
+        priority=item.alarm_priority or "medium",
+        message=item.warn_msg or "",
+    )
+    return await _act(call, "shelve", asked.note, act, possible=True, after={"seconds": asked.seconds})
+
+
+async def unshelve(call: Call) -> web.StreamResponse:
+    """End shelving."""
+    asked = _parse(AckRequest, call.body)
+    user = call.identity.name
+    return await _act(
+        call, "unshelve", asked.note, lambda alarm: call.services.alarms.unshelve(alarm, user, asked.note)
+    )
+
+
+def _action(name: str, handler: Any, body: str, summary: str, description: str) -> Operation:
+    return Operation(
+        id=f"{name}_alarm",
+        method="POST",
+        path=f"/api/v2/alarms/{{alarm_id}}/{name}",
+        handler=handler,
+        summary=summary,
+        description=description,
+        tag="alarms",
+        body=Body(ref(body)),
+        answers={200: Answer("the alarm as it is now", ref("AlarmView"))},
+        errors=(404, 409, 503),
+        scope="operate",
+    )
+
+
+OPERATIONS = [
+    Operation(
+        id="list_alarms",
+        method="GET",
+        path="/api/v2/alarms",
+        handler=list_alarms,
+        summary="Alarms that are not normal, the most urgent ones first",
+        description="Sorted by priority, then by the time when they were raised, the newest first.",
+        tag="alarms",
+        query=(
+            query.choice(
+                "state", "only in this state; active and unacknowledged stand for two states", list(_GROUPS)
+            ),
+            _PRIORITIES,
+            _KINDS,
+            _DEVICES,
+            *query.PAGING,
+        ),
+        answers={200: Answer("alarms", array(ref("AlarmView")), headers=PAGE_HEADERS)},
+        errors=(503,),
+    ),
+    Operation(
+        id="list_alarm_history",
+        method="GET",
+        path="/api/v2/alarms/history",
+        handler=history,
+        summary="What happened to alarms, newest first",
+        description=(
+            "The store keeps about 20,000 steps for each partition; since and until are about the time at which "
+            "a step was noted."
+        ),
+        tag="alarms",
+        query=(
+            query.moment("since", "only steps noted at this time or later"),
+            query.moment("until", "only steps noted at this time or earlier"),
+            query.word("alarm", "only of the alarm with this id"),
+            _DEVICES,
+            _PRIORITIES,
+            _KINDS,
+            _several("event", "only these events, separated by commas", EVENTS),
+            query.integer("limit", "answer at most so many, the newest", ge=1, le=10_000, default=100),
+            _before(),
+        ),
+        answers={
+            200: Answer(
+                "steps",
+                array(ref("TransitionView")),
+                headers={"Link": 'when there may be more: the next page, rel="next" (RFC 8288)'},
+            )
+        },
+        errors=(503,),
+    ),
+    _action(
+        "ack",
+        ack,
+        "AckRequest",
+        "Acknowledge an alarm",
+        "An active alarm stays until its condition ends; one whose condition has ended is normal then. 409 when "
+        "there is nothing to acknowledge.",
+    ),
+    _action(
+        "shelve",
+        shelve,
+        "ShelveRequest",
+        "Silence an alarm for some time",
+        "Its condition is watched meanwhile, and its history kept, but nobody is told. When the time is over it "
+        "comes back by itself: unacknowledged when the condition holds, else normal. An alarm that is normal can "
+        "be shelved before work begins; one that is shelved already is shelved anew.",
+    ),
+    _action(
+        "unshelve",
+        unshelve,
+        "AckRequest",
+        "Let a shelved alarm come back now",
+        "409 when it is not shelved.",
+    ),
+]
