@@ -54,6 +54,7 @@ class _Lane:
     :ivar token: of what was sent last for ``current``.
     :ivar queued: it waits for one of those that are at work, see :data:`MOST_AT_ONCE`.
     :ivar owed: commands that ended without their termination, and until when it may come.
+    :ivar due: when the timer is to be called.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,8 @@ class _Lane:
         self.queued = False
         self.waiting: deque[_Job] = deque()
         self.owed: deque[tuple[float, Exchange]] = deque(maxlen=MOST_OWED)
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.Handle | None = None
+        self.due = math.inf
 
 
 class Commander:
@@ -302,6 +304,7 @@ class Commander:
         due = min((job.exchange.due for job in jobs), default=math.inf)
         if due == math.inf:
             due = min((until for until, _ in lane.owed), default=math.inf)
+        lane.due = due
         if due < math.inf:
             lane.timer = asyncio.get_running_loop().call_at(due, self._time_over, address, lane)
         elif not jobs and self._lanes.get(address) is lane:
@@ -315,7 +318,7 @@ class Commander:
 
     def _time_over(self, address: Address, lane: _Lane) -> None:
         # the loop calls a timer up to its resolution early
-        now = max(asyncio.get_running_loop().time(), lane.timer.when() if lane.timer is not None else 0.0)
+        now = max(asyncio.get_running_loop().time(), lane.due)
         self._expire(lane, now)
         job = lane.current
         if job is not None and job.exchange.due <= now:

@@ -1,13 +1,14 @@
 """One connection to a controlled station: the link over a socket.
 
 Its owner starts data transfer when he wants it, for of the connections of a redundancy group only one may be
-started. What arrives is handed over as one list for each piece of data, at most :data:`READ` octets, so that a
-station that sends at full rate lets others have their turn.
+started. What arrives is handed over as one list for each piece of data, at most :data:`READ` octets. After a full
+one the others have their turn, also with loops that would go on reading what one station sends at full rate.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -110,7 +111,8 @@ class Connection(Wire, asyncio.BufferedProtocol):
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLObject | None = None
         self._expires = expires
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = math.inf
         self._looking = False
         self._paused = False
         self._settled: asyncio.Future[None] = self._loop.create_future()  # started, later stopped
@@ -146,6 +148,13 @@ class Connection(Wire, asyncio.BufferedProtocol):
         self._context.counters["bytes_in"] += nbytes
         self._link.tap = self._context.frames
         self._act(self._link.receive(bytes(self._buffer[:nbytes]), monotonic()))
+        if nbytes == READ and self._transport is not None and not self.closed.done():
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._paused:
+            self.resume()
 
     def eof_received(self) -> bool:
         return False  # closes
@@ -379,16 +388,17 @@ class Connection(Wire, asyncio.BufferedProtocol):
 
     def _arm(self) -> None:
         """One timer for all. It is not moved when the deadline moves away, which happens with each piece of data:
-        it fires, does nothing and is set anew."""
+        it fires, does nothing and is set anew. Some loops do not tell when what is due at once is called: so that
+        is noted."""
         deadline = self._link.next_deadline
         if deadline is None or self._looking or self.closed.done():
             return
-        delay = max(0.0, deadline - monotonic())
         if self._timer is not None:
-            if self._timer.when() <= self._loop.time() + delay:
+            if self._timer_at <= deadline:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_later(delay, self._on_timer)
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - monotonic()), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

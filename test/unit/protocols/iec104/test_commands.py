@@ -250,6 +250,18 @@ async def test_the_time_tag_tells_terminations_apart() -> None:
     await end(rig)
 
 
+def test_every_time_out_ends_its_command_also_on_uvloop() -> None:
+    """Its timers are called up to half a millisecond early, and what is due at once is none."""
+    uvloop = pytest.importorskip("uvloop", reason="not on this platform")
+
+    async def time_out() -> list[str | BaseException]:
+        rigs = [Rig(command_timeout=0.01 + number * 0.000_13) for number in range(40)]
+        return await asyncio.gather(*(rig.give() for rig in rigs), return_exceptions=True)
+
+    outcomes = uvloop.run(time_out())
+    assert [getattr(outcome, "outcome", outcome) for outcome in outcomes] == ["execute_timeout"] * 40
+
+
 async def test_a_late_termination_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "OWED", 0.0)
     rig = Rig(termination_timeout=0.01)

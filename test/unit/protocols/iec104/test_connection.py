@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -265,6 +266,55 @@ async def test_one_connection_does_not_take_the_loop_for_itself(station: Station
     await wire.close()
 
 
+def on_uvloop(scenario: Coroutine[Any, Any, None]) -> None:
+    uvloop = pytest.importorskip("uvloop", reason="not on this platform")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario)
+
+
+def test_others_have_their_turn_after_each_piece_whatever_the_loop() -> None:
+    """uvloop would read a socket 32 times before it looks at anything else."""
+
+    async def flood() -> None:
+        owner = Owner()
+        async with Station() as station:
+            wire, peer = await owner.opened(station)
+            frames = [i(number, asdu=bytes(249)) for number in range(4000)]
+            # as much as fits into the buffers of the system lies there at once
+            os.write(peer.writer.get_extra_info("socket").fileno(), b"".join(frames))
+            most = before = 0
+            while len(owner.asdus) < 500:
+                await asyncio.sleep(0)
+                most = max(most, len(owner.lists) - before)
+                before = len(owner.lists)
+            assert most == 1
+            await wire.close()
+        await asyncio.sleep(0)
+
+    on_uvloop(flood())
+
+
+def test_a_timer_that_is_due_within_a_moment_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due at once is no timer in uvloop, and cannot say when it is due."""
+
+    async def send_at_the_last_moment() -> None:
+        owner = Owner()
+        async with Station() as station:
+            wire, peer = await owner.opened(station, t2=1.0)
+            wire.receive = lambda _: [wire.send(ASDU), owner.receive([ASDU])]
+            began = time.monotonic()
+            clock = iter([began])  # when it arrives; t2 is all but over when the timer is set
+            monkeypatch.setattr(connection, "monotonic", lambda: next(clock, began + 0.9999))
+            peer.write(i(0))
+            await owner.received(1)
+            monkeypatch.undo()
+            assert not wire.closed.done()
+            await wire.close()
+        await asyncio.sleep(0)
+
+    on_uvloop(send_at_the_last_moment())
+
+
 async def test_reading_can_be_held_back(station: Station, owner: Owner) -> None:
     wire, peer = await owner.opened(station)
     wire.pause()
@@ -326,9 +376,7 @@ def test_an_answer_that_lies_there_after_a_standstill_counts(loop_name: str) -> 
         await asyncio.sleep(0)
 
     if loop_name == "uvloop":
-        uvloop = pytest.importorskip("uvloop", reason="not on this platform")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(standstill())
+        on_uvloop(standstill())
     else:
         asyncio.run(standstill())
     gc.collect()
