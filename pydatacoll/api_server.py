@@ -24,10 +24,11 @@ from pydatacoll import supervise
 from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.server import make_runner
-from pydatacoll.api.services import Services
+from pydatacoll.api.services import Archive, Services
 from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.api.tls import certificate
-from pydatacoll.config import cautions, effective, known_secrets
+from pydatacoll.archive.config import ArchiveConfig
+from pydatacoll.config import cautions, effective, known_secrets, plugin_settings
 from pydatacoll.errors import ConfigError, StoreUnavailable
 from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
@@ -44,11 +45,13 @@ from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import KINDS
 from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_command, runtime, tune_gc
 from pydatacoll.settings import ServerSettings, Settings
+from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.audit import Audit
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
 from pydatacoll.store.overview import look
+from pydatacoll.store.plugin_overview import look_at_plugins
 from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
@@ -169,6 +172,7 @@ class ApiServer:
             made.store, made.store_settled, made.repository, status, lambda: self._demo and not self._demo_loaded
         )
         diagnosis = Diagnosis(self._settings, self._config, made.store, status)
+        archive = self._archive(stack)
         app = create_app(
             Services(
                 settings=self._settings,
@@ -182,7 +186,10 @@ class ApiServer:
                 metrics=metrics.text,
                 http=http,
                 audit=Audit(made.store),
+                alarms=Alarms(made.store),
                 plugins_enabled=frozenset(self._settings.plugins),
+                plugins=partial(look_at_plugins, made.store),
+                archive=archive,
                 access=Access(self._settings.auth),
             )
         )
@@ -209,6 +216,18 @@ class ApiServer:
         scheme = "http" if secured is None else "https"
         click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
         made.notifier.ready(f"running on {scheme}://{host}:{port}")
+
+    def _archive(self, stack: AsyncExitStack) -> Archive | None:
+        """The archive for reading, whichever process writes it; SQLAlchemy is imported only when there is one."""
+        settings, name = self._settings, "db_saver"
+        if name not in settings.plugins and name not in settings.plugin:
+            return None
+        from pydatacoll.archive.archive import Archive as DatabaseArchive  # noqa: PLC0415
+
+        config = plugin_settings(settings, name, ArchiveConfig, self._config)
+        archive = DatabaseArchive(config, Path(settings.data_dir))
+        stack.push_async_callback(archive.close)
+        return archive
 
     async def _collect(self, made: Runtime, url: str) -> None:
         """Manager, plugins and demo plant, once the store is there; until cancelled."""

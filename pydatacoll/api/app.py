@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pydatacoll import supervise
 from pydatacoll.api import (
+    alarms,
     audit,
     batches,
     clone,
@@ -22,9 +23,11 @@ from pydatacoll.api import (
     explorer,
     formulas,
     gate,
+    history,
     inspection,
     interrogation,
     items,
+    plugins,
     problems,
     stats,
     system,
@@ -51,14 +54,17 @@ def all_operations() -> tuple[Operation, ...]:
         *term_items.OPERATIONS,
         *formulas.OPERATIONS,
         *values.OPERATIONS,
+        *history.OPERATIONS,
         *commands.OPERATIONS,
         *interrogation.OPERATIONS,
         *batches.OPERATIONS,
         *transfer.OPERATIONS,
         *clone.OPERATIONS,
+        *alarms.OPERATIONS,
         *audit.OPERATIONS,
         *system.OPERATIONS,
         *diagnosis.OPERATIONS,
+        *plugins.OPERATIONS,
     ]
     listed.insert(0, system.index(listed))
     return (*listed, *explorer.operations(listed))
@@ -72,6 +78,14 @@ async def _write_refusals(services: Services, _: web.Application) -> AsyncIterat
         await writing
 
 
+async def _bring_back_alarms(services: Services, _: web.Application) -> AsyncIterator[None]:
+    looking = supervise.start("shelved alarms", partial(alarms.bring_back, services))
+    yield
+    looking.cancel()
+    with suppress(asyncio.CancelledError):
+        await looking
+
+
 def create_app(services: Services) -> web.Application:
     """The REST API over these services. Run it with :func:`pydatacoll.api.server.make_runner`."""
     app = web.Application(
@@ -81,6 +95,7 @@ def create_app(services: Services) -> web.Application:
     services.http.name_routes({operation.id: operation.path for operation in operations})
     app[OPERATIONS] = operations
     app.cleanup_ctx.append(partial(_write_refusals, services))
+    app.cleanup_ctx.append(partial(_bring_back_alarms, services))
     for operation in operations:
         handler, expect = bind(operation, services), expectation(operation, services)
         if operation.method == "GET":

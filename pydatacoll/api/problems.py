@@ -78,6 +78,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("store-unavailable", 503, errors.StoreUnavailable.title, "Redis cannot be reached now."),
         Kind("store-refused", 503, errors.StoreRefused.title, "Redis refuses the operation (memory, disk)."),
         Kind("not-ready", 503, "Not ready", "Something the service needs is missing; reasons says what."),
+        Kind("try-later", 503, errors.TryLater.title, "The database of the archive is away; detail says why."),
         Kind("plugin-not-enabled", 503, "Plugin not enabled", "The plugin that does this is not enabled."),
         Kind("device-timeout", 504, errors.DeviceTimeout.title, "No answer; whether the device acted is unknown."),
         Kind("http", 0, "", "Any other HTTP failure; status and title say which."),
@@ -96,6 +97,7 @@ _BY_CLASS: Final[dict[type[errors.PyDataCollError], Kind]] = {
     errors.StoreUnavailable: KINDS["store-unavailable"],
     errors.StoreRefused: KINDS["store-refused"],
     errors.StoreError: KINDS["store-unavailable"],
+    errors.TryLater: KINDS["try-later"],
 }
 _BY_STATUS: Final[dict[int, Kind]] = {kind.status: kind for kind in reversed(KINDS.values())} | {
     404: KINDS["no-route"]

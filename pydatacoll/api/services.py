@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -11,14 +11,20 @@ from pydatacoll.api.body import Arriving
 from pydatacoll.api.imports import Exports, Imports
 from pydatacoll.api.refusals import Refusals
 from pydatacoll.api.stats import HttpStats
+from pydatacoll.archive.shapes import Bucket, Span, Stored
+from pydatacoll.archive.sql_template import Template
+from pydatacoll.archive.sql_tokens import Kind as DatabaseKind
 from pydatacoll.model import PointId, Sample
+from pydatacoll.model.alarm import Alarm, AlarmId, Transition
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.transaction import Transaction
 from pydatacoll.model.validation import Schemas
 from pydatacoll.settings import AuthSettings, Settings
+from pydatacoll.store.alarms import Outcome, TransitionId, Wanted
 from pydatacoll.store.audit import AuditFilter, AuditPage
 from pydatacoll.store.commands import CommandReply, CommandRequest
+from pydatacoll.store.plugin_overview import PluginOverview
 from pydatacoll.store.queries import QueryReply, What
 
 T = TypeVar("T")
@@ -53,6 +59,23 @@ class History(Protocol):
         """By list index: 0 the oldest, -1 the newest."""
 
 
+class Archive(Protocol):
+    """What was archived, see :class:`pydatacoll.archive.archive.Archive`."""
+
+    @property
+    def kind(self) -> DatabaseKind: ...
+
+    async def series(self, device_ids: Collection[str] | None) -> dict[PointId, int]: ...
+
+    def pages(self, span: Span, limit: int | None = None) -> AsyncGenerator[Sequence[Stored], None]: ...
+
+    async def ends(self, series: Iterable[int], since: int, until: int) -> tuple[int, int] | None: ...
+
+    async def buckets(self, span: Span, width: int) -> list[Bucket]: ...
+
+    async def check(self, template: Template) -> None: ...
+
+
 class LinkState(Protocol):
     """State of the way to a device; ``since`` in epoch seconds."""
 
@@ -85,6 +108,28 @@ class AuditTrail(Protocol):
         """The newest that match, all older than the entry ``before``."""
 
 
+class Alarms(Protocol):
+    """Alarms as they live in the store, see :class:`pydatacoll.store.alarms.Alarms`."""
+
+    async def live(self) -> Mapping[AlarmId, Alarm]: ...
+
+    async def one(self, alarm: AlarmId) -> Alarm | None: ...
+
+    async def ack(self, alarm: AlarmId, user: str, note: str) -> Outcome: ...
+
+    async def shelve(
+        self, alarm: AlarmId, user: str, note: str, *, seconds: float, limit: str, priority: str, message: str
+    ) -> Outcome: ...
+
+    async def unshelve(self, alarm: AlarmId, user: str, note: str) -> Outcome: ...
+
+    async def bring_back(self) -> int: ...
+
+    async def history(
+        self, wanted: Wanted, limit: int, before: TransitionId | None = None
+    ) -> Sequence[tuple[TransitionId, Transition]]: ...
+
+
 class Commands(Protocol):
     """The way to the devices. Never raises for what a single device did; the reply says it."""
 
@@ -111,14 +156,20 @@ async def _nothing_found(_: Callable[[], ModelView]) -> Sequence[Finding]:
     return ()
 
 
+async def _no_plugins(_: Sequence[str]) -> Sequence[PluginOverview]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a handler may use.
 
+    :ivar archive: ``None`` when there is none.
     :ivar readiness: reasons not to be ready; empty when ready.
     :ivar metrics: the Prometheus text.
     :ivar http: counts requests.
     :ivar diagnosis: looks after everything; of devices after those in the model that it is given.
+    :ivar plugins: looks at all plugins, at least those named.
     :ivar imports: what is being imported.
     :ivar exports: how many exports are under way.
     :ivar arriving: how much of bodies is on its way.
@@ -134,7 +185,10 @@ class Services:
     readiness: Callable[[], Awaitable[Sequence[str]]]
     metrics: Callable[[], bytes | Awaitable[bytes]]
     audit: AuditTrail
+    alarms: Alarms
     plugins_enabled: frozenset[str] = field(default_factory=frozenset)
+    plugins: Callable[[Sequence[str]], Awaitable[Sequence[PluginOverview]]] = _no_plugins
+    archive: Archive | None = None
     access: Access = field(default_factory=lambda: Access(AuthSettings()))
     refusals: Refusals = field(default_factory=Refusals)
     http: HttpStats = field(default_factory=HttpStats)

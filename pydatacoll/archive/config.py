@@ -28,3 +28,9 @@ class ArchiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout: Annotated[
         float, Meta(gt=0, le=3600, description="longest time a write or a query may take, seconds")
     ] = 30.0
+
+
+def database_kind(url: str) -> str:
+    """Family of the database that a URL means, as :mod:`.sql_tokens` names them; SQLite when it is empty."""
+    name = url.strip().partition(":")[0].partition("+")[0].lower()
+    return {"": "sqlite", "mariadb": "mysql"}.get(name, name)

@@ -6,54 +6,22 @@ memory nor locks.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pydatacoll.archive.database import Database
 from pydatacoll.archive.schema import SAMPLE
+from pydatacoll.archive.shapes import Bucket, Span, Stored
 from pydatacoll.archive.values import from_columns
 from pydatacoll.model.quality import Quality
-from pydatacoll.model.sample import Value
 
 PAGE: Final = 10_000
 """Samples in one query."""
 _GOOD: Final = f"quality IN (0, {int(Quality.TIME_INVALID)})"
 """Samples whose value can be used, see :func:`pydatacoll.model.quality.is_usable`."""
-
-Stored = tuple[int, float | int | None, str | None, int, int]
-"""``(time, value, text, kind, quality)``, time in microseconds."""
-
-
-class Bucket(NamedTuple):
-    """What a span of time holds of one series.
-
-    :ivar time: when it begins, microseconds.
-    :ivar low: smallest usable number (a boolean is 0 or 1); ``None`` when there is none, so ``high`` and ``mean``.
-    :ivar good: usable samples.
-    :ivar bad: other samples: what they say is in no other figure but ``last``.
-    :ivar last: value of the last sample, whatever its ``quality``, which is of ``last_time``.
-    """
-
-    time: int
-    low: float | None
-    high: float | None
-    mean: float | None
-    good: int
-    bad: int
-    last: Value
-    last_time: int
-    quality: int
-
-
-class Span(NamedTuple):
-    """A span of time of one series, microseconds, both ends included."""
-
-    series: int
-    since: int
-    until: int
 
 
 class Reader:
@@ -85,7 +53,7 @@ class Reader:
             f"JOIN {SAMPLE} s ON s.series = :series AND s.time = b.newest ORDER BY b.bucket"
         )
 
-    async def pages(self, span: Span, limit: int | None = None) -> AsyncIterator[Sequence[Stored]]:
+    async def pages(self, span: Span, limit: int | None = None) -> AsyncGenerator[Sequence[Stored], None]:
         """Samples, oldest first, page by page; the newest ``limit`` of them."""
         series, since, until = span
         if limit is not None:
