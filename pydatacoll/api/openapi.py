@@ -18,7 +18,14 @@ from pydatacoll.model.validation import Schemas
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"{(\w+)}")
-_PATH_DESCRIPTIONS: Final = {"index": "place in the list: 0 the oldest, -1 the newest"}
+_PATH_DESCRIPTIONS: Final = {
+    "index": "place in the list: 0 the oldest, -1 the newest",
+    "alarm_id": "device:term:item:kind",
+}
+_PATH_SCHEMAS: Final[Mapping[str, Schema]] = {
+    "index": {"type": "integer"},
+    "alarm_id": {"type": "string", "pattern": "^([A-Za-z0-9_.\\-]{1,64}:){3}[a-z_]{1,16}$"},
+}
 _PARAM_PATTERN: Final = "^p[0-9]{1,3}$"
 _DESCRIPTION: Final = """\
 Data collection over Modbus TCP, IEC 60870-5-104 and other protocols. Every failure is
@@ -37,6 +44,7 @@ _TAGS: Final = {
     "commands": "reading and writing devices now",
     "batches": "many objects, all or nothing",
     "transfer": "the whole model as a document, and back; copies of devices",
+    "alarms": "values beyond their limits, and what is done about it",
     "audit": "who changed or controlled what",
     "system": "the service itself",
 }
@@ -132,7 +140,7 @@ class Document:
                 "in": "path",
                 "required": True,
                 "description": _PATH_DESCRIPTIONS.get(name, name.replace("_", " ")),
-                "schema": {"type": "integer"} if name == "index" else ref("Id"),
+                "schema": _PATH_SCHEMAS.get(name, ref("Id")),
             }
             for name in _PARAMETER.findall(operation.path)
         ]

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pydatacoll import __version__
+from pydatacoll.cli.alarms import alarms
 from pydatacoll.cli.audit import audit
 from pydatacoll.cli.completion import completion
 from pydatacoll.cli.control import ctrl
@@ -18,6 +19,7 @@ from pydatacoll.cli.failures import EXIT_CODES, INTERRUPTED, Failure
 from pydatacoll.cli.frames import frames
 from pydatacoll.cli.interrogate import discovered, interrogate
 from pydatacoll.cli.lists import ls, show
+from pydatacoll.cli.plugins import plugins
 from pydatacoll.cli.probe import probe
 from pydatacoll.cli.serve import serve, version
 from pydatacoll.cli.session import options
@@ -92,7 +94,9 @@ for _command in (
     import_model,
     export_model,
     frames,
+    alarms,
     audit,
+    plugins,
     token,
     doctor,
     completion,
