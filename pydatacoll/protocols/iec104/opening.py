@@ -33,7 +33,7 @@ async def open_wire(
         for name, place in zip(names, device.places, strict=True)
     ]
     if len(places) > 1:
-        return await RedundancyGroup.open(places, receive, context.log)
+        return await RedundancyGroup.open(places, receive, context)
     connection = await places[0].dial(receive)
     try:
         await connection.start()

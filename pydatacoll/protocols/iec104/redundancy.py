@@ -14,7 +14,6 @@ The rules:
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 from pydatacoll.errors import DeviceOffline
 from pydatacoll.protocols.iec104.connection import Connection
 from pydatacoll.protocols.iec104.wire import Receiver, Wire
+from pydatacoll.sdk import DriverContext
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a lost connection is tried again; doubled each time."""
@@ -71,14 +71,9 @@ class _Leg:
 class RedundancyGroup(Wire):
     """Create with :meth:`open`."""
 
-    def __init__(
-        self,
-        places: Sequence[Place],
-        receive: Receiver,
-        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
-    ) -> None:
+    def __init__(self, places: Sequence[Place], receive: Receiver, context: DriverContext) -> None:
         super().__init__(receive)
-        self._log = log
+        self._context = context
         self._legs = [_Leg(place) for place in places]
         self._keepers: list[asyncio.Task[None]] = []
         self._chosen: _Leg | None = None  # started, or being started
@@ -89,17 +84,12 @@ class RedundancyGroup(Wire):
         self._paused = False
 
     @classmethod
-    async def open(
-        cls,
-        places: Sequence[Place],
-        receive: Receiver,
-        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
-    ) -> RedundancyGroup:
+    async def open(cls, places: Sequence[Place], receive: Receiver, context: DriverContext) -> RedundancyGroup:
         """Connect both places and start one.
 
         :raises DeviceOffline: neither could be started; says why of both.
         """
-        group = cls(places, receive, log)
+        group = cls(places, receive, context)
         try:
             await group._open()
         except BaseException:
@@ -197,18 +187,25 @@ class RedundancyGroup(Wire):
                 connection.started = partial(self._now_started, connection)
                 leg.connection = connection
                 leg.tried.set()
+                self._note(f"{leg.place.name}: connected")
                 await asyncio.wait([connection.closed])
                 leg.error = str(connection.closed.result())
+                self._note(f"{leg.place.name}: {leg.error}")
                 self._lost(leg)
                 if monotonic() - began > STEADY:
                     attempt = 1
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt - 1, 10))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
+    def _note(self, text: str) -> None:
+        """Frames of both connections are in one log: say there which one comes, goes and takes over."""
+        if self._context.frames is not None:
+            self._context.frames.note(text)
+
     def _kept(self, task: asyncio.Task[None]) -> None:
         """Keeping a connection never ends by itself; when it does that is a mistake of ours."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("%s: the redundancy group failed", task.get_name(), exc_info=error)
+            self._context.log.error("%s: the redundancy group failed", task.get_name(), exc_info=error)
             self._finish(f"internal error: {type(error).__name__}: {error}")
         for leg in self._legs:
             leg.tried.set()
@@ -228,7 +225,10 @@ class RedundancyGroup(Wire):
         was_started = leg.connection is not None and leg.connection in self._started
         other = next(one for one in self._legs if one is not leg)
         if was_started and (connection := other.up) is not None:
-            self._log.warning("%s lost: %s; switching over to %s", leg.place.name, leg.error, other.place.name)
+            self._context.log.warning(
+                "%s lost: %s; switching over to %s", leg.place.name, leg.error, other.place.name
+            )
+            self._note(f"switching over to {other.place.name}")
             self._chosen = other
             connection.begin()
         else:

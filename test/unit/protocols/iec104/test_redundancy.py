@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pydatacoll.errors import DeviceOffline
+from pydatacoll.frame_log import FrameLog
 from pydatacoll.protocols.iec104 import redundancy
 from pydatacoll.protocols.iec104.config import Iec104Device
 from pydatacoll.protocols.iec104.wire import Wire
@@ -174,6 +175,20 @@ async def test_the_lost_one_comes_back_and_takes_over_in_turn(owner: Owner, pair
     await owner.received(1)
     assert shown(wire)[0] == f"127.0.0.1:{pair.first.port}"
     assert wire.status()["redundancy"]["switch_overs"] == 2
+    await wire.close()
+
+
+async def test_the_frame_log_says_which_connection_comes_goes_and_takes_over(owner: Owner, pair: Pair) -> None:
+    owner.context.frames = log = FrameLog(100)
+    wire, first, second = await opened(owner, pair)
+    pair.first.deaf()
+    first.reset()
+    await second.start()
+    await owner.has_switched()
+    names = [f"127.0.0.1:{station.port}" for station in (pair.first, pair.second)]
+    notes = [frame.text for frame in log.newest(100) if frame.direction == "note"]
+    assert sorted(notes[:2]) == sorted(f"{name}: connected" for name in names)
+    assert notes[2:] == [f"{names[0]}: the device closed the connection", f"switching over to {names[1]}"]
     await wire.close()
 
 
