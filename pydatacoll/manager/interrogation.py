@@ -51,7 +51,7 @@ class Interrogations:
         if not done:
             raise DeviceTimeout(
                 f"the interrogation is not complete after {wait:g} s; it goes on, and the status of the device "
-                "(/api/v2/devices/{device_id}/status) shows when it has ended"
+                f"(/api/v2/devices/{self._driver.device.id}/status) shows when it has ended"
             )
         result = outcome.result()
         if isinstance(result, PyDataCollError):

@@ -69,6 +69,7 @@ async def test_who_does_not_wait_so_long_is_told_that_it_goes_on(system):
     reply = await ask(system, wait=0.05)
     assert reply.status == 504
     assert "it goes on" in reply.detail
+    assert "/api/v2/devices/rtu/status" in reply.detail
     waiting = asyncio.ensure_future(ask(system))  # joins it
     await until(lambda: len(RtuDriver.asked) == 1 and asyncio.sleep(0.05, True))
     RtuDriver.answering.set()
