@@ -80,12 +80,12 @@ class LinkLog:
         log.log(level, "device %s: %s", device_id, text, extra={"device": device_id})
 
     def summary(self) -> str | None:
-        """What happened since the last one; ``None`` when every change was logged."""
+        """What happened since the last one; ``None`` when all was logged, or is of devices that are gone."""
         held, self._held, self._lines = self._held, 0, 0
         lost, connected = self._lost, self._connected
         self._lost, self._connected = Counter(), set()
         reasons, self._reasons = self._reasons, {}
-        if not held:
+        if not held or not (lost or connected or reasons):
             return None
         text = f"{len(lost)} devices lost their link, {len(connected)} connected in the last minute"
         if lost:

@@ -87,3 +87,11 @@ def test_a_deleted_device_is_forgotten(links: LinkLog, caplog: pytest.LogCapture
     links.forget("d")
     links.lost("d", "refused", was_up=False)
     assert len(caplog.records) == 2
+
+
+def test_what_was_held_back_of_deleted_devices_makes_no_summary(links: LinkLog) -> None:
+    for _ in range(PER_DEVICE):
+        links.connected("d")
+        links.lost("d", "reset", was_up=True)
+    links.forget("d")
+    assert links.summary() is None
