@@ -35,6 +35,11 @@ def _numbers(
     return sorted(numbers)
 
 
+def _bracketed(host: str) -> str:
+    """As it stands before a colon and a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 @click.group()
 def simulate() -> None:
     """Run simulated devices."""
@@ -100,8 +105,8 @@ def modbus(  # noqa: PLR0917 - click passes them by name
     from pydatacoll.testing.faults import Fault
 
     def ready(bound: int) -> None:
-        ports = f"{host}:{bound}" if devices == 1 else f"{host}:{bound}-{bound + devices - 1}"
-        click.echo(f"Simulated Modbus TCP devices are running on {ports}")
+        ports = f"{bound}" if devices == 1 else f"{bound}-{bound + devices - 1}"
+        click.echo(f"Simulated Modbus TCP devices are running on {_bracketed(host)}:{ports}")
 
     try:
         rules = [Fault.parse(fault) for fault in faults]
@@ -231,7 +236,7 @@ def iec104(
     def ready(ports: list[int]) -> None:
         in_a_row = len(ports) > 1 and ports == list(range(ports[0], ports[-1] + 1))
         span = f"{ports[0]}-{ports[-1]}" if in_a_row else ",".join(map(str, ports))
-        click.echo(f"Simulated RTUs of IEC 60870-5-104 are running on {options['host']}:{span}")
+        click.echo(f"Simulated RTUs of IEC 60870-5-104 are running on {_bracketed(options['host'])}:{span}")
 
     try:
         simulation = iec104_simulation.Simulation(

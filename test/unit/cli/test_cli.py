@@ -117,6 +117,13 @@ def test_simulate_modbus(simulated: dict[str, Any]) -> None:
     }
 
 
+def test_an_ipv6_address_is_shown_as_it_stands_before_a_port(
+    simulated: dict[str, Any], rtus: list[Simulation]
+) -> None:
+    assert "running on [::1]:4321\n" in run("simulate", "modbus", "--port", "0", "--host", "::1").output
+    assert "running on [::1]:4321\n" in run("simulate", "iec104", "--port", "0", "--host", "::1").output
+
+
 def test_simulate_modbus_with_faults(simulated: dict[str, Any]) -> None:
     result = run(
         *("simulate", "modbus", "--port", "6000", "--devices", "3", "--seed", "7", "--max-connections", "1"),
