@@ -197,8 +197,8 @@ def checked(data: bytes | memoryview) -> tuple[Header, Layout | None]:
         size = head.number * layout.single.size
     if size != len(data) - HEADER_SIZE:
         raise RemoteProtocolError(
-            f"{type_name(head.type_id)} with {head.number} objects, SQ = {int(head.sequence)}, has {size} octets"
-            f" after its identifier, not {len(data) - HEADER_SIZE}",
+            f"{type_name(head.type_id)}, number of objects {head.number}, SQ = {int(head.sequence)}, must have"
+            f" {size} octets after its identifier, not {len(data) - HEADER_SIZE}",
             bytes(data),
         )
     return head, layout

@@ -146,7 +146,7 @@ def test_many_objects_are_shortened() -> None:
 
 def test_wrong_lengths_are_told_with_the_octets() -> None:
     text = in_words(i_frame("24 02 03 00 01 00 a1 0f 00"))
-    assert text.startswith("I 12/7: wrong data unit, M_ME_TF_1 (36) with 2 objects")
+    assert text.startswith("I 12/7: wrong data unit, M_ME_TF_1 (36), number of objects 2, SQ = 0, must have")
     assert text.endswith(": 24 02 03 00 01 00 a1 0f 00")
 
 
