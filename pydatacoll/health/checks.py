@@ -167,7 +167,8 @@ def points(links: Mapping[str, Link], details: Mapping[str, Mapping[str, Any]]) 
         "warning",
         f"{sum(bad.values())} of {total} have a bad quality; {named}{more}",
         "look which and why (pydatacoll get '*' --quality bad): with comm_lost check network, address and unit id "
-        "of the device, with invalid the address and the type of the point",
+        "of the device, with invalid the address and the type of the point, with not_topical whether the device "
+        "has that address (pydatacoll discovered)",
     )
 
 
