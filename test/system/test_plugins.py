@@ -9,6 +9,8 @@ import pytest
 import redis as redis_client
 
 from pydatacoll.model import DeviceBatch
+from pydatacoll.store.keys import partition_of
+from pydatacoll.store.stream import decode_payload
 from pydatacoll.testing.signals import Signal
 from test.system.rig import eventually
 
@@ -110,16 +112,7 @@ async def test_runners_share_the_work_and_a_killed_one_loses_nothing(rig, plc, f
         return rig.launch("plugin_runner", "recorder", "--data-dir", str(rig.data_dir), **folder)
 
     one, two = runner(), runner()
-    with rig.store() as client:
-
-        def consumers():
-            return len(client.xinfo_consumers("STREAM:DATA:{p0}", "recorder"))
-
-        def group_exists():
-            return all(client.exists(f"STREAM:DATA:{{p{n}}}") for n in range(16))
-
-        await eventually(group_exists, "the group is made")
-        await eventually(lambda: consumers() == 2, "both runners read")
+    await eventually(lambda: shares(api, "recorder", [8, 8]), "both runners have their share")
     for number in range(6):
         await api.client.add(f"d{number}", port=plc.port)
     await eventually(lambda: seen(rig, one.pid) and seen(rig, two.pid), "both get some")
@@ -163,6 +156,96 @@ async def test_a_runner_outlives_an_outage_of_the_store(rig, plc, folder):
     await api.client.send("PATCH", "/api/v1/devices/d", {"enabled": False})
     await eventually(lambda: not plc.connections, "collection ends")
     await everything_seen(rig, redis.url, within=25)
+
+
+async def shares(api, plugin, expected):
+    """Whether so many runners have so many partitions each."""
+    for row in await api.client.get("/api/v2/plugins"):
+        if row["name"] == plugin and row["state"] == "running":
+            return sorted(len(one["partitions"]) for one in row["runners"]) == sorted(expected)
+    return False
+
+
+ADDER = """
+from pydatacoll.sdk import Effects, Plugin, PointId, Sample
+
+class Adder(Plugin):
+    name = "adder"
+    batch_samples = 50
+
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.sums = {}
+
+    async def partition_started(self, partition, state):
+        self.sums[partition] = [int(state.get("count", 0)), int(state.get("sum", 0))]
+
+    async def handle(self, batch):
+        mine = self.sums[batch.partition]
+        samples = []
+        for point, sample in batch.samples():
+            if point.device_id != "derived" and sample.value is not None:
+                mine[0] += 1
+                mine[1] += sample.value
+                samples.append((PointId("derived", f"p{batch.partition}", "count"), Sample(sample.time, mine[0])))
+        state = {"count": str(mine[0]).encode(), "sum": str(mine[1]).encode()}
+        return Effects(state=state, samples=samples) if samples else None
+"""
+
+
+async def test_state_and_derived_samples_count_each_sample_once_across_kills(rig, plc, folder):
+    """Two runners, killed again and again while samples come; the sums are those of the stream."""
+    numbered(plc)
+    (rig.folder / "dropin" / "adder.py").write_text(ADDER)
+    api = await rig.api(**folder)
+    await api.client.ready()
+
+    def runner():
+        return rig.launch("plugin_runner", "adder", "--data-dir", str(rig.data_dir), **folder)
+
+    runners = [runner(), runner()]
+    await eventually(lambda: shares(api, "adder", [8, 8]), "both runners have their share")
+    for number in range(6):
+        await api.client.add(f"d{number}", port=plc.port)
+
+    def derived(client):
+        rows = {}
+        for _, fields in client.xrange(f"STREAM:DATA:{{p{partition_of('derived')}}}"):
+            for batch in decode_payload(fields[b"b"]):
+                if batch.device_id == "derived":
+                    for point, sample in batch.samples():
+                        rows.setdefault(point.term_id, []).append(sample.value)
+        return rows
+
+    with redis_client.Redis.from_url(rig.store_url()) as client:
+        for kill in range(6):
+            before = sum(map(len, derived(client).values()))
+            await eventually(lambda before=before: sum(map(len, derived(client).values())) > before, "it goes on")
+            await runners.pop(0).kill()
+            runners.append(runner())
+            if kill == 3:
+                await runners.pop(0).kill()
+                runners.append(runner())
+        for number in range(6):
+            await api.client.send("PATCH", f"/api/v1/devices/d{number}", {"enabled": False})
+        await eventually(lambda: not plc.connections, "collection ends")
+
+        async def caught_up():
+            rows = await api.client.get("/api/v2/plugins")
+            return [(row["lag"], row["lag_entries"], row["dropped"]) for row in rows] == [(0, 0, 0)]
+
+        await eventually(caught_up, "nothing is left to be handled", within=25)
+        expected = {}
+        for point, _, value in stored(rig.store_url()):
+            device = point.partition(":")[0]
+            if device != "derived" and value != "None":
+                mine = expected.setdefault(partition_of(device), [0, 0])
+                mine[0] += 1
+                mine[1] += int(value)
+        states = {partition: client.hgetall(f"HS:PLUGIN_STATE:{{p{partition}}}:adder") for partition in expected}
+        assert {n: [int(state[b"count"]), int(state[b"sum"])] for n, state in states.items()} == expected
+        assert derived(client) == {f"p{n}": list(range(1, count + 1)) for n, (count, _) in expected.items()}
+        assert not list(client.scan_iter("STREAM:DEAD:*"))
 
 
 STUBBORN = """
