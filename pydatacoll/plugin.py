@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 from msgspec import Struct
 
 from pydatacoll.model import DataBatch, PointId, Sample
-from pydatacoll.model.alarm import Condition
+from pydatacoll.model.alarm import Condition, Transition
 from pydatacoll.model.change import Change
 from pydatacoll.model.registry import ModelView
 
@@ -43,7 +43,7 @@ class Effects(Struct):
 
 
 class PluginStore(Protocol):
-    """What a plugin may ask of the store. Both raise :class:`~pydatacoll.errors.StoreError` when it is away, which
+    """What a plugin may ask of the store. All raise :class:`~pydatacoll.errors.StoreError` when it is away, which
     a plugin need not catch: its batch comes again.
     """
 
@@ -52,6 +52,10 @@ class PluginStore(Protocol):
 
     async def recent(self, points: Sequence[PointId], count: int) -> list[list[Sample]]:
         """The newest ``count`` samples of each point, oldest first; as many as the store still has."""
+
+    async def transitions(self, partition: int, after: str, count: int) -> list[tuple[str, Transition]]:
+        """What happened to alarms of a partition after the transition with this id (``0-0``: all that the store
+        still has), oldest first, at most ``count``; each with its id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydatacoll.model import PointId, Sample
+from pydatacoll.model.alarm import Transition
 from pydatacoll.store import keys
+from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.history import History, in_order
 
@@ -19,6 +21,7 @@ class PluginReads:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._history = History(store)
+        self._alarms = Alarms(store)
 
     async def latest(self, points: Sequence[PointId]) -> list[Sample | None]:
         """
@@ -42,3 +45,9 @@ class PluginReads:
                     pipeline.lrange(keys.history(partition, point.device_id, field), -count, -1)
                 found += map(in_order, await pipeline.execute())
         return found
+
+    async def transitions(self, partition: int, after: str, count: int) -> list[tuple[str, Transition]]:
+        """
+        :raises StoreError: when the store is away.
+        """
+        return await self._alarms.after(partition, after, count)

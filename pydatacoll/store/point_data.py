@@ -13,6 +13,7 @@ import msgspec
 from pydatacoll.model import PointId
 from pydatacoll.model.change import DataDrop, DataMove, DataOp, DeviceDrop, DeviceMove
 from pydatacoll.store import keys
+from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.client import Store, store_errors
 
 CHUNK = 500
@@ -40,7 +41,7 @@ def _sort(op: DataOp) -> str:
 
 
 async def drop_points(store: Store, points: Iterable[PointId]) -> None:
-    """Delete recent samples and latest values."""
+    """Delete recent samples and latest values; their alarms end."""
     rest = list(points)
     for start in range(0, len(rest), CHUNK):
         lists = []
@@ -56,6 +57,7 @@ async def drop_points(store: Store, points: Iterable[PointId]) -> None:
                 for name, members in fields.items():
                     pipe.hdel(name, *members)
                 await pipe.execute()
+    await Alarms(store).drop(rest)
 
 
 async def drop_devices(store: Store, devices: Iterable[str]) -> None:
@@ -86,6 +88,8 @@ async def _move_points(store: Store, moves: Sequence[DataMove]) -> None:
         ]
         # list, hash, field of the old path, then of the new one
         await store.fcall("model_move", [], [msgspec.msgpack.encode(rows)])
+    # an alarm does not move: the checker raises it anew, under the new name
+    await Alarms(store).drop(move.old for move in moves)
 
 
 def _places(point: PointId, partitions: int) -> tuple[str, str, str]:

@@ -13,6 +13,8 @@ from pydatacoll.model.alarm import AlarmId, Condition, Transition
 from pydatacoll.store import keys
 from pydatacoll.store.alarms import Alarms, TransitionId, Wanted
 from pydatacoll.store.client import Store
+from pydatacoll.testing.model import device
+from test.integration.model_rig import plant, running
 
 HIGH = AlarmId("d", "t", "i", "high")
 EARLY, LATE = "2026-11-21T09:00:00.000000Z", "2026-11-21T09:00:05.250000Z"
@@ -242,3 +244,18 @@ async def test_what_another_program_put_there_harms_nobody(alarms: Alarms, store
     assert await alarms.ack(low, "ann", "") == (False, "normal")
     await alarms.apply([raised(low)])
     assert set(await alarms.live()) == {HIGH, low}
+
+
+async def test_an_alarm_ends_when_its_point_is_deleted_or_renamed(alarms: Alarms, store: Store) -> None:
+    other = AlarmId("d", "t", "j", "low")
+    async with running(store) as repository:
+        await repository.transact(plant)
+        await alarms.apply([raised(), raised(other)])
+        await repository.transact(lambda tx: tx.delete("formula", "f"))
+        await repository.transact(lambda tx: tx.delete("term_item", ("t", "i")))
+        assert set(await alarms.live()) == {other}
+        await repository.transact(lambda tx: tx.replace("device", "d", device("e")))
+        assert await alarms.live() == {}
+    assert [(one.alarm, one.event) for one in await transitions(alarms)][-2:] == [
+        (str(HIGH), "remove"), (str(other), "remove"),
+    ]  # fmt: skip
