@@ -172,6 +172,7 @@ class Iec104Driver(DeviceDriver):
 
     def _switched(self) -> None:
         self.context.counters["switchovers"] += 1
+        self._monitor.switched()
         self._procedures.switched()
         self._commander.switched()
         self._schedule.again()

@@ -27,7 +27,9 @@ but 5 and 20 to 41); everything else says how things are now.
 9. When the clock is set, when the station starts again or its clock is found to have gone back, older tags do not
    count any more.
 10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately is a repetition: after a
-    switch-over, or of what was not acknowledged. It is counted and not stored.
+    switch-over, or of what was not acknowledged. It is counted and not stored. So it is after we have set the
+    clock, but not after the station started again: its clock may run through the same time once more. See
+    :mod:`~pydatacoll.protocols.iec104.recent_events`.
 11. A new link changes nothing of this; only no point has been seen on it. What is late or repeated does not count
     as seen.
 """
@@ -57,6 +59,8 @@ TOLERANCE = 1.0
 UNSURE = 5.0
 """The same while nothing is known of the station's clock."""
 REQUEST = 5
+NOTED = 256
+"""Points of a station whose tags are found again without looking at all: more than one ASDU has."""
 
 _NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 _ASKED = frozenset((REQUEST, *range(20, 42)))
@@ -107,6 +111,7 @@ class _Station:
         self.clock = StationClock(offset)
         self.recent = RecentEvents()
         self.asked = -inf
+        self._tagged: list[_Record] | None = []
         self._by_family: dict[Family | None, dict[int, _Record]] = {}
 
     def configure(self, targets: Iterable[tuple[Point, Target]]) -> None:
@@ -129,9 +134,18 @@ class _Station:
         return found
 
     def forget_tags(self) -> None:
-        """None of those before can be compared with what comes."""
-        for record in self.records.values():
+        """None of those before can be compared with what comes. Costs next to nothing when it was said a moment
+        ago: a station may say it a thousand times a second."""
+        for record in self.records.values() if self._tagged is None else self._tagged:
             record.tag = -inf
+        self._tagged = []
+
+    def note_tagged(self, records: Sequence[_Record]) -> None:
+        """These points get tags."""
+        if self._tagged is not None:
+            self._tagged += records
+            if len(self._tagged) > NOTED:
+                self._tagged = None
 
 
 class Monitor:
@@ -183,6 +197,12 @@ class Monitor:
         for station in self._stations.values():
             station.asked = -inf
             station.clock.connected()
+        self.switched()
+
+    def switched(self) -> None:
+        """Another connection: what was not acknowledged over the one before comes once more."""
+        for station in self._stations.values():
+            station.recent.connected()
 
     def interrogating(self, common: int) -> None:
         """A station has just been asked for all its values, or all its counters."""
@@ -200,7 +220,8 @@ class Monitor:
         for address, station in self._stations.items():
             if common is None or common == address:
                 station.forget_tags()
-                station.recent.clear()
+                if not known:
+                    station.recent.clear()
                 station.clock.set(ahead, known=known)
 
     def unseen(self, common: int, *, counters: bool) -> list[Point]:
@@ -305,6 +326,7 @@ class Monitor:
             qualities = [qualities] * count
         at = self._clock()
         clock = station.clock
+        station.note_tagged(records)
         done = 0
         if columns.cause in _EVENTS and None not in times:
             newest: float = max(times)  # type: ignore[type-var, assignment]
@@ -328,7 +350,8 @@ class Monitor:
         """
         link = self._link
         for i, (record, tag) in enumerate(zip(records, times, strict=True)):
-            if tag <= record.tag or tag < record.read + oldest:
+            # without a tag before it may be a repetition
+            if not -inf < record.tag < tag or tag < record.read + oldest:
                 return i
             record.tag = tag
             record.link = link
@@ -350,11 +373,9 @@ class Monitor:
         clock = station.clock
         asked = columns.cause in _ASKED
         if tag is not None:
-            if columns.cause in _EVENTS:
-                if (address, tag, value, quality) in station.recent:
-                    self._context.counters["repeated_values"] += 1
-                    return
-                station.recent.note((address,), (tag,), (value,), (quality,))
+            if columns.cause in _EVENTS and station.recent.repeats(address, tag, value, quality):
+                self._context.counters["repeated_values"] += 1
+                return
             if tag <= at + clock.offset + NEAR:
                 oldest = -inf if asked else record.read + clock.offset - (TOLERANCE if clock.known else UNSURE)
                 if tag < max(record.tag, oldest):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import encode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
+from pydatacoll.protocols.iec104.monitor import NOTED
 from pydatacoll.protocols.iec104.types import TYPES, Tag
 from pydatacoll.sdk import Quality, Sample
 from test.iec104_asdus import example
@@ -255,6 +258,47 @@ def test_what_a_station_repeats_is_stored_once(rig):
     assert rig.context.counters["repeated_values"] == 17
 
 
+def test_events_that_come_back_to_a_state_within_one_millisecond_are_all_taken(rig):
+    for value in (1.0, 0.0, 1.0):
+        rig.event(value, 0)
+    assert (rig.shown, rig.late) == ([1.0, 0.0, 1.0], [])
+
+
+@pytest.mark.parametrize("link", ["connected", "switched"])
+def test_events_of_one_millisecond_that_are_repeated_in_part(rig, link):
+    rig.event(1.0, 0)
+    rig.event(0.0, 0)
+    getattr(rig.monitor, link)()
+    for value in (1.0, 0.0, 1.0):
+        rig.event(value, 0)
+    assert (rig.shown, rig.late) == ([1.0, 0.0, 1.0], [])
+
+
+def test_what_is_repeated_after_the_clock_was_set_is_stored_once(rig):
+    rig.wait(100)
+    events = [(1, e.ShortFloat(1.0), -2), (1, e.ShortFloat(2.0), -1)]
+    rig.asdu(36, *events)
+    rig.monitor.connected()
+    rig.monitor.clock_changed(1, known=True)
+    rig.asdu(36, *events)
+    assert (rig.shown, rig.late) == ([1.0, 2.0], [])
+
+
+def test_what_is_repeated_for_ever_takes_no_memory(rig):
+    rig.event(1.0, 0)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            rig.event(1.0, 0)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(2000):
+            rig.event(1.0, 0)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000  # an entry for each takes ten times as much
+
+
 def test_a_repeated_late_event_is_stored_once(rig):
     rig.wait(100)
     rig.current(1.0)
@@ -355,6 +399,20 @@ def test_a_station_that_starts_again_with_an_older_clock(rig):
     rig.monitor.clock_changed(1)
     rig.event(2.0, -0.5)
     assert rig.shown == [1.0, 2.0]
+
+
+def test_older_tags_are_forgotten_however_many_there_are_and_however_often():
+    count = 3 * NOTED
+    rig = MonitorRig(dict.fromkeys(range(1, count + 1), FLOAT))
+    for tagged in (range(1, count + 1), [1], range(2, NOTED), [count]):
+        for address in tagged:
+            rig.event(1.0, 10, address=address)
+        rig.monitor.clock_changed(1)
+        for address in tagged:
+            rig.event(2.0, 0, address=address)
+        rig.wait(100)
+        rig.monitor.clock_changed(1)
+    assert rig.late == []
 
 
 def test_only_the_clock_of_the_station_concerned_changes():
