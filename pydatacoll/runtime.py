@@ -11,9 +11,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydatacoll.archive.config import database_kind
+from pydatacoll.archive.sql_template import statement_problem
 from pydatacoll.config import known_secrets, load_settings, locate, plugin_settings, scrub
 from pydatacoll.discovery import discover_plugins, discover_protocols
 from pydatacoll.errors import ConfigError, PyDataCollError, StoreError, StoreTooNew, StoreUnavailable
@@ -99,6 +102,7 @@ async def runtime(settings: Settings, url: str, config: Path | None = None) -> A
         Networks(settings.manager.networks),
         rule_problem=rule_problem,
         formula_problem=formula_problem,
+        statement_problem=partial(statement_problem, database_kind(settings.plugin.get("db_saver", {}))),
     )
     try:
         store = Store(url, settings.manager.partitions, settings.audit)

@@ -20,7 +20,7 @@ from pydatacoll.api.services import Archive
 from pydatacoll.api.transfer import accepted
 from pydatacoll.archive.errors import StatementError
 from pydatacoll.archive.shapes import Span
-from pydatacoll.archive.sql_template import SAVE_NAMES, WARN_NAMES, compile_template
+from pydatacoll.archive.sql_template import NAMES, compile_template
 from pydatacoll.errors import FieldError, Invalid, PyDataCollError
 from pydatacoll.model import PointId
 
@@ -36,7 +36,6 @@ _SLICE: Final = 1000
 _DOWNLOAD: Final = 600.0
 """Longest time that a client may take, seconds."""
 _MEDIA: Final[Mapping[Format, str]] = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
-_STATEMENTS: Final = {"db_save_sql": SAVE_NAMES, "db_warn_sql": WARN_NAMES}
 
 
 def _archive(call: Call, for_what: str) -> Archive:
@@ -178,7 +177,7 @@ async def sql_check(call: Call) -> web.StreamResponse:
     """The statements of a term item, compiled and prepared; one line for each that is wrong."""
     archive = _archive(call, "checks statements")
     lines = []
-    for name, names in _STATEMENTS.items():
+    for name, names in NAMES.items():
         text = call.body.get(name)
         if text is None:
             continue
@@ -205,9 +204,9 @@ OPERATIONS = [
         summary="Archived samples, or what each of so many spans of time holds",
         description=(
             "Ordered by device, term, item and time. buckets=N divides the time from since to until (or between "
-            "the first and the last sample) into N equal spans; those without samples are left out. A span is worked "
-            "out from all its samples, so no peak is missed. The answer is streamed; when the database fails, the "
-            "connection is closed before its end."
+            "the first and the last sample) into N equal spans; those without samples are left out. A span is "
+            "worked out from all its samples, so no peak is missed. The answer is streamed; when the database "
+            "fails, the connection is closed before its end."
         ),
         tag="values",
         query=(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+
+from pydatacoll.archive.sql_tokens import Kind
 
 
 class ArchiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +33,7 @@ class ArchiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 30.0
 
 
-def database_kind(url: str) -> str:
-    """Family of the database that a URL means, as :mod:`.sql_tokens` names them; SQLite when it is empty."""
-    name = url.strip().partition(":")[0].partition("+")[0].lower()
-    return {"": "sqlite", "mariadb": "mysql"}.get(name, name)
+def database_kind(table: Mapping[str, Any]) -> Kind:
+    """Family of the database that the table of the settings means, checked or not; SQLite when it says nothing."""
+    name = str(table.get("url", "")).strip().partition(":")[0].partition("+")[0].lower()
+    return {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql"}.get(name, "sqlite")  # type: ignore[return-value]

@@ -40,6 +40,8 @@ WARN_NAMES: Final[Mapping[str, str]] = {
     "note": "what they noted",
 }
 """Placeholders of ``db_warn_sql``."""
+NAMES: Final = {"db_save_sql": SAVE_NAMES, "db_warn_sql": WARN_NAMES}
+"""Field of a term item -> placeholders of the statement in it."""
 ALLOWED: Final = ("INSERT", "REPLACE", "UPDATE", "CALL")
 """What a statement may begin with."""
 
@@ -147,6 +149,15 @@ def compile_template(text: str, kind: Kind, names: Mapping[str, str] = SAVE_NAME
             pieces.append(_quoted(token, names))
     _check_verb(pieces)
     return Template(kind, tuple(_joined(pieces)))
+
+
+def statement_problem(kind: Kind, field: str, text: str) -> str | None:
+    """What is wrong with a statement as far as it can be told without the database; ``None`` when it is fine."""
+    try:
+        compile_template(text, kind, NAMES[field])
+    except TemplateError as error:
+        return str(error)
+    return None
 
 
 def _known(name: str, names: Mapping[str, str]) -> str:

@@ -66,6 +66,7 @@ class Schemas:
     :ivar rule_problem: what is wrong with a rule (``do_verify``), ``None`` when it is fine. Given from outside,
         because the language of rules builds on the model.
     :ivar formula_problem: the same of a formula, with the names of its parameters.
+    :ivar statement_problem: the same of a user's statement: the field, and what stands there.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class Schemas:
         *,
         rule_problem: Callable[[str], str | None] = lambda _: None,
         formula_problem: Callable[[str, Collection[str]], str | None] = lambda _, __: None,
+        statement_problem: Callable[[str, str], str | None] = lambda _, __: None,
     ) -> None:
         self.protocols = dict(protocols)
         self.networks = networks
         self.rule_problem = rule_problem
         self.formula_problem = formula_problem
+        self.statement_problem = statement_problem
 
     def types_for(self, kind: Kind, protocol: str | None = None) -> type[ModelObject]:
         """The type of a kind under a device's protocol; the common one when the driver is not installed."""
@@ -157,7 +160,13 @@ class Schemas:
             problem = self.formula_problem(made.formula, made.params)
         elif isinstance(made, TermItem) and made.do_verify is not None:
             field, problem = "do_verify", self.rule_problem(made.do_verify)
-        return [] if problem is None else [FieldError(index, field, problem)]
+        errors = [] if problem is None else [FieldError(index, field, problem)]
+        if isinstance(made, TermItem):
+            for field in ("db_save_sql", "db_warn_sql"):
+                text = getattr(made, field)
+                if text is not None and (problem := self.statement_problem(field, text)) is not None:
+                    errors.append(FieldError(index, field, problem))
+        return errors
 
     def _device_errors(self, device: Device, index: int) -> list[FieldError]:
         """What the driver finds wrong with a device, and what is wrong with the places it would connect to."""
