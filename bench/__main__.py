@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import bulk, collection, expressions, iec104, rest
+from bench import bulk, collection, expressions, iec104, plugins, rest
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "iec104_commands": iec104.iec104_commands,
     "iec104_idle": iec104.iec104_idle,
     "expressions": expressions.expressions,
+    "plugins": plugins.plugins,
     "control": rest.control,
     "requests": rest.requests,
     "start": rest.start,

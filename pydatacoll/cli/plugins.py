@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from pydatacoll.cli.output import Column, Row
 from pydatacoll.cli.session import Session, note, remote
-from pydatacoll.cli.text import span
+from pydatacoll.cli.text import clean, span
 
 
 def _style(text: str) -> Mapping[str, Any]:
     return {"fg": "green" if text.strip() == "running" else "red"}
 
 
-def _errors(row: Row) -> str:
+def _error(row: Row) -> str:
     errors = [one["last_error"] for one in row["runners"] if one.get("last_error") and one["state"] != "running"]
     return errors[0] if errors else ""
 
@@ -29,7 +29,7 @@ _COLUMNS: Final = (
     Column.of("RETRIES", "retries"),
     Column.of("DEAD", "dead_lettered"),
     Column.of("DROPPED", "dropped"),
-    Column("ERROR", _errors),
+    Column("ERROR", lambda row: clean(_error(row))),
 )
 
 
