@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -68,37 +69,32 @@ class DevicePoints:
             return False
         return sample.time <= time
 
-    def loud(self, batch: DeviceBatch) -> list[int]:
-        """Places of the values that may change something."""
+    def loud(self, batch: DeviceBatch) -> Iterator[int]:
+        """Places of the values that may change something. A point may stand several times in a batch: what one of
+        its values changed (:meth:`settled`) counts for the next ones."""
         fields, values, qualities = batch.fields, batch.values, batch.qualities
-        quiet = self._quiet.get
-        if isinstance(qualities, list):
-            if not all(map(is_usable, set(qualities))):
-                return self._careful(batch)
-        elif not is_usable(qualities):
-            points = self.points
-            return [n for n, field in enumerate(fields) if field in points]
+        if not all(map(is_usable, set(qualities) if isinstance(qualities, list) else (qualities,))):
+            yield from self._careful(batch, 0)
+            return
+        place = 0
         try:
-            return [
-                n
-                for n, (bounds, value) in enumerate(zip(map(quiet, fields), values, strict=True))
-                if bounds is not None and not bounds[0] <= value <= bounds[1]  # type: ignore[operator]
-            ]
+            for place, (bounds, value) in enumerate(zip(map(self._quiet.get, fields), values, strict=True)):
+                if bounds is not None and not bounds[0] <= value <= bounds[1]:  # type: ignore[operator]
+                    yield place
         except TypeError:  # a text, or no value
-            return self._careful(batch)
+            yield from self._careful(batch, place)
 
-    def _careful(self, batch: DeviceBatch) -> list[int]:
-        """The same for batches with values of any type and quality."""
-        found = []
+    def _careful(self, batch: DeviceBatch, start: int) -> Iterator[int]:
+        """The same from a place on, for values of any type and quality."""
         qualities = batch.qualities
-        for n, (field, value) in enumerate(zip(batch.fields, batch.values, strict=True)):
-            bounds = self._quiet.get(field)
+        for place in range(start, len(batch)):
+            bounds = self._quiet.get(batch.fields[place])
             if bounds is None:
                 continue
-            usable = is_usable(qualities[n] if isinstance(qualities, list) else qualities)
+            value = batch.values[place]
+            usable = is_usable(qualities[place] if isinstance(qualities, list) else qualities)
             if not (usable and isinstance(value, (int, float)) and bounds[0] <= value <= bounds[1]):
-                found.append(n)
-        return found
+                yield place
 
 
 def sample_of(batch: DeviceBatch, place: int) -> Sample:
