@@ -7,14 +7,17 @@ time tag, once seen, stands for the address, for a station answers an interrogat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 
 from pydatacoll.protocols.iec104.asdu import CAUSES
 from pydatacoll.protocols.iec104.columns import Columns
 from pydatacoll.protocols.iec104.types import TYPES, Tag
-from pydatacoll.sdk import Discovered
+from pydatacoll.sdk import Discovered, Quality, Value
 
 LIMIT = 16_384
 """Addresses of one device."""
+
+_INVALID = int(Quality.INVALID)
 
 Reason = Callable[[int, int, int], str | None]
 """Common address, address, type -> why values of that type have no point, empty when there is nothing to say; or
@@ -89,8 +92,7 @@ class DiscoveredAddresses:
                 common,
                 str(address),
                 TYPES[entry.type_id].name,
-                entry.value,
-                entry.quality,
+                *_sound(entry),
                 entry.time,
                 CAUSES.get(entry.cause, f"cause {entry.cause}"),
                 entry.count,
@@ -98,6 +100,13 @@ class DiscoveredAddresses:
             )
             for (common, address), entry in sorted(self._entries.items())
         ]
+
+
+def _sound(entry: _Entry) -> tuple[Value, int]:
+    """Value and quality; what is no finite number is none, as in a sample."""
+    if isfinite(entry.value):
+        return entry.value, entry.quality
+    return None, entry.quality | _INVALID
 
 
 def _only_lacks_the_tag(type_id: int, other: int) -> bool:

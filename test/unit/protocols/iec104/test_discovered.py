@@ -6,6 +6,7 @@ import pytest
 
 from pydatacoll.protocols.iec104 import discovered
 from pydatacoll.protocols.iec104 import elements as e
+from pydatacoll.sdk import Quality
 from test.unit.protocols.iec104.monitor_rig import START, MonitorRig
 
 
@@ -73,3 +74,12 @@ def test_the_list_is_bounded_and_the_rest_counted(rig, monkeypatch):
     status = rig.monitor.status()
     assert (status["discovered"], status["unlisted_values"]) == (3, 2)
     assert rig.context.counters["unconfigured_values"] == 6
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_finite_number_is_listed_as_invalid_without_value(rig, value):
+    rig.asdu(13, (5, e.ShortFloat(value, e.SB)))
+    (found,) = rig.monitor.discovered.list()
+    assert (found.value, found.quality) == (None, int(Quality.INVALID | Quality.SUBSTITUTED))
+    rig.asdu(13, (5, e.ShortFloat(1.0)))
+    assert [(one.value, one.quality) for one in rig.monitor.discovered.list()] == [(1.0, 0)]
