@@ -135,18 +135,18 @@ def fields(of: type[Struct], base: type[Struct] | None = None) -> str:
 
 # IEC 60870-5-104: the tables of its interoperability, from the tables that the code works with
 
-_NOT_SENT = frozenset({104, 105, 106, 107})
-"""Types in control direction."""
+_ANSWERED = frozenset({104, 105, 106, 107})
+"""Types in control direction that only the simulated station takes."""
 _WITHOUT_MEANING = frozenset({13, 14, 15, 16})
 """Causes of file transfer and of authentication."""
 
 
 def iec104_types(*directions: Direction) -> str:
     """Type identifications: mark, number, name, meaning."""
-    used = Direction.MONITOR, Direction.CONTROL
+    marks = {Direction.MONITOR: "X", Direction.CONTROL: "X"}
     rows = [
         (
-            "X" if info.direction in used and number not in _NOT_SENT else "",
+            "R" if number in _ANSWERED else marks.get(info.direction, ""),
             str(number),
             literal(info.name),
             info.text,

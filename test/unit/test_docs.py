@@ -134,6 +134,14 @@ def test_every_type_and_cause_of_iec_104_is_in_the_reference(generated: ModuleTy
     assert sorted(names) == sorted(f"``{info.name}``" for info in TYPES.values())
     assert _column(generated, "iec104_causes", 1) == [str(cause) for cause in CAUSES]
     assert all(mark == "X" for mark in _column(generated, "iec104_monitor", 0))
+    marks, numbers = (_column(generated, "iec104_control", column) for column in (0, 1))
+    assert {number for number, mark in zip(numbers, marks, strict=True) if mark == "R"} == {
+        "104",
+        "105",
+        "106",
+        "107",
+    }
+    assert set(marks) == {"X", "R"}
     assert not any(_column(generated, "iec104_other", 0))
 
 
