@@ -48,7 +48,8 @@ class Work:
         if len(self) < _length(devices):
             devices = _cut(devices, self.start, self.end)
         ids = [entry.id for entry in self.entries] if len(self.entries) > 1 else []
-        return DataBatch(partition, self.entries[-1].id, devices, deliveries, ids, self.start)
+        sizes = [len(part) for part in self.devices] if ids else []
+        return DataBatch(partition, self.entries[-1].id, devices, deliveries, ids, sizes, self.start)
 
     def halves(self) -> tuple[Work, Work] | None:
         """Two halves, by entries or by samples; ``None`` for a single sample."""

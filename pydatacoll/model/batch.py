@@ -51,6 +51,7 @@ class DataBatch(Struct, frozen=True):
     :ivar devices: the samples, in order; a device may stand more than once.
     :ivar deliveries: 1, or more when this runner was given these samples before and failed.
     :ivar entries: ids of all entries; empty when there is one only.
+    :ivar sizes: how many of ``devices`` each of these entries has.
     :ivar offset: samples of the (only) entry that come before these: not 0 when an entry that fails was cut.
     """
 
@@ -59,6 +60,7 @@ class DataBatch(Struct, frozen=True):
     devices: list[DeviceBatch]
     deliveries: int = 1
     entries: list[str] = []
+    sizes: list[int] = []
     offset: int = 0
 
     @property

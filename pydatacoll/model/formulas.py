@@ -15,12 +15,12 @@ from pydatacoll.model.validation import Schemas
 class FormulaFault(NamedTuple):
     """A formula that breaks a rule.
 
-    :ivar index: place in a batch.
+    :ivar place: in a batch.
     :ivar conflict: it is fine by itself, but not beside the others.
     """
 
     formula_id: str
-    index: int
+    place: int
     field: str
     message: str
     conflict: bool

@@ -292,7 +292,7 @@ class Transaction:
                 if fault.conflict:
                     raise Conflict(fault.message)
                 raise Invalid.of([FieldError(0, fault.field, fault.message)])
-        taken += [FieldError(fault.index, fault.field, fault.message) for fault in faults]
+        taken += [FieldError(fault.place, fault.field, fault.message) for fault in faults]
         if errors is not None and errors + taken:
             yield from self.overlay.rollback_steps(self._began)  # here it can be done in steps
             raise Invalid.of(sorted(errors + taken, key=lambda error: error.index))

@@ -1,0 +1,294 @@
+"""Calculates points from others.
+
+One runner at a time has all partitions, because the inputs of a formula may be in several; others stand by. Inputs
+are remembered in the state of their partitions, which is committed together with the results. So after a crash a
+batch meets what it had met before, and gives the same results once.
+
+What came into the stream together is taken together: then every formula that uses any of it is evaluated once,
+those that use results of others after these. Formulas that depend on time are also evaluated about every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import Any, ClassVar, Final
+
+from pydatacoll.model import DeviceBatch, PointId, Sample
+from pydatacoll.model.change import Change
+from pydatacoll.sdk import DataBatch, Effects, Plugin, PluginContext, TryLater
+
+from .formula_graph import Calculation, Graph
+from .formula_inputs import InputPoint, Remembered
+from .formula_results import ended, stored
+
+PATIENCE: Final = 5.0
+"""Seconds that a batch waits for partitions that its formulas need, before it comes again."""
+CURRENT: Final = 5.0
+"""Seconds behind up to which a partition counts as up to date."""
+SHOWN: Final = 100
+"""Formulas whose status is shown, those with an error first."""
+
+Results = list[tuple[PointId, Sample]]
+
+
+class FormulaPlugin(Plugin):
+    """See the module."""
+
+    name = "formula"
+    description = "points calculated from others"
+    batch_samples: ClassVar[int] = 5000
+    single: ClassVar[bool] = True
+
+    def __init__(self, config: Any, context: PluginContext) -> None:
+        super().__init__(config, context)
+        self._graph = Graph()
+        self._outdated = True
+        self._states: dict[int, Remembered] = {}
+        self._lag: dict[int, float] = {}
+        self._busy: set[int] = set()
+        self._untidy: set[int] = set()
+        self._started = asyncio.Condition()
+        self._changed: dict[int, set[InputPoint]] = {}
+        self._leave: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Follow the model."""
+        self._leave = self.context.on_change(self._model_changed)
+
+    async def stop(self) -> None:
+        """Leave the model."""
+        self._leave()
+
+    def _model_changed(self, changes: Sequence[Change] | None) -> None:
+        if changes is None or any(change.kind in {"formula", "term_item", "term"} for change in changes):
+            self._outdated = True
+
+    # Partitions
+
+    async def partition_started(self, partition: int, state: dict[str, bytes]) -> None:
+        """Its points are as they were when its last batch was acknowledged."""
+        self._forget(partition)
+        async with self._started:
+            self._states[partition] = Remembered(state)
+            self._lag[partition] = inf
+            self._started.notify_all()
+
+    async def partition_stopped(self, partition: int) -> None:
+        """What depends on it is begun anew."""
+        self._states.pop(partition, None)
+        self._lag.pop(partition, None)
+        self._forget(partition)
+
+    def _forget(self, partition: int) -> None:
+        self._changed.pop(partition, None)
+        self._graph.forget(partition)
+        self._outdated = True
+
+    # Batches
+
+    async def handle(self, batch: DataBatch) -> Effects | None:
+        """Evaluate the formulas that use what came, entry by entry.
+
+        :raises TryLater: when partitions that formulas need are not here.
+        """
+        await self._wait()
+        await self._prepare()
+        results: Results = []
+        now = 0.0
+        for now, devices in _entries(batch):
+            for device in devices:
+                self._take(device, now)
+            self._evaluate(now, results)
+        self._lag[batch.partition] = self.context.wall() - now
+        self._busy.add(batch.partition)
+        return self._effects(batch.partition, results)
+
+    async def tick(self, partition: int, now: float) -> Effects | None:
+        """Evaluate formulas that are new, and those that depend on time."""
+        if not self._missing():
+            await self._prepare()
+        results: Results = []
+        if partition == min(self._states) and not self._missing():
+            await self._pass_time(now, results)
+        if partition not in self._busy:  # nothing has come since the last tick
+            self._lag[partition] = 0.0 if self._lag[partition] != inf else CURRENT
+        self._busy.discard(partition)
+        return self._effects(partition, results)
+
+    async def _pass_time(self, now: float, results: Results) -> None:
+        graph = self._graph
+        if any(self._lag[partition] == inf for partition in graph.partitions):
+            return  # what was committed for a partition may not be delivered yet
+        current = all(self._lag[partition] < CURRENT for partition in graph.partitions)
+        fresh = [one for one in graph.calculations.values() if one.fresh]
+        await self._look_up(fresh)
+        for one in graph.calculations.values():
+            held = ended(one, now)
+            if held is not None:
+                self._deliver(one, held, results)
+            if one.fresh or (current and one.expression.uses_time):
+                graph.due(one)
+        self._evaluate(now, results, ticking=True)
+
+    def _take(self, batch: DeviceBatch, now: float) -> None:
+        points = self._graph.devices.get(batch.device_id)
+        if points is None:
+            return
+        levels = self._graph.levels
+        changed = None
+        times, qualities, late = batch.times, batch.qualities, batch.late
+        make, kind = tuple.__new__, Sample
+        for i, field in enumerate(batch.fields):
+            point = points.get(field)
+            if point is None:
+                continue
+            sample = make(
+                kind,
+                (
+                    times[i] if isinstance(times, list) else times,
+                    batch.values[i],
+                    qualities[i] if isinstance(qualities, list) else qualities,
+                ),
+            )
+            point.take(sample, now, late=late)
+            if changed is None:
+                changed = self._changed.setdefault(point.partition, set())
+            changed.add(point)
+            for user in point.users:
+                if not user.due:
+                    user.due = True
+                    levels[user.rank].append(user)
+
+    def _evaluate(self, now: float, results: Results, *, ticking: bool = False) -> None:
+        """Everything that is due, in order."""
+        for level in self._graph.levels:
+            if not level:
+                continue
+            for one in level:
+                one.due = one.fresh = False
+                one.evaluations += 1
+                sample = stored(
+                    one, one.evaluate(one.inputs, now), now, ticking=ticking and one.expression.uses_time
+                )
+                if sample is not None:
+                    self._deliver(one, sample, results)
+            level.clear()
+
+    def _deliver(self, one: Calculation, sample: Sample, results: Results) -> None:
+        results.append((one.target, sample))
+        if one.result is not None:
+            one.result.input.push(sample)
+            for user in one.result.users:
+                self._graph.due(user)
+
+    def _effects(self, partition: int, results: Results) -> Effects | None:
+        points = self._changed.pop(partition, ())
+        state: dict[str, bytes | None] = {}
+        for point in points:
+            if point.changed:
+                state.update(point.state())
+        own = self._states[partition]
+        if partition in self._untidy and not self._outdated:
+            self._untidy.discard(partition)
+            state.update(dict.fromkeys(own.unused(self._graph.points)))
+        own.update(state)
+        return Effects(state=state, samples=results) if state or results else None
+
+    # The graph
+
+    def _missing(self) -> set[int]:
+        """Partitions that formulas need and that are not here."""
+        return self._graph.partitions - self._states.keys()
+
+    async def _wait(self) -> None:
+        """Until all partitions that formulas need are here."""
+        self._rebuild()
+        if not self._missing():
+            return
+        try:
+            async with asyncio.timeout(PATIENCE), self._started:
+                await self._started.wait_for(lambda: not self._missing())
+        except TimeoutError:
+            missing = ", ".join(map(str, sorted(self._missing())))
+            raise TryLater(f"formulas need partitions that are not here: {missing}") from None
+
+    def _rebuild(self) -> None:
+        if self._outdated:
+            self._outdated = False
+            self._graph = Graph.build(self.context.model, self.context.partition_of, self._graph)
+            self._untidy.update(self._states)
+
+    async def _prepare(self) -> None:
+        """Bring the graph up to date, and load what its points had been.
+
+        Partitions may begin anew meanwhile; then it is done once more.
+        """
+        while True:
+            self._rebuild()
+            graph = self._graph
+            await self._load([point for point in graph.points.values() if not point.loaded])
+            await self._look_up([one for one in graph.calculations.values() if not one.known])
+            if graph is self._graph and not self._outdated:
+                return
+            if self._missing():
+                raise TryLater("a partition that formulas need is begun anew")
+
+    async def _load(self, points: Sequence[InputPoint]) -> None:
+        by_count: dict[int, list[InputPoint]] = {}
+        for point in points:
+            by_count.setdefault(point.wanted, []).append(point)
+        for count, alike in by_count.items():
+            found = await self.context.store.recent([point.id for point in alike], count)
+            now = self.context.wall()
+            for point, history in zip(alike, found, strict=True):
+                if point.partition != -1 and point.partition not in self._states:
+                    continue  # it has just gone
+                state = {} if point.partition == -1 else self._states[point.partition].of(point)
+                point.load(state, history, now)
+                if point.changed and point.partition != -1:
+                    self._changed.setdefault(point.partition, set()).add(point)
+
+    async def _look_up(self, calculations: Sequence[Calculation]) -> None:
+        """The results that were stored last."""
+        if calculations:
+            found = await self.context.store.latest([one.target for one in calculations])
+            for one, last in zip(calculations, found, strict=True):
+                one.last, one.known = last, True
+
+    # Status
+
+    def status(self) -> dict[str, Any]:
+        """Totals, and the formulas one by one: what cannot be calculated, what gives no value, then the others."""
+        graph = self._graph
+        calculations = graph.calculations
+        failing = [key for key, one in calculations.items() if one.error is not None]
+        shown: dict[str, Any] = {
+            key: {"evaluations": 0, "error": problem} for key, problem in list(graph.problems.items())[:SHOWN]
+        }
+        for key in [*failing, *calculations][: SHOWN + len(failing)]:
+            if len(shown) < SHOWN:
+                shown[key] = calculations[key].status()
+        return {
+            "formulas": len(calculations) + len(graph.problems),
+            "refused": len(graph.problems),
+            "without_value": len(failing),
+            "evaluations": sum(one.evaluations for one in calculations.values()),
+            "shown": shown,
+        }
+
+
+def _entries(batch: DataBatch) -> Iterator[tuple[float, Sequence[DeviceBatch]]]:
+    """The entries of a batch, each with the time when it came into the stream."""
+    if not batch.entries:
+        yield _time(batch.entry_id), batch.devices
+        return
+    start = 0
+    for entry_id, size in zip(batch.entries, batch.sizes, strict=True):
+        yield _time(entry_id), batch.devices[start : start + size]
+        start += size
+
+
+def _time(entry_id: str) -> float:
+    return int(entry_id.partition("-")[0]) / 1000

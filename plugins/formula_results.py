@@ -1,0 +1,98 @@
+"""Which results are stored, and with what time.
+
+1. A result whose time, value and quality are those of the one before is none. One that was worked out only because
+   time passed is stored when its value or quality is another.
+2. The times of one result go up: two results of the same moment are a microsecond apart, so that history and
+   archive keep both. When the clock of the inputs was set back, the time goes back with it.
+3. Without an input that ever had a sample there is no time; then only a value is stored, with that of now.
+4. The term item of the result may ask for report by exception: ``deadband``, ``deadband_percent``,
+   ``max_silence`` and ``min_period`` hold as for measured points, by the times of the results. A change of quality
+   is stored at once.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from pydatacoll.expression import Outcome
+from pydatacoll.model import Sample, TermItem, Value
+
+from .formula_graph import Calculation
+
+APART: Final = 1e-6
+"""Seconds between two results of the same moment."""
+SAME: Final = 1e-3
+"""Times that are less apart than this belong to one moment."""
+SET_BACK: Final = 60.0
+"""Seconds by which a clock must be behind to count as set back; less is an evaluation that came late."""
+TOLERANCE_PART, TOLERANCE_MOST = 0.05, 0.5
+"""How much earlier than ``max_silence`` a result may come: this part of it, and at most so many seconds."""
+
+
+def stored(calculation: Calculation, outcome: Outcome, now: float, *, ticking: bool = False) -> Sample | None:
+    """What of a result is to be stored; it is the last one then.
+
+    :param now: the time of the evaluation, epoch seconds.
+    :param ticking: it was evaluated because time passed.
+    """
+    value, quality, time, error = outcome
+    calculation.error = error
+    last = calculation.last
+    if time == -inf:
+        if value is None:
+            return None
+        time = now
+    if last is not None:
+        same = quality == last.quality and value == last.value and type(value) is type(last.value)
+        if same and (ticking or abs(time - last.time) < SAME):
+            return None
+        if time <= last.time:
+            behind = last.time - time
+            if behind < SAME:
+                time = last.time + APART
+            elif behind < SET_BACK and calculation.expression.uses_time:
+                return None
+    sample = Sample(time, value, quality)
+    item = calculation.item
+    if item is not None and item.ruled and last is not None and not _reported(item, last, sample, calculation):
+        return None
+    calculation.last = sample
+    calculation.held = None
+    return sample
+
+
+def ended(calculation: Calculation, now: float) -> Sample | None:
+    """What was held, when its period is over: it is the last result then."""
+    held, last, item = calculation.held, calculation.last, calculation.item
+    if held is None or (last is not None and item is not None and now < last.time + (item.min_period or 0.0)):
+        return None
+    calculation.last, calculation.held = held, None
+    return held
+
+
+def _reported(item: TermItem, last: Sample, new: Sample, calculation: Calculation) -> bool:
+    if new.quality != last.quality or new.time < last.time:
+        return True
+    passed = new.time - last.time
+    within = _within(item, last.value, new.value)
+    if within:
+        calculation.held = None  # the value is back where it was
+        silence = item.max_silence
+        return silence is not None and passed >= silence - min(TOLERANCE_PART * silence, TOLERANCE_MOST)
+    if item.min_period is not None and passed < item.min_period:
+        calculation.held = new
+        return False
+    return True
+
+
+def _within(item: TermItem, last: Value, new: Value) -> bool:
+    """Whether a value is within all deadbands of the last one. Without a deadband none is."""
+    if item.deadband is None and item.deadband_percent is None:
+        return False
+    if isinstance(last, (bool, str)) or isinstance(new, (bool, str)) or last is None or new is None:
+        return last == new
+    band = inf if item.deadband is None else item.deadband
+    if item.deadband_percent is not None:
+        band = min(band, abs(last) * item.deadband_percent / 100)
+    return abs(new - last) <= band
