@@ -26,6 +26,8 @@ DISK_PART: Final = 0.1
 """Free part of the disk below which it is warned of."""
 BEHIND: Final = 30.0
 """Seconds a plugin may be behind."""
+SILENT: Final = 60.0
+"""Seconds after which a device that is connected should have sent a value."""
 WORST: Final = 5
 """Devices that are named."""
 EXPIRES_SOON: Final = 14 * 86_400
@@ -170,6 +172,31 @@ def points(links: Mapping[str, Link], details: Mapping[str, Mapping[str, Any]]) 
         "of the device, with invalid the address and the type of the point, with not_topical whether the device "
         "has that address (pydatacoll discovered)",
     )
+
+
+def silent(links: Mapping[str, Link], details: Mapping[str, Mapping[str, Any]], now: float) -> Iterator[Check]:
+    """Devices that are connected and have never sent a value: their points have no quality yet that could be bad.
+
+    :param now: epoch seconds.
+    """
+    found = sorted(
+        device_id
+        for device_id, link in links.items()
+        if link.state == CONNECTED
+        and (detail := details.get(device_id)) is not None
+        and detail["points"]
+        and detail.get("last_seen") is None
+        and now - (link.since or now) > SILENT
+    )
+    if found:
+        more = f"; and {len(found) - WORST} more" if len(found) > WORST else ""
+        yield Check(
+            "values",
+            "warning",
+            f"{len(found)} devices are connected and have never sent a value: {'; '.join(found[:WORST])}{more}",
+            "look at its status (/api/v2/devices/{device_id}/status) for what it was asked and did not "
+            "answer, and whether the address of the term is that of the device",
+        )
 
 
 def _why(link: Link) -> str:

@@ -60,6 +60,7 @@ class Diagnosis:
             else:
                 found.append(checks.devices(links))
                 found.append(checks.points(links, details))
+                found += checks.silent(links, details, overview.time)
                 found += checks.plugins(
                     overview, self._settings.plugins, await read_reports(self._store, self._settings.plugins)
                 )

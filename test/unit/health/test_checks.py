@@ -108,6 +108,22 @@ def test_without_a_manager_nothing_is_said_about_devices() -> None:
     assert checks.points(links, {"d1": {"points": 5, "bad_points": 5}}).status == "ok"
 
 
+def test_a_device_that_is_connected_and_never_sends_a_value_is_not_well() -> None:
+    detail = {"points": 2, "bad_points": 0, "last_seen": None}
+    links = {name: Link("connected", 1000.0) for name in ("mute", "seen", "empty", "new", "unknown")}
+    links |= {"young": Link("connected", 1050.0), "away": Link("backoff", 1.0)}
+    details = dict.fromkeys(("mute", "young", "away"), detail)
+    details |= {"seen": {**detail, "last_seen": 5.0}, "empty": {**detail, "points": 0}}
+    (check,) = checks.silent(links, details, 1000.0 + checks.SILENT + 1)
+    assert (check.check, check.status) == ("values", "warning")
+    assert check.detail == "1 devices are connected and have never sent a value: mute"
+    assert check.remedy
+    assert not list(checks.silent(links, details, 1000.0))
+    many = {f"d{n}": Link("connected", 1.0) for n in range(7)}
+    (check,) = checks.silent(many, dict.fromkeys(many, detail), 100.0)
+    assert check.detail.endswith("d4; and 2 more")
+
+
 def test_points_of_bad_quality_are_told_by_device_worst_first() -> None:
     links = {f"d{n}": Link("connected", 1.0) for n in range(8)}
     links["d3"] = Link("connected", 1.0, "nothing is answered")
