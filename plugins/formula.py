@@ -169,9 +169,8 @@ class FormulaPlugin(Plugin):
             for one in level:
                 one.due = one.fresh = False
                 one.evaluations += 1
-                sample = stored(
-                    one, one.evaluate(one.inputs, now), now, ticking=ticking and one.expression.uses_time
-                )
+                outcome = one.evaluate(one.inputs, now)
+                sample = stored(one, outcome, ticking=ticking and one.expression.uses_time)
                 if sample is not None:
                     self._deliver(one, sample, results)
             level.clear()

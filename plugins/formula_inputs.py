@@ -57,6 +57,8 @@ class Trail:
     def changes(self, oldest: float) -> dict[str, bytes | None]:
         """State to be written; chunks that end before ``oldest`` are deleted."""
         state: dict[str, bytes | None] = {}
+        if not self.rows and not self.number:
+            state[f"{self.prefix}0"] = _encode(self.rows)
         for start in range(0, len(self.rows), CHUNK):
             part = self.rows[start : start + CHUNK]
             state[f"{self.prefix}{self.number}"] = _encode(part)
@@ -127,8 +129,9 @@ class InputPoint:
         chunks = {int(key): _decode(value) for key, value in state.items() if key}
         rows: list[Row] = [row for number in sorted(chunks) for row in chunks[number]]
         if not rows and LATEST in state:
-            rows = [_decode(state[LATEST])]
-        first = min((row[0] for row in rows), default=inf)
+            rows = [row] if (row := _decode(state[LATEST])) is not None else []
+        # a state without a sample says that there was none
+        first = min((row[0] for row in rows), default=-inf if state else inf)
         before = [sample for sample in history if sample.time < first]
         for sample in before:
             self._put(sample, late=False)
@@ -182,7 +185,7 @@ class InputPoint:
         recent = self.input.recent
         if self.trail is not None and recent is not None:
             return self.trail.changes(recent.times[0] if len(recent) else -inf)
-        return {} if self.latest is None else {self.key: _encode(self.latest)}
+        return {self.key: _encode(self.latest)}
 
 
 class Remembered:

@@ -4,7 +4,7 @@
    time passed is stored when its value or quality is another.
 2. The times of one result go up: two results of the same moment are a microsecond apart, so that history and
    archive keep both. When the clock of the inputs was set back, the time goes back with it.
-3. Without an input that ever had a sample there is no time; then only a value is stored, with that of now.
+3. As long as no input had a sample, there is no result but a value.
 4. The term item of the result may ask for report by exception: ``deadband``, ``deadband_percent``,
    ``max_silence`` and ``min_period`` hold as for measured points, by the times of the results. A change of quality
    is stored at once.
@@ -30,19 +30,16 @@ TOLERANCE_PART, TOLERANCE_MOST = 0.05, 0.5
 """How much earlier than ``max_silence`` a result may come: this part of it, and at most so many seconds."""
 
 
-def stored(calculation: Calculation, outcome: Outcome, now: float, *, ticking: bool = False) -> Sample | None:
+def stored(calculation: Calculation, outcome: Outcome, *, ticking: bool = False) -> Sample | None:
     """What of a result is to be stored; it is the last one then.
 
-    :param now: the time of the evaluation, epoch seconds.
     :param ticking: it was evaluated because time passed.
     """
     value, quality, time, error = outcome
     calculation.error = error
     last = calculation.last
-    if time == -inf:
-        if value is None:
-            return None
-        time = now
+    if value is None and last is None and all(one.time == -inf for one in calculation.inputs.values()):
+        return None
     if last is not None:
         same = quality == last.quality and value == last.value and type(value) is type(last.value)
         if same and (ticking or abs(time - last.time) < SAME):

@@ -1,0 +1,264 @@
+"""Formulas as they are calculated: when, in which order, with which inputs and which time."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydatacoll.errors import TryLater
+from pydatacoll.testing.model import term_item
+
+from .formula_rig import COMM_LOST, INVALID, Rig, joined
+
+
+async def test_a_formula_is_evaluated_when_an_input_changes() -> None:
+    rig = await Rig(va="xa + xb").start()
+    assert await rig.put(("xa", 1, 2.0)) == [("va", 1.0, None, INVALID)]  # the other one has no value yet
+    assert await rig.put(("xb", 2, 3.0)) == [("va", 2.0, 5.0)]
+    assert await rig.put(("xc", 3, 9.0)) == []
+    assert await rig.put(("xa", 3, 4.0, COMM_LOST)) == [("va", 3.0, 7.0, COMM_LOST)]
+
+
+async def test_once_for_what_came_together() -> None:
+    rig = await Rig(va="xa + xb", vb="xa * 2").start()
+    found = await rig.put(("xa", 1, 1), ("xb", 1, 1), ("xa", 2, 5), ("xb", 2, 7))
+    assert found == [("va", 2.0, 12), ("vb", 2.0, 10)]
+    assert rig.plugin.status()["evaluations"] == 2 + 2  # once more each when they were new
+
+
+async def test_formulas_of_formulas_go_in_the_same_pass() -> None:
+    rig = await Rig(va="vb + vc", vb="xa * 2", vc="vb + 1", vd="va + xa").start()
+    assert await rig.put(("xa", 1, 1)) == [("vb", 1.0, 2), ("vc", 1.0, 3), ("va", 1.0, 5), ("vd", 1.0, 6)]
+    # what comes back by the stream is known
+    assert await rig.put(("va", 1, 5), ("vb", 1, 2)) == []
+
+
+async def test_inputs_of_several_partitions() -> None:
+    rig = await Rig(va="xa + ya").start()
+    await rig.put(("xa", 1, 1))
+    assert await rig.put(("ya", 2, 10)) == [("va", 2.0, 11)]
+    assert await rig.put(("xa", 3, 2)) == [("va", 3.0, 12)]
+
+
+async def test_joined_entries_give_the_same_as_single_ones() -> None:
+    single, together = await Rig(va="xa + xb").start(), await Rig(va="xa + xb").start()
+    rows = [[("xa", n, n), ("xb", n, 2 * n)] for n in range(1, 9)]
+    for row in rows:
+        await single.put(*row)
+    await together.handle(joined(*(together.batch(*row) for row in rows)))
+    assert single.results == together.results
+    assert len(single.results) == 8
+
+
+async def test_a_new_formula_takes_its_first_value_from_the_history() -> None:
+    rig = await Rig().start()
+    rig.seen(("xa", 1, 1), ("xa", 2, 5), ("xb", 3, 7))
+    rig.formula("va", "xa[-2] + xa + xb")
+    await rig.tick()
+    assert rig.results == [("va", 3.0, 13)]
+    await rig.tick()
+    assert len(rig.results) == 1
+
+
+async def test_a_formula_without_parameters() -> None:
+    rig = await Rig(va="6 * 7").start()
+    assert rig.results == [("va", 1000.0, 42)]
+    await rig.restart()
+    await rig.tick(1)
+    assert len(rig.results) == 1
+
+
+async def test_a_formula_whose_inputs_never_had_a_value_says_nothing() -> None:
+    rig = await Rig(va="xa + 1", vb="default(xa, 7)").start()
+    assert rig.results == [("vb", 1000.0, 7)]
+    assert "xa" not in str(rig.plugin.status()["shown"]["vb"])
+    assert rig.plugin.status()["shown"]["va"]["error"] is not None
+    assert rig.plugin.status()["without_value"] == 1
+
+
+async def test_windows_move_with_the_time() -> None:
+    rig = await Rig(va="max(xa, '10s')").start()
+    await rig.put(("xa", 998, 5.0))
+    await rig.put(("xa", 1000, 1.0))
+    assert rig.results[-1] == ("va", 1000.0, 5.0)
+    await rig.tick(1)
+    assert rig.results[-1] == ("va", 1000.0, 5.0)  # the same value again is none
+    await rig.tick(10)
+    assert rig.results[-1] == ("va", 1011.0, 1.0)
+
+
+async def test_what_is_behind_is_evaluated_as_of_its_own_time() -> None:
+    """An hour of entries that waited: windows are those of then, and no tick comes in between."""
+    rig = await Rig(va="count(xa, '10s')").start()
+    await rig.put(("xa", 1000, 1))
+    first = rig.batch(("xa", 1001, 1))
+    rig.now += 3600
+    await rig.restart(ticks=1)
+    await rig.handle(first)
+    await rig.tick()
+    assert rig.results[-1] == ("va", 1001.0, 2)
+    await rig.tick(1)
+    await rig.tick(1)
+    assert rig.results[-1] == ("va", rig.now, 0)
+
+
+async def test_late_samples_count_in_windows_and_change_nothing_else() -> None:
+    rig = await Rig(va="xa", vb="count(xa, '1h')").start()
+    await rig.put(("xa", 990, 1))
+    await rig.put(("xa", 995, 2))
+    rig.results.clear()
+    rig.now += 1
+    await rig.put(("xa", 992, 9), late=True)
+    assert rig.results == [("vb", 1001.0, 3)]
+
+
+async def test_a_clock_that_is_set_back() -> None:
+    rig = await Rig(va="xa").start()
+    await rig.put(("xa", 5000, 1))
+    rig.now += 100  # what comes now was not loaded
+    assert await rig.put(("xa", 1400, 2)) == [("va", 1400.0, 2)]
+    assert await rig.put(("xa", 1401, 3)) == [("va", 1401.0, 3)]
+
+
+async def test_two_results_of_one_moment_have_times_of_their_own() -> None:
+    rig = await Rig(va="xa + ya").start()
+    await rig.put(("xa", 10, 1))
+    await rig.put(("ya", 10, 1))
+    await rig.put(("xa", 10, 2))
+    times = [result[1] for result in rig.results]
+    assert times == pytest.approx([10.0, 10.000001, 10.000002], abs=2e-7)
+    assert [result[2] for result in rig.results] == [None, 2, 3]
+
+
+@pytest.mark.parametrize("cut", range(7))
+async def test_a_sudden_death_changes_nothing(cut: int) -> None:
+    """The history shows all; what was not acknowledged comes again."""
+    formulas = {"va": "xa + xb", "vb": "va[-2] + xa[-3]", "vc": "sum(xa, '1h')", "vd": "va * 2"}
+    entries = [[("xa", n, n)] if n % 2 else [("xb", n, n), ("xa", n, 3 * n)] for n in range(1, 8)]
+    whole, broken = await Rig(**formulas).start(), await Rig(**formulas).start()
+    for entry in entries:
+        await whole.put(*entry)
+    batches = [broken.batch(*entry, stored=True) for entry in entries]
+    for batch in batches[:cut]:
+        await broken.handle(batch)
+    await broken.plugin.handle(batches[cut])  # and dies before the commit
+    await broken.restart(ticks=cut % 3)
+    for batch in batches[cut:]:
+        await broken.handle(batch)
+    assert broken.results == whole.results
+
+
+async def test_many_samples_in_windows_survive_in_chunks() -> None:
+    formulas = {"va": "count(xa, '300s')", "vb": "xa[-200]"}
+    whole, broken = await Rig(**formulas).start(), await Rig(**formulas).start()
+    for n in range(1, 500):
+        for rig in (whole, broken):
+            rig.now = 1000.0 + n
+            rig.store.samples.clear()  # the history is short
+            await rig.put(("xa", rig.now, n))
+    assert len([key for key in broken.states[0] if key.startswith("x:x:a:")]) <= 7
+    broken.store.samples.clear()
+    await broken.restart(ticks=0)
+    assert await broken.put(("xa", 1500, 0)) == await whole.put(("xa", 1500, 0))
+
+
+async def test_a_batch_that_failed_leaves_nothing_behind() -> None:
+    """The partition is begun anew after an error; what the failed batch had changed is gone."""
+    rig = await Rig(va="xa + ya").start()
+    await rig.put(("ya", 1, 1))
+    await rig.put(("xa", 1, 1))
+    await rig.plugin.handle(rig.batch(("xa", 5, 100)))
+    await rig.plugin.partition_stopped(0)
+    await rig.plugin.partition_started(0, dict(rig.states[0]))
+    assert await rig.put(("ya", 6, 2)) == [("va", 6.0, 3)]
+
+
+async def test_a_partition_that_is_not_here_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pydatacoll_plugins.formula.PATIENCE", 0.01)
+    rig = await Rig(va="xa + ya").start()
+    await rig.plugin.partition_stopped(1)
+    with pytest.raises(TryLater, match="partitions that are not here: 1"):
+        await rig.plugin.handle(rig.batch(("xa", 1, 1)))
+
+
+async def test_state_of_points_that_no_formula_uses_any_more_goes() -> None:
+    rig = await Rig(va="xa + xb[-2]", vb="ya").start()
+    await rig.put(("xa", 1, 1), ("xb", 1, 1))
+    await rig.put(("ya", 1, 1))
+    assert set(rig.states[0]) == {"x:x:a", "x:x:b:0"}
+    rig.formula("va", "xb + 1")
+    await rig.tick()
+    assert set(rig.states[0]) == {"x:x:b"}
+    rig.change(lambda tx: tx.delete("formula", "vb"))
+    await rig.tick()
+    assert rig.states[1] == {}
+    assert await rig.put(("xb", 2, 5)) == [("va", 2.0, 6)]
+
+
+async def test_a_changed_formula_keeps_what_is_known_of_its_inputs() -> None:
+    rig = await Rig(va="xa").start()
+    for n in range(1, 5):
+        await rig.put(("xa", n, n))
+    rig.formula("va", "xa + sum(xa, '1h') * 10")
+    rig.now = 1001.0
+    await rig.tick()
+    assert rig.results[-1] == ("va", 1001.0, 4 + 100)
+    await rig.restart()
+    assert [result[2] for result in await rig.put(("xa", 5, 5))] == [155]
+
+
+async def test_what_was_stored_before_it_was_refused_stops_nothing() -> None:
+    rig = Rig(va="xa", vb="xa * 2")
+    good = rig.registry.formulas["va"]
+    for key, changes in {
+        "bad": {"formula": "p0 +"},
+        "nowhere": {"item_id": "nothing"},
+        "read": {"device_id": "x", "term_id": "x", "item_id": "h"},
+        "two": {},
+        "circle": {"item_id": "c", "params": {"p0": "v:v:d"}},
+        "circle2": {"item_id": "d", "params": {"p0": "v:v:c"}},
+        "behind": {"item_id": "e", "params": {"p0": "v:v:c"}},
+    }.items():
+        fields = {name: getattr(good, name) for name in good.__struct_fields__}
+        rig.registry.put_formula(type(good)(**{**fields, "id": key, **changes}))
+    await rig.start()
+    assert await rig.put(("xa", 1, 1)) == [("va", 1.0, 1), ("vb", 1.0, 2)]  # of the two the first by its id
+    shown = {key: one["error"] for key, one in rig.plugin.status()["shown"].items()}
+    assert shown["bad"].startswith("line 1, column 5")
+    assert shown["nowhere"] == "its result v:v:nothing is no term item"
+    assert shown["read"] == "its result x:x:h is read from its device"
+    assert shown["va"] == "its result v:v:a is that of formula two, too"
+    assert shown["circle"] == shown["circle2"] == "it depends on its own result"
+    assert "p0" in shown["behind"]  # the point that it uses has no value
+    assert rig.plugin.status()["refused"] == 6
+
+
+async def test_results_by_exception() -> None:
+    rig = await Rig(va="xa").start()
+    rig.options("va", deadband=2.0, max_silence=10.0)
+    for time, value in [(1, 10), (2, 11), (3, 12), (4, 13), (5, 12), (13.6, 12), (14, 12)]:
+        await rig.put(("xa", time, value))
+    assert rig.results == [("va", 1.0, 10), ("va", 4.0, 13), ("va", 13.6, 12)]
+    assert await rig.put(("xa", 15, 12, COMM_LOST)) == [("va", 15.0, 12, COMM_LOST)]
+
+
+async def test_a_result_waits_for_the_end_of_its_period() -> None:
+    rig = await Rig(va="xa", vb="va + 1").start()
+    rig.options("va", min_period=10.0)
+    await rig.put(("xa", 1000, 1))
+    await rig.put(("xa", 1003, 2))
+    await rig.put(("xa", 1004, 3))
+    assert rig.results == [("va", 1000.0, 1), ("vb", 1000.0, 2)]
+    await rig.tick(5)
+    assert len(rig.results) == 2
+    await rig.tick(6)
+    assert rig.results[2:] == [("va", 1004.0, 3), ("vb", 1004.0, 4)]
+
+
+async def test_a_deleted_result_ends_its_formula() -> None:
+    rig = await Rig(va="xa").start()
+    rig.change(lambda tx: tx.delete("term_item", ("v", "a")))
+    assert await rig.put(("xa", 1, 1)) == []
+    rig.change(lambda tx: tx.create("term_item", term_item("v", "a")))
+    rig.formula("va", "xa + 1")
+    await rig.tick()
+    assert rig.results == [("va", 1.0, 2)]
