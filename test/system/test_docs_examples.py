@@ -142,7 +142,14 @@ def test_a_difference_is_found() -> None:
 
 def test_the_example_driver_passes_the_conformance_suite(tmp_path: Path) -> None:
     """With the configuration that the how-to shows, in a folder of its own."""
-    for name in ("line_driver.py", "line_device.py", "test_line_driver.py", "pytest.ini"):
+    for name in (
+        "line_driver.py",
+        "line_device.py",
+        "test_line_driver.py",
+        "switch_counter.py",
+        "test_switch_counter.py",
+        "pytest.ini",
+    ):
         shutil.copy(EXAMPLES / name, tmp_path)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey"],
