@@ -6,13 +6,15 @@ data stream keeps what comes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatacoll.archive.config import ArchiveConfig
-from pydatacoll.archive.errors import ArchiveUnavailable
+from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
+from pydatacoll.archive.sql_template import WARN_NAMES
 from pydatacoll.archive.values import EXACT, FLOAT, INTEGER, LONGEST_TEXT, to_columns, to_micros
 from pydatacoll.model import time_to_wire
+from pydatacoll.model.alarm import AlarmId, Transition
 from pydatacoll.model.change import Change
 from pydatacoll.sdk import DataBatch, DeviceBatch, Effects, Plugin, PluginContext, Sample
 
@@ -22,6 +24,12 @@ from .db_saver_statements import Statements
 if TYPE_CHECKING:
     from pydatacoll.archive.statements import Job
     from pydatacoll.archive.write import Row
+
+
+ALARMS = 500
+"""Transitions of alarms in one step."""
+ALARM_STATE = "alarms"
+"""Key of the state of a partition: id of the last transition that is archived."""
 
 
 class DbSaver(Plugin):
@@ -50,6 +58,9 @@ class DbSaver(Plugin):
         self._retention = Retention(self._database, config.retention)
         self._statements = Statements(self._database, context.model, context.counters)
         self._tracks = Tracks(self._database, self._writer, context.model, self._statements.compile)
+        self._alarms: dict[int, str] = {}
+        self._devices: dict[int, set[str]] = {}
+        self._retention_error = ""
         self._unsubscribe = _nothing
         self._held_since: float | None = None
         self._error = ""
@@ -70,12 +81,18 @@ class DbSaver(Plugin):
     def _changed(self, changes: Sequence[Change] | None) -> None:
         self._tracks.model_changed()
 
+    async def partition_started(self, partition: int, state: dict[str, bytes]) -> None:
+        """Alarms are archived from where that ended."""
+        self._alarms[partition] = state.get(ALARM_STATE, b"0-0").decode()
+
     async def partition_stopped(self, partition: int) -> None:
         """What was saved last is read again: another runner may save more now, or this one has saved less."""
-        self._tracks.forget(self._tracks.devices)
+        self._alarms.pop(partition, None)
+        self._tracks.forget(self._devices.pop(partition, ()))
 
     async def handle(self, batch: DataBatch) -> Effects | None:
         """Save a batch."""
+        self._devices.setdefault(batch.partition, set()).update(device.device_id for device in batch.devices)
         try:
             rows: list[Row] = []
             jobs: list[Job] = []
@@ -141,10 +158,44 @@ class DbSaver(Plugin):
         self._error = str(error)
 
     async def tick(self, partition: int, now: float) -> Effects | None:
-        """Retention, done by the runner of the first partition."""
+        """Transitions of alarms; retention, done by the runner of the first partition."""
         if partition == 0:
+            await self._retain(now)
+        return await self._archive_alarms(partition, now)
+
+    async def _retain(self, now: float) -> None:
+        """What the database does not let us do here must not keep it from taking samples."""
+        try:
             await self._retention.step(now)
-        return None
+        except StatementError as error:
+            self._retention_error = str(error)
+            self.context.log.warning("retention failed: %s", error)
+
+    async def _archive_alarms(self, partition: int, now: float) -> Effects | None:
+        """The place up to which they are archived is part of the state of the partition."""
+        from pydatacoll.archive.alarms import write_alarms  # noqa: PLC0415
+
+        found = await self.context.store.transitions(partition, self._alarms.get(partition, "0-0"), ALARMS)
+        if not found:
+            return None
+        await write_alarms(self._database, found)
+        await self._statements.run(list(self._warnings(found)), now)
+        self.context.counters["alarms_written"] += len(found)
+        self._alarms[partition] = last = found[-1][0]
+        return Effects(state={ALARM_STATE: last.encode()})
+
+    def _warnings(self, found: Sequence[tuple[str, Transition]]) -> Iterator[Job]:
+        """Statements for alarms that begin."""
+        from pydatacoll.archive.statements import Job  # noqa: PLC0415
+
+        for _, one in found:
+            alarm = AlarmId.parse(one.alarm)
+            item = self.context.model.term_items.get((alarm.term_id, alarm.item_id))
+            if one.event != "raise" or item is None or item.db_warn_sql is None:
+                continue
+            template = self._statements.compile(item.db_warn_sql, alarm.point, WARN_NAMES)
+            if template is not None:
+                yield Job(str(alarm.point), template, self._statements.alarm_values(alarm, one))
 
     def status(self) -> dict[str, Any]:
         """Which database, what waits for it, and which statements are wrong."""
@@ -156,6 +207,9 @@ class DbSaver(Plugin):
             "available": self._held_since is None,
             "error": self._error,
             "held": held,
+            "rows_deleted": self._retention.deleted,
+            "partitions_dropped": self._retention.dropped,
+            "retention_error": self._retention_error,
             "statement_errors": self._statements.status(),
         }
 

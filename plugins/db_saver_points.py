@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydatacoll.archive.sql_template import Template
@@ -53,15 +53,10 @@ class Tracks:
         """The configuration of points is looked up again."""
         self._stale = True
 
-    def forget(self, device_ids: Sequence[str]) -> None:
+    def forget(self, device_ids: Iterable[str]) -> None:
         """These devices are loaded again when they are next seen."""
         for device_id in device_ids:
             self._devices.pop(device_id, None)
-
-    @property
-    def devices(self) -> list[str]:
-        """Devices that are known."""
-        return list(self._devices)
 
     async def of(self, device_id: str, fields: Sequence[str], times: float | Sequence[float]) -> list[Track]:
         """The points of ``fields`` (``term_id:item_id``), in order.

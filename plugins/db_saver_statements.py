@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydatacoll.archive.errors import TemplateError
 from pydatacoll.archive.sql_template import SAVE_NAMES, Template, compile_template
-from pydatacoll.model import PointId, Sample
-from pydatacoll.model.quality import quality_to_wire
+from pydatacoll.archive.values import storable, to_columns
+from pydatacoll.codec.json import decode
+from pydatacoll.model import PointId, Sample, time_from_wire
+from pydatacoll.model.alarm import AlarmId, Transition
+from pydatacoll.model.quality import quality_from_wire, quality_to_wire
 from pydatacoll.model.registry import ModelView
 
 if TYPE_CHECKING:
@@ -64,7 +67,6 @@ class Statements:
     def values(self, point: PointId, sample: Sample) -> dict[str, Any]:
         """What the placeholders of ``db_save_sql`` mean."""
         from pydatacoll.archive.statements import database_time  # noqa: PLC0415 - brings SQLAlchemy
-        from pydatacoll.archive.values import storable, to_columns  # noqa: PLC0415
 
         model = self._model
         number, text, _, quality = to_columns(sample.value, sample.quality)
@@ -82,6 +84,17 @@ class Statements:
             "term_name": storable(term.name) if term is not None else "",
             "item_name": storable(item.name) if item is not None else "",
             "unit": storable(item.unit) if item is not None else "",
+        }
+
+    def alarm_values(self, alarm: AlarmId, one: Transition) -> dict[str, Any]:
+        """What the placeholders of ``db_warn_sql`` mean."""
+        sample = Sample(time_from_wire(one.time), decode(one.value.encode()), _quality(one.quality))
+        return self.values(alarm.point, sample) | {
+            "warn_msg": storable(one.message),
+            "condition": alarm.kind,
+            "limit": decode(one.limit.encode()),
+            "priority": one.priority,
+            "state": one.state,
         }
 
     async def run(self, jobs: Sequence[Job], now: float) -> None:
@@ -115,3 +128,7 @@ class Statements:
     def status(self) -> dict[str, str]:
         """Point -> what is wrong with its statement."""
         return {owner: fault.message for owner, fault in list(self._faults.items())[:SHOWN]}
+
+
+def _quality(text: str) -> int:
+    return quality_from_wire(decode(text.encode()))

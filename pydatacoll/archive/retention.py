@@ -48,11 +48,12 @@ class Retention:
         """Do a small piece of what is to be done, if anything is.
 
         :param now: epoch seconds.
-        :raises ArchiveUnavailable: when the database cannot be used now; the step is done another time.
+        :raises ArchiveUnavailable: when the database cannot be used now.
+        :raises StatementError: when it does not let us do it. Either way it is tried again after ``PERIOD``.
         """
         if now >= self._due:
-            await self._begin(now)
             self._due = now + PERIOD
+            await self._begin(now)
         elif self._series:
             await self._delete_of(self._series[-1], self._cutoff(now))
 

@@ -33,11 +33,10 @@ SAVE_NAMES: Final[Mapping[str, str]] = {
 WARN_NAMES: Final[Mapping[str, str]] = {
     **SAVE_NAMES,
     "warn_msg": "text of the alarm",
-    "state": "state of the alarm after the transition",
-    "condition": "what is abnormal, as ``high`` or ``stale``",
+    "condition": "what is wrong: ``high``, ``low``, ``rule``, ``quality``, ``stale``, ...",
+    "limit": "the limit, or NULL",
     "priority": "priority of the alarm",
-    "user": "who acknowledged or shelved it; else empty",
-    "note": "what they noted",
+    "state": "state of the alarm, as ``active_unacknowledged``",
 }
 """Placeholders of ``db_warn_sql``."""
 NAMES: Final = {"db_save_sql": SAVE_NAMES, "db_warn_sql": WARN_NAMES}

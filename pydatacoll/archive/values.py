@@ -63,9 +63,9 @@ def to_columns(value: Value, quality: int) -> Columns:  # noqa: PLR0911 - one re
     return None, storable(value), TEXT, quality
 
 
-def storable(text: str) -> str:
+def storable(text: str, longest: int = LONGEST_TEXT) -> str:
     """A text that every database takes: without NUL and lone surrogates, and not too long."""
-    text = text[:LONGEST_TEXT]
+    text = text[:longest]
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
