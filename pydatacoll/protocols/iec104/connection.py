@@ -166,7 +166,7 @@ class Connection(Wire, asyncio.BufferedProtocol):
         elif exc is not None and not isinstance(exc, ConnectionResetError):
             self._finish(f"the connection was lost: {in_words(exc)}")
         elif self._link.state is State.STARTING:
-            perhaps = "or not know this one" if self._tls is None else "or not accept our certificate"
+            perhaps = "not know this one, or want TLS" if self._tls is None else "or not accept our certificate"
             self._finish(
                 "the device closed the connection before it confirmed STARTDT; it may serve another station "
                 f"already, {perhaps}"
