@@ -88,8 +88,8 @@ async def test_over_ipv6_and_by_name(owner: Owner) -> None:
         (STARTDT_ACT, "sends what does not belong here: STARTDT act to the controlling station"),
         (
             b"",
-            "closed the connection before it confirmed STARTDT; it may serve another station already, not know this "
-            "one, or want TLS",
+            "closed the connection before it confirmed STARTDT; it may serve another station already, not know "
+            "this one, or want TLS",
         ),
     ],
 )
