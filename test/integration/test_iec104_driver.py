@@ -201,6 +201,16 @@ async def test_new_points_are_interrogated_once_and_old_ones_keep_the_link(monke
         assert rig.driver.status()["interrogations"] == {}
 
 
+async def test_a_point_that_comes_from_elsewhere_does_not_keep_the_value_of_what_it_was():
+    async with Iec104Rtu(BAY) as rtu, Rig(rtu.port, [point(100), point(2, "M_SP_TB_1")]) as rig:
+        await rig.until(lambda: rig.value(100) == 1.5)
+        await rig.driver.read(rig.points)
+        rtu.faults.add(Iec104Fault("ignore", type=100))
+        rig.driver.configure([point(300, item_id="i100"), point(2, "M_SP_TB_1")])
+        assert rig.latest(100).quality == Quality.NOT_TOPICAL
+        assert rig.value(2) is True
+
+
 async def test_verified_write_and_outcomes():
     async with Iec104Rtu(BAY) as rtu, Rig(rtu.port, points(), subscribed=False, command_mode="select") as rig:
         breaker = rig.points[0]

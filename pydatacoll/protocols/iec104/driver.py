@@ -205,6 +205,8 @@ class Iec104Driver(DeviceDriver):
         self._monitor.configure(targets.all)
         self._procedures.keep(targets.stations)
         self._schedule.configure(targets.stations, targets.with_counters, targets.grown)
+        if targets.moved and self._wire is not None and not self._wire.closed.done():
+            self.context.sink.failed(PointGroup(targets.moved), _NOT_TOPICAL, self.context.wall())
 
     # What comes
 

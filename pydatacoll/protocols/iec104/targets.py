@@ -25,6 +25,8 @@ class Targets:
     :ivar stations: common addresses.
     :ivar with_counters: those that have counters.
     :ivar grown: those of which the last list wants values that the one before did not.
+    :ivar moved: points that are to be had from elsewhere now, or as another type: what they show is of something
+        else.
     """
 
     def __init__(self, device: Iec104Device) -> None:
@@ -35,8 +37,9 @@ class Targets:
     def configure(self, points: Sequence[Point]) -> None:
         """Take a point list."""
         before = {point.field: (point, target) for point, target in self.all.items()}
-        wanted = {_wanted(target) for target in self.all.values() if target.monitored}
+        wanted = {_wanted(point, target) for point, target in self.all.items() if target.monitored}
         self.all = {}
+        self.moved: list[Point] = []
         for point in points:
             # most of a changed list is as it was, in points that are new
             old, known = before.get(point.field, (None, None))
@@ -44,6 +47,8 @@ class Targets:
             target = known if same and known is not None else self.of(point)
             if isinstance(target, Target):
                 self.all[point] = target
+                if known is not None and known.monitored and _place(known) != _place(target):
+                    self.moved.append(point)
         self.monitored: dict[Address, Point] = {
             target.address: point for point, target in self.all.items() if target.monitored
         }
@@ -52,8 +57,8 @@ class Targets:
         self.with_counters = {target.address.common for target in self.all.values() if is_counter(target)}
         self.grown = {
             target.address.common
-            for target in self.all.values()
-            if target.monitored and _wanted(target) not in wanted
+            for point, target in self.all.items()
+            if target.monitored and _wanted(point, target) not in wanted
         }
 
     def of(self, point: Point) -> Target | DeviceError:
@@ -67,5 +72,10 @@ class Targets:
             return DeviceRefused(str(exc))
 
 
-def _wanted(target: Target) -> tuple[Address, int]:
-    return target.address, 0 if target.info is None else target.info.number
+def _place(target: Target) -> tuple[Address, int, bool]:
+    return target.address, 0 if target.info is None else target.info.number, target.monitored
+
+
+def _wanted(point: Point, target: Target) -> tuple[str, float, float, tuple[Address, int, bool]]:
+    """What is known of the station is enough for a point as long as this stays."""
+    return point.field, point.coefficient, point.base, _place(target)

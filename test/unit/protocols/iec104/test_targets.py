@@ -10,9 +10,11 @@ from pydatacoll.sdk import Point
 DEVICE = Iec104Device(id="d", name="d", protocol="iec104")
 
 
-def point(address, code_type="M_ME_NC_1", *, common=1):
+def point(address, code_type="M_ME_NC_1", *, common=1, name=None, **options):
     term = Iec104Term(id=f"t{common}", name="t", device_id="d", address=common)
-    item = Iec104TermItem(term_id=term.id, item_id=f"i{address}", protocol_code=str(address), code_type=code_type)
+    item = Iec104TermItem(
+        term_id=term.id, item_id=name or f"i{address}", protocol_code=str(address), code_type=code_type, **options
+    )
     return Point(term, item)
 
 
@@ -34,6 +36,25 @@ def test_only_stations_of_which_more_is_wanted_have_grown():
     assert targets.grown == {1}  # what came for the point before was of another type
     targets.configure([point(1, "M_SP_NA_1")])
     assert (targets.grown, targets.stations) == (set(), {1})
+
+
+def test_what_takes_the_place_of_a_point_or_is_scaled_otherwise_wants_its_value():
+    targets = Targets(DEVICE)
+    for changed in (point(1), point(1, name="other"), point(1, name="other", coefficient=0.1)):
+        targets.configure([changed, point(1, common=2)])
+        assert 1 in targets.grown
+        assert targets.moved == []
+    targets.configure([point(1, name="other", coefficient=0.1, deadband=5.0), point(1, common=2)])
+    assert targets.grown == set()
+
+
+def test_a_point_that_comes_from_elsewhere_has_moved():
+    targets = Targets(DEVICE)
+    stays = point(9)
+    for changed in (point(1, name="p"), point(2, name="p"), point(2, "M_SP_NA_1", name="p")):
+        targets.configure([changed, stays])
+        assert targets.moved == ([] if changed.item.protocol_code == "1" else [changed])
+        assert targets.grown == {1}
 
 
 def test_a_point_without_a_right_address_is_refused_alone():
