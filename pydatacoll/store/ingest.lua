@@ -120,9 +120,10 @@ local function ingest(names, argv)
   end
   local devices = cmsgpack.unpack(argv[8])
   redis.call('SET', writer, argv[3], 'EX', 86400)
-  local listeners = redis.call('PUBSUB', 'NUMPAT')
+  local present = {}
   for d = 1, #devices do
     local device = devices[d][1]
+    present[d] = device
     local flat = devices[d][2]
     local lengths = devices[d][3]
     local older = devices[d][4]
@@ -161,9 +162,14 @@ local function ingest(names, argv)
         end
       end
     end
-    redis.call('SADD', 'SET:DATA_DEVICE:' .. tag, device)
-    if listeners == 0 then
-      listeners = #redis.call('PUBSUB', 'CHANNELS', 'CHANNEL:DEVICE_DATA:' .. device .. ':*')
+  end
+  if #present > 0 then
+    redis.call('SADD', 'SET:DATA_DEVICE:' .. tag, unpack(present))
+  end
+  local listeners = redis.call('PUBSUB', 'NUMPAT')
+  if listeners == 0 and #redis.call('PUBSUB', 'CHANNELS', 'CHANNEL:DEVICE_DATA:*') > 0 then
+    for d = 1, #present do
+      listeners = listeners + #redis.call('PUBSUB', 'CHANNELS', 'CHANNEL:DEVICE_DATA:' .. present[d] .. ':*')
     end
   end
   redis.call('XADD', names[1], '*', 'b', argv[7], 'n', argv[6])

@@ -246,6 +246,21 @@ async def test_publishing_costs_nothing_and_reaches_who_listens(store, running):
     }
 
 
+async def test_for_a_listener_to_another_device_nothing_is_published(store, running):
+    writer = running(Writer(store, "w"))
+    account = Account()
+    async with store.redis.pubsub() as pubsub:
+        await pubsub.subscribe(keys.data_channel("pump:t:i0"))
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        writer.put(packet(account, [1]))
+        await writer.flush()
+        assert writer.stats.published == 0
+        writer.put(packet(account, [2], device="pump"))
+        writer.put(packet(account, [3]))
+        message = await pubsub.get_message(timeout=5)
+    assert json.loads(message["data"])["value"] == 2
+
+
 async def test_a_pattern_listener_hears_all(store, running):
     writer = running(Writer(store, "w"))
     async with store.redis.pubsub() as pubsub:
