@@ -21,7 +21,10 @@ def _result_style(text: str) -> Mapping[str, Any]:
 
 
 def _change(row: Row) -> str:
-    """What is different, for one object; counts, for many, and which of the entries of one change this is."""
+    """What is different, for one object; counts, for many, and which of the entries of one change this is.
+
+    Of an interrogation, what was asked: it may have reset counters.
+    """
     if row.get("counts"):
         counts = to_json(row["counts"])
         return f"{counts} (part {cell(row.get('part'))} of {cell(row['parts'])})" if row.get("parts") else counts
@@ -29,6 +32,8 @@ def _change(row: Row) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
         return ", ".join(f"{name}: {cell(before.get(name))} -> {cell(after.get(name))}" for name in names)
+    if row.get("action") == "interrogate" and isinstance(after, dict):
+        return ", ".join(f"{name}: {cell(value)}" for name, value in after.items())
     if isinstance(before, dict) or isinstance(after, dict):
         return ""
     return f"{cell(before)} -> {cell(after)}" if after is not None else ""

@@ -184,6 +184,21 @@ def test_audit_of_a_change_names_the_fields(stub: Stub) -> None:
     assert [row.rpartition("  ")[2] for row in rows] == ['{"terms": 2}', "port: 502 -> 503", "1.5 -> 2"]
 
 
+def test_audit_of_an_interrogation_tells_what_was_asked(stub: Stub) -> None:
+    asked = {"group": 37, "freeze": "freeze_reset"}
+    entry = {
+        "time": "2026-11-21T09:00:00.000000Z",
+        "action": "interrogate",
+        "object": "rtu1",
+        "before": None,
+        "after": asked,
+        "result": "ok",
+    }
+    stub.json([entry])
+    (row,) = stub.run("audit", "-o", "table").stdout.splitlines()[1:]
+    assert row.rstrip().endswith("group: 37, freeze: freeze_reset")
+
+
 def test_audit_tells_reasons_and_parts(stub: Stub) -> None:
     entry = {
         "id": "1-0",
