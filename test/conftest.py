@@ -140,3 +140,21 @@ async def engine_store(engine_url: str) -> AsyncIterator[Store]:
     opened = await Store.open(engine_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def maria() -> Iterator[Any]:
+    """A MariaDB server of the run's own, started when a test wants it."""
+    from test.integration.archive_rig import maria_server
+
+    yield from maria_server()
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def archive_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty archive, on each database in turn; SQLite's file is in ``tmp_path``."""
+    if request.param == "sqlite":
+        folder: Path = request.getfixturevalue("tmp_path")
+        return f"sqlite:///{folder / 'archive.db'}"
+    url: str = request.getfixturevalue("maria").create("archive")
+    return url

@@ -74,13 +74,14 @@ class MariaDb:
             *self._user(),
             *options,
         ]
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", SCRIPT, "sh", _executable("mariadbd"), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-            start_new_session=True,
-        )
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", SCRIPT, "sh", _executable("mariadbd"), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
         end = time.monotonic() + WAIT
         while self.execute("SELECT 1", check=False) is None:
             if time.monotonic() > end:

@@ -29,7 +29,7 @@ async def write_alarms(database: Database, transitions: Sequence[tuple[str, Tran
     ignore = " ON DUPLICATE KEY UPDATE entry = entry" if database.kind == "mysql" else " ON CONFLICT DO NOTHING"
     marks = ", ".join(f":{name}" for name in _COLUMNS)
     statement = text(f"INSERT INTO {ALARM} ({', '.join(_COLUMNS)}) VALUES ({marks}){ignore}")
-    async with database.transaction() as connection:
+    async with database.tables() as connection:
         await connection.execute(statement, [_row(entry, one) for entry, one in transitions])
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.database import Database
-from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
 from pydatacoll.archive.read import Reader
 from pydatacoll.archive.series import all_series, series_of
 from pydatacoll.archive.shapes import Bucket, Span, Stored
@@ -34,12 +33,9 @@ class Archive:
 
     async def series(self, device_ids: Collection[str] | None) -> dict[PointId, int]:
         """Series of all points of these devices, or of all there are, in the archive."""
-        try:
-            if device_ids is None:
-                return await all_series(self._database)
-            return await series_of(self._database, device_ids)
-        except StatementError as error:
-            raise ArchiveUnavailable(f"{self._database.shown}: {error}; db_saver makes the tables") from error
+        if device_ids is None:
+            return await all_series(self._database)
+        return await series_of(self._database, device_ids)
 
     def pages(self, span: Span, limit: int | None = None) -> AsyncGenerator[Sequence[Stored], None]:
         """See :meth:`.Reader.pages`."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from pydatacoll.archive.config import ArchiveConfig
@@ -108,6 +108,22 @@ class Database:
             raise ArchiveUnavailable(f"{self.shown}: no answer within {seconds:g} s") from error
         except (SQLAlchemyError, OSError) as error:
             raise self.explained(error) from error
+
+    @asynccontextmanager
+    async def tables(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction on our own tables. What is refused there is not the fault of what is written, unless the
+        database says so: a table is missing, or a right.
+
+        :raises ArchiveUnavailable: when the database, or a table, cannot be used now.
+        :raises StatementError: when it does not take what is written.
+        """
+        try:
+            async with self.transaction() as connection:
+                yield connection
+        except StatementError as error:
+            if isinstance(error.__cause__, (DataError, IntegrityError)):
+                raise
+            raise ArchiveUnavailable(f"{self.shown}: {error}") from error
 
     def explained(self, error: SQLAlchemyError | OSError) -> ArchiveUnavailable | StatementError:
         """An error of the database as one of ours, in the database's own words and without the statement."""

@@ -33,9 +33,11 @@ class Reader:
         division = "DIV" if database.kind == "mysql" else "/"
         self._page = text(f"SELECT time, value, text, kind, quality FROM {within} ORDER BY time LIMIT :page")
         # Without the texts themselves: with them, MariaDB would put the page on disk. It may come in any order.
+        # Without CAST, MariaDB cuts numbers as 0.00000001234567890123 to some twenty characters.
         self._joined = text(
-            "SELECT SUM(worded), GROUP_CONCAT(time, ' ', COALESCE(value, ''), ' ', kind, ' ', quality "
-            f"SEPARATOR '\n') FROM (SELECT time, value, kind, quality, text IS NOT NULL AS worded FROM {within} "
+            "SELECT SUM(worded), GROUP_CONCAT(time, ' ', COALESCE(CAST(value AS CHAR(40)), ''), ' ', kind, ' ', "
+            "quality SEPARATOR '\n') "
+            f"FROM (SELECT time, value, kind, quality, text IS NOT NULL AS worded FROM {within} "
             "ORDER BY time LIMIT :page) p"
         )
         self._newest = text(f"SELECT time FROM {within} ORDER BY time DESC LIMIT 1 OFFSET :offset")
@@ -60,12 +62,12 @@ class Reader:
             if limit == 0:
                 return
             given = {"series": series, "since": since, "until": until, "offset": limit - 1}
-            async with self._database.transaction() as connection:
+            async with self._database.tables() as connection:
                 first = (await connection.execute(self._newest, given)).scalar()
             since = since if first is None else first
         while True:
             given = {"series": series, "since": since, "until": until, "page": PAGE}
-            async with self._database.transaction() as connection:
+            async with self._database.tables() as connection:
                 rows = await self._rows(connection, given)
             if rows:
                 yield rows
@@ -85,7 +87,7 @@ class Reader:
     async def ends(self, series: Iterable[int], since: int, until: int) -> tuple[int, int] | None:
         """Times of the first and the last sample of several series; ``None`` when there is no sample."""
         ends: list[int] = []
-        async with self._database.transaction() as connection:
+        async with self._database.tables() as connection:
             for one in series:
                 given = {"series": one, "since": since, "until": until}
                 first, last = (await connection.execute(self._ends, given)).one()
@@ -95,7 +97,7 @@ class Reader:
     async def buckets(self, span: Span, width: int) -> list[Bucket]:
         """The span in buckets of ``width`` microseconds, in order; those without samples are left out."""
         given = {"series": span.series, "since": span.since, "until": span.until, "width": width}
-        async with self._database.transaction() as connection:
+        async with self._database.tables() as connection:
             rows = (await connection.execute(self._buckets, given)).all()
         return [
             Bucket(

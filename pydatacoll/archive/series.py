@@ -27,7 +27,7 @@ async def series_of(database: Database, device_ids: Collection[str]) -> dict[Poi
     :raises ArchiveUnavailable: when the database cannot be used now.
     """
     found: dict[PointId, int] = {}
-    async with database.transaction() as connection:
+    async with database.tables() as connection:
         names = list(device_ids)
         for start in range(0, len(names), _CHUNK):
             found |= await _load(connection, names[start : start + _CHUNK])
@@ -44,7 +44,7 @@ async def all_series(database: Database) -> dict[PointId, int]:
 
     :raises ArchiveUnavailable: when the database cannot be used now.
     """
-    async with database.transaction() as connection:
+    async with database.tables() as connection:
         rows = await connection.execute(text(f"SELECT id, device_id, term_id, item_id FROM {SERIES}"))
         return {PointId(*path): number for number, *path in rows}
 
@@ -60,7 +60,7 @@ async def ensure_series(database: Database, device_id: str, points: Collection[P
         if not missing:
             return known
         try:
-            async with database.transaction() as connection:
+            async with database.tables() as connection:
                 await connection.execute(_INSERT, missing)
                 return await _load(connection, [device_id])
         except StatementError as error:

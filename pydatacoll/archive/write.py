@@ -45,7 +45,7 @@ class Writer:
         ordered = sorted({row[:2]: row for row in rows}.values())  # keys are unique: no other column is compared
         if not ordered:
             return 0
-        async with self._database.transaction() as connection:
+        async with self._database.tables() as connection:
             if self._database.kind == "mysql":
                 await self._write_texts(connection, ordered)
             else:
@@ -92,7 +92,7 @@ class Writer:
         :raises ArchiveUnavailable: when the database cannot be used now.
         """
         found: dict[int, Sample] = {}
-        async with self._database.transaction() as connection:
+        async with self._database.tables() as connection:
             for start in range(0, len(wanted), LOOKUPS):
                 some = wanted[start : start + LOOKUPS]
                 query = " UNION ALL ".join(
