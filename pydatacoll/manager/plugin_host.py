@@ -36,6 +36,7 @@ BUSY: Final = 0.02
 """Seconds until the next look, while partitions have more to do than they take."""
 STOP: Final = 3.0
 """Seconds a plugin may take to flush and close at the end."""
+_START: Final = -1  # stands for a partition where there is none yet
 GRACE: Final = 1.0
 """Seconds that the batches in hand may take when a partition is given up."""
 
@@ -75,7 +76,6 @@ class PluginHost:
         self.plugin = plugin
         self.runner = manager_name() if runner is None else runner
         self.stats = PluginStats()
-        self.error: str | None = None
         self._store = store
         self._settings = settings
         self._ready = ready
@@ -101,7 +101,7 @@ class PluginHost:
     def state(self) -> str:
         """``running``, or in a few words why not."""
         troubles = Counter(self.stats.troubles.values())
-        if self._state == "running" and troubles:
+        if self._state in {"starting", "running"} and troubles:
             return troubles.most_common(1)[0][0]
         return self._state
 
@@ -118,11 +118,19 @@ class PluginHost:
 
     async def run(self) -> None:
         """Until cancelled."""
+        name = self.plugin.name
+        reporter = PluginReporter(self._store, name, self.runner, self.report)
+        reporting = supervise.start(f"plugin {name}: report", reporter.run)
         try:
             await self._start()
             await self._work()
         finally:
             self._state = "stopped"
+            await _end([reporting])
+            try:
+                await reporter.end()
+            except StoreError as error:
+                log.debug("plugin %s: its report stays: %s", name, error)
             await self._store.close()
 
     async def _start(self) -> None:
@@ -136,9 +144,9 @@ class PluginHost:
                 await self._watch.over(self.plugin.start(), "start")
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
                 log.warning("plugin %s does not start: %s", self.plugin.name, describe(error))
-                self.stats.failed(-1, error, "starting")
+                self.stats.failed(_START, error, "does not start")
             else:
-                self.stats.troubles.pop(-1, None)
+                self.stats.troubles.pop(_START, None)
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._settings.longest)
@@ -146,7 +154,6 @@ class PluginHost:
     async def _work(self) -> None:
         name = self.plugin.name
         leases = Leases(self._store, self.runner, self._settings.lease, plugin_leases(name))
-        reporter = PluginReporter(self._store, name, self.runner, self.report)
         self._ownership = Ownership(
             leases,
             self.runner,
@@ -160,7 +167,6 @@ class PluginHost:
         services = [
             supervise.start(f"plugin {name}: ownership", self._ownership.run),
             supervise.start(f"plugin {name}: reading", self._read),
-            supervise.start(f"plugin {name}: report", reporter.run),
         ]
         self._state = "running"
         try:
@@ -171,7 +177,6 @@ class PluginHost:
             await self._loss(set(self._runners))
             await self._stop_plugin()
             try:
-                await reporter.end()
                 await self._ownership.release()
             except StoreError as error:
                 log.debug("plugin %s: leases not given back: %s", name, error)

@@ -56,6 +56,12 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _checked(effects: object, method: str) -> Effects:
+    if not isinstance(effects, Effects):
+        raise TypeError(f"{method} returned {effects!r:.100}, which is neither Effects nor None")
+    return effects
+
+
 @dataclass(slots=True)
 class Hosting:
     """What the partitions of one plugin share.
@@ -241,7 +247,7 @@ class PartitionRunner:
             try:
                 async with self._host.gate:
                     effects = await self._host.watch.over(plugin.handle(batch), "handle")
-                prepared = None if effects is None else self._prepare(work, effects)
+                prepared = None if effects is None else self._prepare(work, _checked(effects, "handle"))
             except (TryLater, StoreError) as failure:
                 self._trouble(failure, "waiting for what it needs")
                 if deliveries == 1:
@@ -370,7 +376,7 @@ class PartitionRunner:
                     now = plugin.context.wall()
                     effects = await self._host.watch.over(plugin.tick(self.partition, now), "tick")
                 if effects is not None:
-                    prepared = self._progress.prepare(Step(effects=effects))
+                    prepared = self._progress.prepare(Step(effects=_checked(effects, "tick")))
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
                 self._trouble(error, "failing")
                 log.warning("plugin %s: tick: %s", plugin.name, describe(error))

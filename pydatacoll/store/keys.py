@@ -179,6 +179,10 @@ def plugin_reports(name: str) -> str:
     return f"HS:PLUGIN_RUNNER:{name}"
 
 
+def plugin_reporters(name: str) -> str:
+    return f"ZSET:PLUGIN_REPORT:{name}"
+
+
 def command(command_id: str) -> str:
     return f"COMMAND:{command_id}"
 
@@ -267,7 +271,8 @@ DOCUMENTATION: dict[str, str] = {
     "PLUGIN_LEASE:{pN}:{plugin}": "the runner that has the partition; expires",
     "PLUGIN_HOLDER:{pN}:{plugin}": "the runner that had the partition last; empty when it gave it back",
     SET_PLUGIN: "plugins that were ever run",
-    plugin_runners("{plugin}"): "runners of a plugin that are alive, with their time of expiry",
+    plugin_runners("{plugin}"): "runners of a plugin that share its work, with their time of expiry",
+    plugin_reporters("{plugin}"): "runners of a plugin that are alive, with their time of expiry",
     plugin_reports("{plugin}"): "runner -> what it says about itself (JSON)",
     "HS:ALARM:{pN}": "alarms that are not normal: d:t:i:kind -> state, condition, who acknowledged it (msgpack)",
     "ZSET:SHELVED:{pN}": "alarms that are shelved, by the time when that ends (milliseconds)",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
+
+VALID: Final = 6.0
+"""Seconds for which a report is good."""
 
 _encode = msgspec.json.encode
 
@@ -50,11 +53,19 @@ async def report(store: Store, plugin: str, runner: str, said: PluginReport) -> 
 
     :raises StoreError: when the store is away.
     """
+    text = _encode(said)
+    await _alive(store, plugin, runner, VALID)
     with store_errors():
         pipeline = store.redis.pipeline(transaction=False)
         pipeline.sadd(keys.SET_PLUGIN, plugin)
-        pipeline.hset(keys.plugin_reports(plugin), runner, _encode(said))
+        pipeline.hset(keys.plugin_reports(plugin), runner, text)
         await pipeline.execute()
+
+
+async def _alive(store: Store, plugin: str, runner: str, seconds: float) -> set[str]:
+    """Count a runner as alive for so long (0: not any more); returns all that are."""
+    reply = await store.fcall("manager_heartbeat", [keys.plugin_reporters(plugin)], [runner, int(seconds * 1000)])
+    return {name.decode() for name in reply}
 
 
 async def withdraw(store: Store, plugin: str, runner: str) -> None:
@@ -62,10 +73,10 @@ async def withdraw(store: Store, plugin: str, runner: str) -> None:
 
     :raises StoreError: when the store is away.
     """
+    alive = await _alive(store, plugin, runner, 0)
     with store_errors():
         known = await store.redis.hkeys(keys.plugin_reports(plugin))
-        alive = await store.redis.zrange(keys.plugin_runners(plugin), 0, -1)
-        gone = {str(name) for name in known} - {str(name) for name in alive} | {runner}
+        gone = {str(name) for name in known} - alive | {runner}
         await store.redis.hdel(keys.plugin_reports(plugin), *gone)
 
 
@@ -80,7 +91,7 @@ async def read_reports(store: Store, plugins: Iterable[str] = ()) -> dict[str, d
         pipeline = store.redis.pipeline(transaction=False)
         pipeline.time()
         for name in names:
-            pipeline.zrange(keys.plugin_runners(name), 0, -1, withscores=True)
+            pipeline.zrange(keys.plugin_reporters(name), 0, -1, withscores=True)
             pipeline.hgetall(keys.plugin_reports(name))
         (seconds, micros), *rest = await pipeline.execute()
     now = seconds * 1000 + micros / 1000

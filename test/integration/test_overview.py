@@ -19,7 +19,7 @@ from pydatacoll.settings import RedisSettings, Settings
 from pydatacoll.store import keys, plugin_reports
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.ingest import Writer
-from pydatacoll.store.leases import Leases, plugin_leases
+from pydatacoll.store.leases import Leases
 from pydatacoll.store.overview import FORGET, look, report, try_write, withdraw
 from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.plugin_reports import PluginReport
@@ -205,8 +205,6 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
 
     await owned(store, "m")
     await report(store, "m", self_report(store, "m").now())
-    runners = Leases(store, "r", 60.0, plugin_leases("a"))
-    await runners.heartbeat()
     await plugin_reports.report(store, "a", "r", plugin_report("running"))
     sound = await found(store)
     assert {name for name, (status, _) in sound.items() if status == "failed"} == set()
@@ -215,7 +213,7 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
     assert "mode 0644" in sound["rights"][1]
     await plugin_reports.report(store, "a", "r", plugin_report("failing"))
     assert (await found(store))["plugins"][0] == "failed"
-    await runners.goodbye()
+    await plugin_reports.withdraw(store, "a", "r")
     assert (await found(store))["plugins"] == ("failed", "no runner of a is alive")
     gone = away()
     broken = await found(gone)
@@ -238,7 +236,6 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     writer.link("d2", Link("backoff", 1.0, "refused"))
     await writer.flush()
 
-    await Leases(store, "r", 60.0, plugin_leases("a")).heartbeat()
     await plugin_reports.report(store, "a", "r", plugin_report("running"))
     await store.redis.xgroup_create(keys.stream(3), "a", "$", mkstream=True)
     await store.redis.hset(keys.plugin_place(3, "a"), mapping={"done": 7, "dead": 1, "retries": 2, "base": -8})
