@@ -24,8 +24,8 @@ but 5 and 20 to 41); everything else says how things are now.
 7. What is late goes into the history and to the consumers, and changes nothing that is shown.
 8. A tag that is ahead of the station's clock as far as it is known orders nothing: such an event counts as of its
    receipt, so that one wrong tag does not make all later events late.
-9. When the clock is set, when the station starts again or its clock is found to have gone back, older tags do not
-   count any more.
+9. When the station starts again or its clock is found to have gone back, older tags do not count any more. When we
+   set a clock that was known, they count as what they are by the clock as it is now, less :data:`TOLERANCE`.
 10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately is a repetition: after a
     switch-over, or of what was not acknowledged. It is counted and not stored. So it is after we have set the
     clock, but not after the station started again: its clock may run through the same time once more. See
@@ -104,6 +104,8 @@ class _Station:
     """One common address.
 
     :ivar asked: when it was interrogated on this link, by our clock.
+    :ivar compared: the newest tag before the clock changed, until something newer comes: up to then each event may
+        be a repetition.
     """
 
     def __init__(self, offset: float) -> None:
@@ -111,6 +113,7 @@ class _Station:
         self.clock = StationClock(offset)
         self.recent = RecentEvents()
         self.asked = -inf
+        self.compared = -inf
         self._tagged: list[_Record] | None = []
         self._by_family: dict[Family | None, dict[int, _Record]] = {}
 
@@ -133,12 +136,19 @@ class _Station:
             }
         return found
 
-    def forget_tags(self) -> None:
-        """None of those before can be compared with what comes. Costs next to nothing when it was said a moment
-        ago: a station may say it a thousand times a second."""
+    def move_tags(self, by: float, latest: float) -> None:
+        """The clock changed: those before are moved, or forgotten when ``by`` is minus infinity. That costs next
+        to nothing when it was done a moment ago: a station may start again a thousand times a second.
+
+        :param latest: a tag beyond any that can come now.
+        """
+        newest = -inf
         for record in self.records.values() if self._tagged is None else self._tagged:
-            record.tag = -inf
-        self._tagged = []
+            newest = max(newest, record.tag)
+            record.tag += by
+        self.compared = min(max(self.compared, newest), latest)
+        if by == -inf:
+            self._tagged = []
 
     def note_tagged(self, records: Sequence[_Record]) -> None:
         """These points get tags."""
@@ -219,10 +229,13 @@ class Monitor:
         ahead = self._context.wall() - self._clock()
         for address, station in self._stations.items():
             if common is None or common == address:
-                station.forget_tags()
+                back = -inf
+                if known and station.clock.known:
+                    back = min(0.0, ahead - station.clock.offset) - TOLERANCE
                 if not known:
                     station.recent.clear()
                 station.clock.set(ahead, known=known)
+                station.move_tags(back, self._clock() + ahead + NEAR)
 
     def unseen(self, common: int, *, counters: bool) -> list[Point]:
         """The monitored points without any value on this link.
@@ -332,7 +345,9 @@ class Monitor:
             newest: float = max(times)  # type: ignore[type-var, assignment]
             if clock.heard(newest, at):
                 self._gone_back(columns.common_address, station)
-            if newest <= at + clock.offset + NEAR:
+            if station.compared > -inf and min(times) > station.compared:  # type: ignore[type-var, operator]
+                station.compared = -inf
+            if newest <= at + clock.offset + NEAR and station.compared == -inf:
                 oldest = clock.offset - (TOLERANCE if clock.known else UNSURE)
                 done = self._in_order(records, times, oldest)  # type: ignore[arg-type]
                 self._points += [record.point for record in records[:done]]
@@ -350,8 +365,7 @@ class Monitor:
         """
         link = self._link
         for i, (record, tag) in enumerate(zip(records, times, strict=True)):
-            # without a tag before it may be a repetition
-            if not -inf < record.tag < tag or tag < record.read + oldest:
+            if tag <= record.tag or tag < record.read + oldest:
                 return i
             record.tag = tag
             record.link = link
@@ -396,7 +410,7 @@ class Monitor:
         self._qualities.append(quality)
 
     def _gone_back(self, common: int, station: _Station) -> None:
-        station.forget_tags()
+        station.move_tags(-inf, self._clock() + station.clock.offset + NEAR)
         self._context.counters["clock_steps"] += 1
         self.went_back(common)
 

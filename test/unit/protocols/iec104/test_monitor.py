@@ -393,6 +393,28 @@ def test_after_the_clock_is_set_older_tags_do_not_count(rig, step):
     assert rig.late == []
 
 
+def test_what_is_older_stays_older_when_a_clock_that_was_right_is_set_again(rig):
+    rig.monitor.clock_changed(known=True)
+    rig.wait(10)
+    rig.event(1.0, 0)
+    rig.monitor.connected()
+    rig.monitor.clock_changed(known=True)
+    rig.event(0.0, -5)
+    assert (rig.shown, rig.late) == ([1.0], [0.0])
+
+
+@pytest.mark.parametrize("ahead", [0.9, 3.0, 3600.0])
+def test_when_a_clock_that_ran_ahead_is_set_back_what_comes_then_is_new(rig, ahead):
+    rig.monitor.clock_changed(known=True)
+    for _ in range(30):
+        rig.wait(1)
+        rig.event(1.0, ahead)
+    rig.monitor.clock_changed(known=True)
+    rig.wait(0.001)
+    rig.event(2.0, 0)
+    assert (rig.shown[-1], rig.late) == (2.0, [])
+
+
 def test_a_station_that_starts_again_with_an_older_clock(rig):
     rig.event(1.0, 0)
     rig.wait(1)
