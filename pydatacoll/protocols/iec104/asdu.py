@@ -66,7 +66,8 @@ CAUSES = {
     47: "unknown information object address",
 }
 
-_HEADER = struct.Struct("<BBBBH")
+HEADER = struct.Struct("<BBBBH")
+"""Type, SQ and number, cause with T and P/N, originator, common address."""
 
 
 class UnknownType(RemoteProtocolError):
@@ -167,7 +168,7 @@ def header(data: bytes | memoryview) -> Header:
     """
     if len(data) < HEADER_SIZE:
         raise RemoteProtocolError(f"{len(data)} octets are less than a data unit identifier", bytes(data))
-    type_id, vsq, cause, originator, common = _HEADER.unpack_from(data)
+    type_id, vsq, cause, originator, common = HEADER.unpack_from(data)
     flags = bool(cause & 0x40), bool(cause & 0x80)
     return Header(type_id, vsq >= 0x80, vsq & 0x7F, cause & 0x3F, *flags, originator, common)
 
@@ -267,7 +268,7 @@ def encode(asdu: Asdu) -> bytes:
         number, body = within(asdu.number, 0, 127, "number"), asdu.raw
     else:
         number, body = len(asdu.objects), _objects(asdu, _layout_to_send(asdu.type_id))
-    data = _HEADER.pack(asdu.type_id, number | (0x80 if asdu.sequence else 0), *head) + body
+    data = HEADER.pack(asdu.type_id, number | (0x80 if asdu.sequence else 0), *head) + body
     if len(data) > MAX_ASDU:
         raise LocalProtocolError(f"an ASDU of {len(data)} octets; at most {MAX_ASDU} fit into a frame")
     return data

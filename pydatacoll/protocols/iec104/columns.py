@@ -15,11 +15,13 @@ from pydatacoll.model.quality import Quality
 from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import (
     ADDRESS_SIZE,
+    HEADER,
     HEADER_SIZE,
     LAYOUTS,
     Layout,
     checked,
     first_address,
+    header,
 )
 from pydatacoll.protocols.iec104.errors import LocalProtocolError
 from pydatacoll.protocols.iec104.times import Zone
@@ -83,8 +85,12 @@ Values = Callable[[bytes], tuple[Sequence[bool | int | float], Sequence[int] | N
 
 
 class _Plan(NamedTuple):
-    """How the columns of so many objects of a type are read."""
+    """How the columns of so many objects of a type are read.
 
+    :ivar size: octets of such an ASDU; 0: there is none.
+    """
+
+    size: int
     low_addresses: _Field | None
     """``None`` with SQ = 1."""
     values: Values
@@ -93,6 +99,8 @@ class _Plan(NamedTuple):
     milliseconds: _Field | None
     minutes: _Field | None
     """The octets of a time tag after the milliseconds: 1 of CP24, 5 of CP56; ``None`` with ``milliseconds``."""
+    zoned: bool
+    """Whether time tags are CP56."""
     stride: int
 
 
@@ -171,22 +179,27 @@ _ELEMENTS: dict[type[e.Element], tuple[Callable[[int, int, int], Values], int | 
 
 
 @lru_cache(maxsize=1024)
-def _plan(type_id: int, number: int, sequence: bool) -> _Plan:
+def _plan(type_id: int, qualifier: int) -> _Plan:
+    """``qualifier``: the octet of SQ and number."""
     layout: Layout = LAYOUTS[type_id]
     info = layout.info
+    sequence, number = qualifier >= 0x80, qualifier & 0x7F
     at, stride = (0, layout.following.size) if sequence else (ADDRESS_SIZE, layout.single.size)
     if info.element is None:
         raise LocalProtocolError(f"{type_name(type_id)} has no values")
     make, quality_at, quality = _ELEMENTS[info.element]
     tag_at = stride - info.tag.value
     tagged = info.tag is not Tag.NONE
+    size = HEADER_SIZE + (ADDRESS_SIZE if sequence else 0) + number * stride
     return _Plan(
+        size=size if number else 0,
         low_addresses=None if sequence else _Field("H", 0, stride, number),
         values=make(at, stride, number),
         quality_at=None if quality_at is None else at + quality_at,
         quality=quality,
         milliseconds=_Field("H", tag_at, stride, number) if tagged else None,
         minutes=_Field(f"{info.tag.value - 2}s", tag_at + 2, stride, number) if tagged else None,
+        zoned=info.tag is Tag.CP56,
         stride=stride,
     )
 
@@ -200,14 +213,15 @@ def decode_columns(data: bytes | memoryview, zone: Zone = _UTC, reference: float
     :raises RemoteProtocolError: as :func:`~pydatacoll.protocols.iec104.asdu.decode`.
     :raises LocalProtocolError: for a type not in :data:`COLUMN_TYPES`.
     """
-    head, layout = checked(data)
-    type_id, sequence, number = head.type_id, head.sequence, head.number
-    if layout is None or type_id not in COLUMN_TYPES:
-        raise LocalProtocolError(f"{type_name(type_id)} has no columns")
-    plan = _plan(type_id, number, sequence)
+    plan = _plan(data[0], data[1]) if len(data) >= HEADER_SIZE and data[0] in COLUMN_TYPES else None
+    if plan is None or len(data) != plan.size:
+        head, _ = checked(data)  # which says what is wrong with it
+        raise LocalProtocolError(f"{type_name(head.type_id)} has no columns")
+    type_id, qualifier, cause, originator, common = HEADER.unpack_from(data)
+    number = qualifier & 0x7F
     addresses: Sequence[int]
     if plan.low_addresses is None:
-        first = first_address(head, data)
+        first = first_address(header(data), data)
         addresses = range(first, first + number)
         body = bytes(data[HEADER_SIZE + ADDRESS_SIZE :])
     else:
@@ -224,7 +238,7 @@ def decode_columns(data: bytes | memoryview, zone: Zone = _UTC, reference: float
     times: Sequence[float | None] | None = None
     if plan.milliseconds is not None and plan.minutes is not None:
         milliseconds, minutes = plan.milliseconds(body), plan.minutes(body)
-        if layout.info.tag is Tag.CP56:
+        if plan.zoned:
             times = _times(milliseconds, minutes, zone)
         else:
             times = _short_times(milliseconds, minutes, zone, reference)
@@ -236,11 +250,11 @@ def decode_columns(data: bytes | memoryview, zone: Zone = _UTC, reference: float
             ]
     return Columns(
         type_id,
-        head.cause,
-        head.negative,
-        head.test,
-        head.originator,
-        head.common_address,
+        cause & 0x3F,
+        cause & 0x40 != 0,
+        cause & 0x80 != 0,
+        originator,
+        common,
         addresses,
         values,
         qualities,
