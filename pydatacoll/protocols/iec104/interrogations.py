@@ -5,7 +5,9 @@ The rules:
 1. One at a time on a link. A request that equals one which waits, or which the station has not begun to answer,
    joins it.
 2. Confirmation (cause 7), any of its values and termination (cause 10) show that the station is at it. It ends
-   with the termination, with a refusal, or after ``interrogation_timeout`` seconds without any of them.
+   with the termination, with a refusal, or after ``interrogation_timeout`` seconds without any of them. A station
+   that goes on sending such values for ever must not keep the others from their turn: it ends after
+   :data:`LONGEST` times that, too.
 3. Values may come before the confirmation. A termination that comes before both belongs to an earlier
    interrogation, given up meanwhile.
 4. What only freezes or resets counters is not always terminated: a confirmation is enough when nothing follows
@@ -50,6 +52,9 @@ GROUPS = {
     **{COUNTERS + n: f"counters, group {n}" for n in range(1, 5)},
 }
 """What can be asked for; the numbers are the causes with which the values come."""
+
+LONGEST = 20
+"""Times ``interrogation_timeout`` that an interrogation may take."""
 
 _INTERROGATION, _COUNTER_INTERROGATION = 100, 101
 _ACTIVATION, _CONFIRMATION, _TERMINATION = 6, 7, 10
@@ -295,22 +300,30 @@ class Interrogations:
             return self._device.termination_timeout
         return self._device.interrogation_timeout
 
+    def _end_of_patience(self, running: _Running) -> float:
+        last = running.began + LONGEST * self._device.interrogation_timeout
+        return min(running.heard + self._patience(running), last)
+
     def _watch(self, running: _Running, now: float) -> None:
         if running.timer is not None:
             running.timer.cancel()
-        left = running.heard + self._patience(running) - now
+        left = self._end_of_patience(running) - now
         running.timer = asyncio.get_running_loop().call_later(left, self._look, running)
 
     def _look(self, running: _Running) -> None:
         now = asyncio.get_running_loop().time()
         patience = self._patience(running)
-        if now < running.heard + patience:
+        if now < self._end_of_patience(running):
             self._watch(running, now)
         elif running.request.freeze and running.confirmed and not running.points:
             self._end(CONFIRMED, None)
         elif running.confirmed or running.points:
-            what = f"the {GROUPS[running.request.group]} was not terminated"
-            self._end(NO_TERMINATION, DeviceTimeout(f"{what}: nothing of it came for {patience:g} s"))
+            why = f"nothing of it came for {patience:g} s"
+            if now < running.heard + patience:
+                why = f"still something of it comes after {now - running.began:.3g} s"
+            self._end(
+                NO_TERMINATION, DeviceTimeout(f"the {GROUPS[running.request.group]} was not terminated: {why}")
+            )
         else:
             what = f"the {GROUPS[running.request.group]} was not answered within {patience:g} s"
             self._end(NO_CONFIRMATION, DeviceTimeout(what))

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pydatacoll.errors import DeviceOffline, DeviceRefused, DeviceTimeout
+from pydatacoll.protocols.iec104 import interrogations
 from pydatacoll.protocols.iec104.asdu import BROADCAST
 from pydatacoll.protocols.iec104.config import Iec104Device
 from pydatacoll.protocols.iec104.control import CounterInterrogation, Interrogation
@@ -146,6 +147,24 @@ async def test_each_value_restarts_the_patience():
         rig.all.arrived(20, 1, 1)
     assert not task.done()
     assert (await task).points == 8
+
+
+async def test_one_that_never_ends_does_not_keep_others_from_their_turn(monkeypatch):
+    monkeypatch.setattr(interrogations, "LONGEST", 0.01)
+    rig = Rig()
+    task, other = rig.ask(Request(3)), rig.ask(Request(4))
+    await rig.sent(1)
+    rig.mirror(7)
+    while not task.done():
+        rig.all.arrived(20, 3, 1)
+        await asyncio.sleep(0)
+    report = task.result()
+    assert report.outcome == "no_termination"
+    assert "was not terminated: still something of it comes after 0.1" in str(report.error)
+    assert (await rig.sent(2)).common_address == 4
+    rig.mirror(7)
+    rig.mirror(10)
+    await other
 
 
 async def test_one_at_a_time_and_equal_ones_are_one():
