@@ -63,6 +63,7 @@ NOTED = 256
 """Points of a station whose tags are found again without looking at all: more than one ASDU has."""
 
 _NOT_TOPICAL = int(Quality.NOT_TOPICAL)
+_TIME_INVALID = int(Quality.TIME_INVALID)
 _ASKED = frozenset((REQUEST, *range(20, 42)))
 _EVENTS = frozenset((3, 11, 12))
 _REFUSALS = frozenset(range(44, 48))
@@ -270,14 +271,15 @@ class Monitor:
         if station is None:
             self._without_point(columns, range(count), now)
             return columns
-        find = station.accepting(_FAMILIES[columns.type_id]).get
-        records: list[Any] = list(map(find, columns.addresses))  # never None after what follows
+        accepting = station.accepting(_FAMILIES[columns.type_id])
         taken = columns
-        if None in records:
-            self._without_point(columns, [i for i, record in enumerate(records) if record is None], now)
-            known = [i for i, record in enumerate(records) if record is not None]
-            records = [records[i] for i in known]
-            taken = _only(columns, known)
+        try:
+            records = [accepting[address] for address in columns.addresses]
+        except KeyError:
+            known = [address in accepting for address in columns.addresses]
+            self._without_point(columns, [i for i in range(count) if not known[i]], now)
+            taken = _only(columns, [i for i in range(count) if known[i]])
+            records = [accepting[address] for address in taken.addresses]
         if records:
             if taken.extras is not None and _FAMILIES[taken.type_id] is e.StepPosition and any(taken.extras):
                 taken = _marked(taken)
@@ -336,12 +338,15 @@ class Monitor:
         qualities: Sequence[int] = columns.qualities  # type: ignore[assignment]
         count = len(values)
         if isinstance(qualities, int):
+            complete = not qualities & _TIME_INVALID
             qualities = [qualities] * count
+        else:
+            complete = None not in times
         at = self._clock()
         clock = station.clock
         station.note_tagged(records)
         done = 0
-        if columns.cause in _EVENTS and None not in times:
+        if complete and columns.cause in _EVENTS:
             newest: float = max(times)  # type: ignore[type-var, assignment]
             if clock.heard(newest, at):
                 self._gone_back(columns.common_address, station)
