@@ -84,10 +84,11 @@ class _Table:
         if place in self._taken:
             return None
         self._taken.add(place)
-        item_id = self._item_id(term.id, code_type, code)
+        kind = _kind(code_type)
+        item_id = self._item_id(term.id, kind, code)
         # what exists already is only named, and so keeps its own name
         described = ["", ""] if term.id in self._model.terms else [term.name, str(address)]
-        name = "" if item_id in self._model.items else f"{code_type} {code}"
+        name = "" if item_id in self._model.items else f"{kind} {code}"
         return [self._device.id, term.id, *described, item_id, name, code, code_type]
 
     def _term(self, address: int) -> Term:
@@ -121,13 +122,19 @@ class _Table:
                 return term_id
             number += 1
 
-    def _item_id(self, term_id: str, code_type: str, code: str) -> str:
+    def _item_id(self, term_id: str, kind: str, code: str) -> str:
         """An id for the item of a new point: one that the term does not have yet."""
         number = 1
         while True:
-            item_id = f"{code_type}_{code}".lower() + ("" if number == 1 else f"_{number}")
+            item_id = f"{kind}_{code}".lower() + ("" if number == 1 else f"_{number}")
             point = term_id, item_id
             if point not in self._new and point not in self._model.term_items:
                 self._new.add(point)
                 return item_id
             number += 1
+
+
+def _kind(code_type: str) -> str:
+    """``M_SP_NA_1`` and ``M_SP_TB_1`` -> ``M_SP``. Whether values carry a time tag is no part of a name: it depends
+    on whether an event or the answer to an interrogation came first."""
+    return "_".join(code_type.split("_")[:2])

@@ -89,7 +89,7 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
     shown = await eventually(lambda: _when(values, 5), "all points have values")
     assert shown == {
         ("rtu.1", "m_dp_na_1_100"): 1,
-        ("rtu.1", "m_me_nc_1_4001"): 230.5,
+        ("rtu.1", "m_me_4001"): 230.5,
         ("rtu.1", "m_me_nb_1_4002"): -7,
         ("rtu.1", "m_it_na_1_9001"): 1234,
         ("rtu.2", "m_sp_na_1_4001"): True,
@@ -100,7 +100,7 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
     rtu.put(1, 4001, 231.5)
     results = (await cli("interrogate", "rtu", "--term", "rtu.1", url=url)).rows
     assert [(row["term_id"], row["outcome"], row["points"]) for row in results] == [("rtu.1", "terminated", 3)]
-    assert (await values())["rtu.1", "m_me_nc_1_4001"] == 231.5
+    assert (await values())["rtu.1", "m_me_4001"] == 231.5
     entries = await client.get("/api/v2/audit?action=interrogate")
     assert [(one["object"], one["result"]) for one in entries[:2]] == [("rtu", "ok"), ("rtu", None)]
 

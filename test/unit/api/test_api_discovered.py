@@ -94,9 +94,9 @@ async def test_the_table_names_what_exists_and_describes_what_does_not(api: Api,
         "code_type",
     )
     assert [tuple(one[key] for key in keys) for one in table(answer.raw)] == [
-        ("rtu1", "bay", "", "", "m_me_tf_1_4001", "M_ME_TF_1 4001", "4001", "M_ME_TF_1"),
-        ("rtu1", "rtu1.7", "7", "7", "m_me_tf_1_4001", "M_ME_TF_1 4001", "4001", "M_ME_TF_1"),
-        ("rtu1", "rtu1.7", "7", "7", "m_sp_na_1_4002", "M_SP_NA_1 4002", "4002", "M_SP_NA_1"),
+        ("rtu1", "bay", "", "", "m_me_4001", "M_ME 4001", "4001", "M_ME_TF_1"),
+        ("rtu1", "rtu1.7", "7", "7", "m_me_4001", "M_ME 4001", "4001", "M_ME_TF_1"),
+        ("rtu1", "rtu1.7", "7", "7", "m_sp_4002", "M_SP 4002", "4002", "M_SP_NA_1"),
     ]
     assert (await api("GET", f"{PATH}?format=csv", status=200)).raw == answer.raw
 
@@ -111,7 +111,7 @@ async def test_the_table_can_be_imported_and_then_is_empty(api: Api, backend: Fa
     assert len(registry.term_items) == 401
     assert registry.terms["bay"].name == "Bay 1"
     assert (registry.terms["rtu1.7"].device_id, getattr(registry.terms["rtu1.7"], "address", 0)) == ("rtu1", 7)
-    assert registry.term_items["rtu1.7", "m_me_tf_1_4199"].protocol_code == "4199"
+    assert registry.term_items["rtu1.7", "m_me_4199"].protocol_code == "4199"
     assert table((await api("GET", PATH, headers=CSV)).raw) == []
 
 
@@ -132,22 +132,32 @@ async def test_what_the_import_would_refuse_is_left_out(api: Api, backend: FakeB
     await api("POST", "/api/v2/import", data=exported, headers={"Content-Type": "text/csv"}, status=200)
 
 
+async def test_names_do_not_depend_on_whether_an_event_came_before(api: Api, backend: FakeBackend) -> None:
+    names = set()
+    for code_type in ("M_SP_NA_1", "M_SP_TA_1", "M_SP_TB_1"):
+        backend.commands.body = {"discovered": [row(1, 5, code_type)]}
+        (one,) = table((await api("GET", PATH, headers=CSV)).raw)
+        assert one["code_type"] == code_type
+        names.add((one["item_id"], one["item_name"]))
+    assert names == {("m_sp_5", "M_SP 5")}
+
+
 async def test_ids_that_are_taken_are_not_taken_again(api: Api, backend: FakeBackend) -> None:
     await api.post("/api/v1/devices", {"id": "plc", "name": "P", "protocol": "modbus_tcp"})
     await api.post("/api/v1/terms", {"id": "rtu1.7", "name": "another's", "device_id": "plc"})
-    await api.post("/api/v1/items", {"id": "m_me_tf_1_4001", "name": "Mine"})
-    point = {"item_id": "m_me_tf_1_4001", "protocol_code": "77", "code_type": "M_ME_TF_1"}
+    await api.post("/api/v1/items", {"id": "m_me_4001", "name": "Mine"})
+    point = {"item_id": "m_me_4001", "protocol_code": "77", "code_type": "M_ME_TF_1"}
     await api.post("/api/v1/terms/bay/items", point)
     backend.commands.body = {"discovered": [row(1, 4001), row(7, 4001)]}
     exported = (await api("GET", PATH, headers=CSV)).raw
     assert [(one["term_id"], one["item_id"], one["item_name"]) for one in table(exported)] == [
-        ("bay", "m_me_tf_1_4001_2", "M_ME_TF_1 4001"),
-        ("rtu1.7_2", "m_me_tf_1_4001", ""),
+        ("bay", "m_me_4001_2", "M_ME 4001"),
+        ("rtu1.7_2", "m_me_4001", ""),
     ]
     await api("POST", "/api/v2/import", data=exported, headers={"Content-Type": "text/csv"}, status=200)
     registry = backend.repository.registry
-    assert registry.term_items["bay", "m_me_tf_1_4001"].protocol_code == "77"
-    assert registry.items["m_me_tf_1_4001"].name == "Mine"
+    assert registry.term_items["bay", "m_me_4001"].protocol_code == "77"
+    assert registry.items["m_me_4001"].name == "Mine"
     assert registry.terms["rtu1.7"].name == "another's"
 
 
