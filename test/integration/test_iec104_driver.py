@@ -314,6 +314,7 @@ async def test_status_tells_everything_in_plain_data():
         status = rig.driver.status()
         json.dumps(status, allow_nan=False)
         assert status["backend"] == "native"
+        assert status["warnings"] == []
         assert status["link"]["state"] == "started"
         assert status["errors"]["unknown_types"] == {"type 200 (private)": 1}
         assert status["errors"]["unexpected"] == {"C_IC_NA_1 (100), activation confirmation": 1}
@@ -321,6 +322,11 @@ async def test_status_tells_everything_in_plain_data():
         assert status["errors"]["last_error"]["frame"] == "0b 01 03 00 01 00 05 00 00 0a"
         assert rig.counters["protocol_errors"] == rig.counters["unknown_types"] == 1
     assert rig.driver.status()["link"] == {"state": "closed", "last_fault": None}
+
+
+def test_a_w_that_makes_the_station_wait_is_warned_of():
+    (warning,) = Rig(2404, points(), w=13).driver.status()["warnings"]
+    assert warning.startswith("w = 13 should not exceed")
 
 
 async def test_a_switch_over_loses_nothing_and_stores_nothing_twice():

@@ -238,7 +238,7 @@ class Iec104Driver(DeviceDriver):
             return
         owner = self._commander if asdu.type_id in _COMMANDS else self._procedures
         if not owner.received(asdu):
-            self._irregularities.unexpected(asdu)
+            self._irregularities.unexpected(asdu, self._targets.stations)
 
     def _clock_went_back(self, common: int) -> None:
         self._schedule.again(common)
@@ -383,6 +383,7 @@ class Iec104Driver(DeviceDriver):
         settings = self._procedures.clocks.status()
         return {
             "backend": self._device.backend,
+            "warnings": self._device.parameters.warnings(),
             "link": {"state": "closed", **self._past.status()} if self._wire is None else self._wire.status(),
             "interrogations": self._procedures.status(),
             "interrogating": self._procedures.under_way(),

@@ -8,11 +8,11 @@ taking the values, so one ASDU of each type, cause and kind of addressing is loo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pydatacoll.model import time_to_wire
-from pydatacoll.protocols.iec104.asdu import CAUSES, Asdu, UnknownType, decode, deviations
+from pydatacoll.protocols.iec104.asdu import BROADCAST, CAUSES, Asdu, UnknownType, decode, deviations
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
 from pydatacoll.protocols.iec104.types import type_name
 
@@ -48,11 +48,17 @@ class Irregularities:
             self._counters["protocol_errors"] += 1
         self._last = {"time": time_to_wire(self._wall()), "reason": str(error), "frame": error.data.hex(" ")}
 
-    def unexpected(self, asdu: Asdu) -> None:
-        """Nobody waits for it, or it has no meaning in this direction."""
+    def unexpected(self, asdu: Asdu, stations: Collection[int]) -> None:
+        """Nobody waits for it, or it has no meaning in this direction.
+
+        :param stations: the common addresses of the device. Another one may be the reason.
+        """
         self._counters["unexpected_asdus"] += 1
-        cause = CAUSES.get(asdu.cause, "reserved")
-        self._add(self._unexpected, f"{type_name(asdu.type_id)}, {cause}")
+        what = f"{type_name(asdu.type_id)}, {CAUSES.get(asdu.cause, 'reserved')}"
+        common = asdu.common_address
+        if stations and common != BROADCAST and common not in stations:
+            what += f" from common address {common}, which no term of the device has"
+        self._add(self._unexpected, what)
 
     def look(self, data: bytes) -> None:
         """Name what is wrong with an ASDU that was taken, if none of its kind has been looked at."""

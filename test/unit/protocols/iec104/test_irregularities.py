@@ -56,10 +56,22 @@ def test_a_deviation_is_named_once_for_each_link(irregularities):
     assert irregularities.status()["deviations"] == {"M_ME_NB_1 (11): cause 17 is reserved": 2}
 
 
+@pytest.mark.parametrize(
+    ("common", "stations", "named"),
+    [(7, {1, 2}, True), (1, {1, 2}, False), (0xFFFF, {1}, False), (7, set(), False)],
+)
+def test_an_answer_from_a_common_address_that_is_none_of_the_device_names_it(
+    irregularities, common, stations, named
+):
+    irregularities.unexpected(Asdu(100, 7, common, (InformationObject(0, Interrogation()),)), stations)
+    where = " from common address 7, which no term of the device has" if named else ""
+    assert irregularities.status()["unexpected"] == {f"C_IC_NA_1 (100), activation confirmation{where}": 1}
+
+
 def test_kinds_are_bounded(irregularities, counters):
     for number in range(1000):
         cause = number % 63 + 1
-        irregularities.unexpected(Asdu(100 + number % 2, cause, 1, (InformationObject(0, Interrogation()),)))
+        irregularities.unexpected(Asdu(100 + number % 2, cause, 1, (InformationObject(0, Interrogation()),)), [1])
     unexpected = irregularities.status()["unexpected"]
     assert len(unexpected) <= 65
     assert sum(unexpected.values()) == counters["unexpected_asdus"] == 1000
