@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -37,6 +37,12 @@ _GROUPS: Final[Mapping[str, Callable[[Alarm], bool]]] = {
     **{state: lambda alarm, state=state: alarm.state == state for state in STATES[1:]},  # type: ignore[misc]
 }
 """What ``state`` of a query may be -> whether an alarm is meant."""
+_POSSIBLE: Final[Mapping[str, Collection[str]]] = {
+    "ack": ("active_unacknowledged", "returned_unacknowledged"),
+    "shelve": STATES,
+    "unshelve": ("shelved",),
+}
+"""What a person does -> the states in which that can be done."""
 _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,6}\Z")
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -194,36 +200,38 @@ def _find(call: Call) -> tuple[AlarmId, TermItem]:
     return alarm, find_point(call.model, *alarm.point).item
 
 
+def _conflict(alarm: AlarmId, state: str) -> Conflict:
+    return Conflict(f"alarm {alarm} is {state.replace('_', ' and ')}")
+
+
 async def _act(
-    call: Call, what: str, note: str, act: Callable[[AlarmId], Any], *, possible: bool = False, **more: Any
+    call: Call, what: str, note: str, act: Callable[[AlarmId], Awaitable[Outcome]], **more: Any
 ) -> web.StreamResponse:
     """Do something with an alarm. The entry in the audit trail comes first, or nothing happens.
 
-    :param possible: whether it can also be done with an alarm that is normal.
     :raises Conflict: when it is not in a state for that.
     """
     alarm, item = _find(call)
     before = await call.services.alarms.one(alarm)
-    if before is None and not possible:
-        if alarm.kind not in kinds_of(item):
-            raise NotFound(f"alarm_id not found! {alarm}: the point has no such alarm")
-        raise Conflict(f"alarm {alarm} is normal")
     if before is None and alarm.kind not in kinds_of(item):
         raise NotFound(f"alarm_id not found! {alarm}: the point has no such alarm")
+    state = "normal" if before is None else before.state
+    if state not in _POSSIBLE[what]:
+        raise _conflict(alarm, state)
     entry = call.entry(
         f"alarm.{what}",
         str(alarm),
-        before=before.state if before is not None else "normal",
+        before=state,
         devices=[alarm.device_id],
         **({"reason": note} if note else {}),
         **more,
     )
     await call.services.audit.write([entry])
-    outcome: Outcome = await act(alarm)
-    if not outcome.done:
-        problem = f"alarm {alarm} is {outcome.state.replace('_', ' and ')}"
+    outcome = await act(alarm)
+    if not outcome.done:  # somebody else was quicker
+        problem = _conflict(alarm, outcome.state)
         await call.services.audit.write([{**entry, "result": f"409 {problem}"}])
-        raise Conflict(problem)
+        raise problem
     after = await call.services.alarms.one(alarm)
     if after is None:
         known = before or Alarm(state="normal", active=False)
@@ -252,7 +260,7 @@ async def shelve(call: Call) -> web.StreamResponse:
         priority=item.alarm_priority or "medium",
         message=item.warn_msg or "",
     )
-    return await _act(call, "shelve", asked.note, act, possible=True, after={"seconds": asked.seconds})
+    return await _act(call, "shelve", asked.note, act, after={"seconds": asked.seconds})
 
 
 async def unshelve(call: Call) -> web.StreamResponse:

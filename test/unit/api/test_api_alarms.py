@@ -198,6 +198,14 @@ async def test_a_bad_body_is_refused(api: Api, backend: FakeBackend, what: str, 
     assert backend.alarms.done == []
 
 
+async def test_what_is_not_possible_is_refused_and_not_noted(api: Api, backend: FakeBackend) -> None:
+    backend.alarms.alarms[HIGH] = alarm("active_acknowledged")
+    for what in ("ack", "unshelve"):
+        answer = await api("POST", f"{PATH}/{what}", {}, status=409)
+        assert answer.json["detail"] == "alarm feeder1:main:ua:high is active and acknowledged"
+    assert backend.entries == backend.alarms.done == []
+
+
 async def test_who_comes_second_is_told_and_it_is_noted(api: Api, backend: FakeBackend) -> None:
     backend.alarms.alarms[HIGH] = alarm()
     backend.alarms.refused = "active_acknowledged"
