@@ -117,7 +117,9 @@ async def _texts(call: Call, archive: Archive, how: Format, series: Mapping[Poin
         raise Invalid.of([FieldError(0, "limit", "is for samples: leave it out, or buckets")])
     if since == _FIRST or until == _LAST:  # the ends of what there is
         ends = await archive.ends(series.values(), since, until)
-        if ends is not None:
+        if ends is None:
+            series = {}
+        else:
             since, until = max(since, ends[0]), min(until, ends[1])
     width = max(1, -(-(until - since + 1) // given["buckets"]))  # rounded up
     return _bucket_texts(archive, how, series, (since, until), width)

@@ -17,6 +17,7 @@ from pydatacoll.cli.control import ctrl
 from pydatacoll.cli.doctor import doctor
 from pydatacoll.cli.failures import EXIT_CODES, INTERRUPTED, Failure
 from pydatacoll.cli.frames import frames
+from pydatacoll.cli.history import history
 from pydatacoll.cli.interrogate import discovered, interrogate
 from pydatacoll.cli.lists import ls, show
 from pydatacoll.cli.plugins import plugins
@@ -88,6 +89,7 @@ for _command in (
     call,
     ctrl,
     tail,
+    history,
     probe,
     interrogate,
     discovered,

@@ -324,6 +324,7 @@ async def test_a_runner_that_dies_leaves_no_gap_and_nothing_twice(rig, archive_u
         if n == 10:
             await until(lambda: first.plugin.context.counters["rows_written"] > 0)
             await rig.kill(first)
+            await first.plugin.stop()  # what the end of a process closes
             second = await hosted(rig, archive_url, tmp_path, "two")
     await until(lambda: len_of(second) == 16)
 
