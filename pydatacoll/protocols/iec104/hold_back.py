@@ -8,8 +8,9 @@ from pydatacoll.protocols.iec104.config import Iec104Device
 from pydatacoll.protocols.iec104.wire import Wire
 from pydatacoll.sdk import DriverContext
 
-LOOK = 0.002
-"""Seconds between two looks at whether the store has caught up."""
+FIRST_LOOK, LONGEST_PAUSE = 0.002, 0.02
+"""Seconds until the first look at whether the store has caught up, and at most between two of them, each pause
+being twice as long as the one before: many stations that wait long must not take the time the store needs."""
 
 
 class HoldBack:
@@ -27,14 +28,14 @@ class HoldBack:
             return
         self._context.counters["held_back"] += 1
         wire.pause()
-        self._look_later(wire, asyncio.get_running_loop().time() + self._longest)
+        self._look_later(wire, asyncio.get_running_loop().time() + self._longest, FIRST_LOOK)
 
-    def _look_later(self, wire: Wire, until: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK, self._look, wire, until)
+    def _look_later(self, wire: Wire, until: float, pause: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(pause, self._look, wire, until, pause)
 
-    def _look(self, wire: Wire, until: float) -> None:
+    def _look(self, wire: Wire, until: float, pause: float) -> None:
         if self._context.behind() and not wire.closed.done() and asyncio.get_running_loop().time() < until:
-            self._look_later(wire, until)
+            self._look_later(wire, until, min(2 * pause, LONGEST_PAUSE))
         else:
             self._timer = None
             wire.resume()
