@@ -83,6 +83,18 @@ async def test_a_station_that_starts_again_is_interrogated():
         assert rig.counters["restarts"] == 2
 
 
+async def test_a_station_that_starts_again_during_its_interrogation_is_not_waited_for():
+    """Its answer would be waited for ``interrogation_timeout`` seconds: longer than this test may take."""
+    async with Iec104Rtu(BAY) as rtu:
+        rtu.faults.add(Iec104Fault("no_term", type=100, common=1, times=1))
+        async with Rig(rtu.port, points(), interrogation_timeout=3600) as rig:
+            await rig.until(lambda: rig.value(100) == 1.5)
+            rtu.put(1, 100, 55.5)
+            rtu.restart()
+            await rig.until(lambda: rig.value(100) == 55.5)
+            assert (await rig.interrogated(what="counters"))["outcome"] == "terminated"
+
+
 async def test_end_of_initialisation_of_an_unknown_station_does_no_harm():
     async with Iec104Rtu(BAY) as rtu, Rig(rtu.port, points()) as rig:
         await rig.interrogated(what="counters")

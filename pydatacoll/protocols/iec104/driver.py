@@ -234,6 +234,7 @@ class Iec104Driver(DeviceDriver):
             self.context.counters["restarts"] += 1
             common = None if asdu.common_address == BROADCAST else asdu.common_address
             self._monitor.clock_changed(common)
+            self._procedures.restarted(common)
             self._schedule.again(common, clock=True)
             return
         owner = self._commander if asdu.type_id in _COMMANDS else self._procedures

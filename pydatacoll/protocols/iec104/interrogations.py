@@ -13,13 +13,16 @@ The rules:
 4. What only freezes or resets counters is not always terminated: a confirmation is enough when nothing follows
    within ``termination_timeout``.
 5. An interrogation of all stations (common address 65535) ends when all have ended that confirmed it.
-6. Each begins when there is a turn for it in this process (see :mod:`~pydatacoll.protocols.iec104.turns`), except
+6. A station that starts again (M_EI_NA_1) has forgotten what it had begun to answer. What it had not may have been
+   on its way: it ends when nothing of it comes within :data:`RESTARTED` seconds.
+7. Each begins when there is a turn for it in this process (see :mod:`~pydatacoll.protocols.iec104.turns`), except
    for one that somebody waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -55,6 +58,8 @@ GROUPS = {
 
 LONGEST = 20
 """Times ``interrogation_timeout`` that an interrogation may take."""
+RESTARTED = 1.0
+"""Seconds that a station has after its start to begin to answer."""
 
 _INTERROGATION, _COUNTER_INTERROGATION = 100, 101
 _ACTIVATION, _CONFIRMATION, _TERMINATION = 6, 7, 10
@@ -131,7 +136,14 @@ class _Running:
         self.busy: set[int] = set()
         """Stations that have confirmed and not ended it."""
         self.points = 0
+        self.restarted = math.inf
+        """When the station started again, before it had begun to answer."""
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the station has begun to."""
+        return self.confirmed or self.points > 0
 
     def concerns(self, common: int) -> bool:
         """Whether it asks this station."""
@@ -205,7 +217,7 @@ class Interrogations:
 
     def _join(self, request: Request, *, urgent: bool) -> asyncio.Future[Report]:
         running = self._running
-        if running is not None and running.request == request and not running.confirmed and not running.points:
+        if running is not None and running.request == request and not running.answered:
             return running.future
         entry = next((entry for entry in self._waiting if entry.request == request), None)
         if entry is None:
@@ -264,7 +276,7 @@ class Interrogations:
             running.heard = asyncio.get_running_loop().time()
             if running.request.freeze:
                 self._watch(running, running.heard)
-        elif asdu.cause == _TERMINATION and (running.confirmed or running.points):
+        elif asdu.cause == _TERMINATION and running.answered:
             running.busy.discard(common)
             if not running.busy:
                 self._end(TERMINATED, None)
@@ -278,6 +290,19 @@ class Interrogations:
         if running is not None and cause == running.request.group and running.concerns(common):
             running.points += count
             running.heard = asyncio.get_running_loop().time()
+
+    def restarted(self, common: int | None) -> None:
+        """A station has started again; ``None``: all have."""
+        running = self._running
+        if running is None or (common is not None and not running.concerns(common)):
+            return
+        if running.answered:
+            text = f"the {GROUPS[running.request.group]} was not terminated: the station started again"
+            self._end(NO_TERMINATION, DeviceTimeout(text))
+        else:
+            now = asyncio.get_running_loop().time()
+            running.restarted = min(running.restarted, now)
+            self._watch(running, now)
 
     def status(self) -> dict[str, Any] | None:
         """What is under way, in plain data."""
@@ -302,7 +327,8 @@ class Interrogations:
 
     def _end_of_patience(self, running: _Running) -> float:
         last = running.began + LONGEST * self._device.interrogation_timeout
-        return min(running.heard + self._patience(running), last)
+        begin = math.inf if running.answered else running.restarted + RESTARTED
+        return min(running.heard + self._patience(running), last, begin)
 
     def _watch(self, running: _Running, now: float) -> None:
         if running.timer is not None:
@@ -317,7 +343,7 @@ class Interrogations:
             self._watch(running, now)
         elif running.request.freeze and running.confirmed and not running.points:
             self._end(CONFIRMED, None)
-        elif running.confirmed or running.points:
+        elif running.answered:
             why = f"nothing of it came for {patience:g} s"
             if now < running.heard + patience:
                 why = f"still something of it comes after {now - running.began:.3g} s"
@@ -325,8 +351,10 @@ class Interrogations:
                 NO_TERMINATION, DeviceTimeout(f"the {GROUPS[running.request.group]} was not terminated: {why}")
             )
         else:
-            what = f"the {GROUPS[running.request.group]} was not answered within {patience:g} s"
-            self._end(NO_CONFIRMATION, DeviceTimeout(what))
+            why = f"within {patience:g} s" if math.isinf(running.restarted) else "after the station started again"
+            self._end(
+                NO_CONFIRMATION, DeviceTimeout(f"the {GROUPS[running.request.group]} was not answered {why}")
+            )
 
     def _end(self, outcome: str, error: DeviceError | None) -> None:
         running, self._running = self._running, None

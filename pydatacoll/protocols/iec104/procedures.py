@@ -62,6 +62,10 @@ class Procedures:
         """Another connection has taken over."""
         self._interrogations.switched()
 
+    def restarted(self, common: int | None) -> None:
+        """A station has started again; ``None``: all have."""
+        self._interrogations.restarted(common)
+
     def lost(self, error: DeviceOffline) -> None:
         """The way is closed: everything under way has ended."""
         self._requests.lost(error)

@@ -149,6 +149,44 @@ async def test_each_value_restarts_the_patience():
     assert (await task).points == 8
 
 
+@pytest.mark.parametrize("restarted", [1, None])
+async def test_a_station_that_starts_again_has_forgotten_what_it_had_begun_to_answer(restarted):
+    rig = Rig()
+    task, other = rig.ask(Request(1)), rig.ask(Request(2))
+    await rig.sent(1)
+    rig.mirror(7)
+    rig.all.restarted(2)  # another one
+    assert rig.all.status() is not None
+    rig.all.restarted(restarted)
+    report = await task
+    assert report.outcome == "no_termination"
+    assert "started again" in str(report.error)
+    assert (await rig.sent(2)).common_address == 2
+    rig.mirror(7)
+    rig.mirror(10)
+    assert (await other).outcome == "terminated"
+
+
+async def test_what_a_station_has_not_begun_to_answer_may_still_be_on_its_way_when_it_starts(monkeypatch):
+    monkeypatch.setattr(interrogations, "RESTARTED", 0.02)
+    rig = Rig()
+    rig.all.restarted(1)  # nothing is under way
+    task = rig.ask(Request(1))
+    await rig.sent(1)
+    rig.all.restarted(1)
+    report = await task
+    assert report.outcome == "no_confirmation"
+    assert "started again" in str(report.error)
+    task = rig.ask(Request(1))
+    await rig.sent(2)
+    rig.all.restarted(1)
+    rig.mirror(7)
+    await asyncio.sleep(0.05)  # longer than a station has to begin
+    assert not task.done()
+    rig.mirror(10)
+    assert (await task).outcome == "terminated"
+
+
 async def test_one_that_never_ends_does_not_keep_others_from_their_turn(monkeypatch):
     monkeypatch.setattr(interrogations, "LONGEST", 0.01)
     rig = Rig()
