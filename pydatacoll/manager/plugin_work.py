@@ -12,7 +12,7 @@ import msgspec
 from pydatacoll.model import DataBatch, DeviceBatch
 from pydatacoll.store.stream import Entry, decode_payload
 
-BUFFER: Final = 1_000_000
+BUFFER: Final = 500_000
 """Bytes of a partition that are read ahead, about."""
 
 

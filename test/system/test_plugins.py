@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 
 import msgspec
 import pytest
@@ -194,10 +196,11 @@ class Adder(Plugin):
 
 
 async def test_state_and_derived_samples_count_each_sample_once_across_kills(rig, plc, folder):
-    """Two runners, killed again and again while samples come; the sums are those of the stream."""
+    """Two runners, killed again and again while samples come; the sums are those of the stream. One that stands
+    still for longer than its lease goes on in the end, and writes over nothing."""
     numbered(plc)
     (rig.folder / "dropin" / "adder.py").write_text(ADDER)
-    api = await rig.api(**folder)
+    api = await rig.api(**folder, stream__retention="600")
     await api.client.ready()
 
     def runner():
@@ -226,6 +229,11 @@ async def test_state_and_derived_samples_count_each_sample_once_across_kills(rig
             if kill == 3:
                 await runners.pop(0).kill()
                 runners.append(runner())
+        await eventually(lambda: shares(api, "adder", [8, 8]), "both runners have their share", within=15)
+        os.kill(runners[0].pid, signal.SIGSTOP)
+        await eventually(lambda: shares(api, "adder", [16]), "the other one takes over", within=15)
+        os.kill(runners[0].pid, signal.SIGCONT)
+        await eventually(lambda: shares(api, "adder", [8, 8]), "both runners have their share", within=15)
         for number in range(6):
             await api.client.send("PATCH", f"/api/v1/devices/d{number}", {"enabled": False})
         await eventually(lambda: not plc.connections, "collection ends")
