@@ -19,7 +19,7 @@ from pydatacoll.model import DeviceBatch, PointId, Sample
 from pydatacoll.model.change import Change
 from pydatacoll.sdk import DataBatch, Effects, Plugin, PluginContext, TryLater
 
-from .formula_graph import Calculation, Graph
+from .formula_graph import Calculation, Compiler, Graph
 from .formula_inputs import InputPoint, Remembered
 from .formula_results import ended, stored
 
@@ -27,6 +27,10 @@ PATIENCE: Final = 5.0
 """Seconds that a batch waits for partitions that its formulas need, before it comes again."""
 CURRENT: Final = 5.0
 """Seconds behind up to which a partition counts as up to date."""
+AT_ONCE: Final = 20
+"""Formulas compiled before others get their turn."""
+PAGE: Final = 500
+"""Points loaded at once."""
 SHOWN: Final = 100
 """Formulas whose status is shown, those with an error first."""
 
@@ -44,6 +48,7 @@ class FormulaPlugin(Plugin):
     def __init__(self, config: Any, context: PluginContext) -> None:
         super().__init__(config, context)
         self._graph = Graph()
+        self._compiler = Compiler()
         self._outdated = True
         self._states: dict[int, Remembered] = {}
         self._lag: dict[int, float] = {}
@@ -93,6 +98,7 @@ class FormulaPlugin(Plugin):
 
         :raises TryLater: when partitions that formulas need are not here.
         """
+        await self._rebuild()
         await self._wait()
         await self._prepare()
         results: Results = []
@@ -203,7 +209,6 @@ class FormulaPlugin(Plugin):
 
     async def _wait(self) -> None:
         """Until all partitions that formulas need are here."""
-        self._rebuild()
         if not self._missing():
             return
         try:
@@ -213,11 +218,20 @@ class FormulaPlugin(Plugin):
             missing = ", ".join(map(str, sorted(self._missing())))
             raise TryLater(f"formulas need partitions that are not here: {missing}") from None
 
-    def _rebuild(self) -> None:
-        if self._outdated:
+    async def _rebuild(self) -> None:
+        """Bring the graph up to date with the model; others get their turn meanwhile."""
+        context = self.context
+        while self._outdated:
             self._outdated = False
-            self._graph = Graph.build(self.context.model, self.context.partition_of, self._graph)
+            formulas = list(context.model.formulas.values())
+            for number, formula in enumerate(formulas):
+                self._compiler.compile(formula)
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._compiler.keep(formulas)
+            self._graph = Graph.build(context.model, context.partition_of, self._graph, self._compiler)
             self._untidy.update(self._states)
+            await asyncio.sleep(0)
 
     async def _prepare(self) -> None:
         """Bring the graph up to date, and load what its points had been.
@@ -225,7 +239,7 @@ class FormulaPlugin(Plugin):
         Partitions may begin anew meanwhile; then it is done once more.
         """
         while True:
-            self._rebuild()
+            await self._rebuild()
             graph = self._graph
             await self._load([point for point in graph.points.values() if not point.loaded])
             await self._look_up([one for one in graph.calculations.values() if not one.known])
@@ -238,7 +252,12 @@ class FormulaPlugin(Plugin):
         by_count: dict[int, list[InputPoint]] = {}
         for point in points:
             by_count.setdefault(point.wanted, []).append(point)
-        for count, alike in by_count.items():
+        pages = [
+            (count, alike[start : start + PAGE])
+            for count, alike in by_count.items()
+            for start in range(0, len(alike), PAGE)
+        ]
+        for count, alike in pages:
             found = await self.context.store.recent([point.id for point in alike], count)
             now = self.context.wall()
             for point, history in zip(alike, found, strict=True):

@@ -72,6 +72,30 @@ class Calculation:
         return {"evaluations": self.evaluations, "error": self.error}
 
 
+class Compiler:
+    """Texts that were compiled already: many formulas have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, frozenset[str]], Expression | str] = {}
+
+    def compile(self, formula: Formula) -> Expression | str:
+        """The expression, or what is wrong with the text."""
+        key = formula.formula, frozenset(formula.params)
+        found = self._known.get(key)
+        if found is None:
+            try:
+                found = compile_expression(formula.formula, formula.params)
+            except ExpressionError as error:
+                found = str(error)
+            self._known[key] = found
+        return found
+
+    def keep(self, formulas: Iterable[Formula]) -> None:
+        """Forget all other texts."""
+        keys = {(formula.formula, frozenset(formula.params)) for formula in formulas}
+        self._known = {key: found for key, found in self._known.items() if key in keys}
+
+
 class Graph:
     """All formulas that can be calculated.
 
@@ -92,12 +116,12 @@ class Graph:
         self.partitions: set[int] = set()
 
     @classmethod
-    def build(cls, model: ModelView, partition_of: Callable[[str], int], old: Graph) -> Graph:
+    def build(cls, model: ModelView, partition_of: Callable[[str], int], old: Graph, compiler: Compiler) -> Graph:
         """The graph of a model; what did not change since ``old`` goes on."""
         graph = cls()
         by_target: dict[PointId, Calculation] = {}
         for formula_id, formula in sorted(model.formulas.items()):
-            found = _compile(formula, model, old.calculations.get(formula_id), by_target)
+            found = _calculation(formula, model, old.calculations.get(formula_id), by_target, compiler)
             if isinstance(found, str):
                 graph.problems[formula_id] = found
             else:
@@ -188,8 +212,12 @@ class Graph:
                 used.users.append(calculation)
 
 
-def _compile(
-    formula: Formula, model: ModelView, old: Calculation | None, by_target: Mapping[PointId, Calculation]
+def _calculation(
+    formula: Formula,
+    model: ModelView,
+    old: Calculation | None,
+    by_target: Mapping[PointId, Calculation],
+    compiler: Compiler,
 ) -> Calculation | str:
     """The calculation of a formula, or why there is none. What is refused today may have been stored before."""
     target = formula.target
@@ -202,10 +230,10 @@ def _compile(
     if target in by_target:
         return f"its result {target} is that of formula {by_target[target].formula.id}, too"
     if old is None or old.formula != formula:
-        try:
-            old = Calculation(formula, compile_expression(formula.formula, formula.params))
-        except ExpressionError as error:
-            return str(error)
+        expression = compiler.compile(formula)
+        if isinstance(expression, str):
+            return expression
+        old = Calculation(formula, expression)
     old.item = item
     return old
 
