@@ -15,8 +15,8 @@ import msgspec
 
 SERVED = "pydatacoll.protocols.iec104.c104_worker"
 """The module that a worker process runs."""
-READ = 65_536
-"""Octets taken from the socket at a time."""
+READ = 16_384
+"""Octets taken from the socket at a time, then others have their turn."""
 HIGH_WATER = 1 << 20
 """Octets that may wait to be written before the writer is told to pause."""
 LONGEST = 1 << 24
@@ -240,6 +240,14 @@ class Channel(asyncio.BufferedProtocol, Generic[M]):
             self._received(message)
             position = stop
         self._rest = data[position:]
+        if nbytes == READ and self._transport is not None:
+            # some loops would go on reading
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         return False  # closes

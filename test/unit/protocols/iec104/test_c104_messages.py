@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pydatacoll.protocols.iec104.c104_messages import (
     LONGEST,
+    READ,
     Channel,
     Close,
     Closed,
@@ -125,3 +129,34 @@ def test_the_end_of_the_other_side_is_told() -> None:
     assert channel.eof_received() is False
     channel.connection_lost(None)
     assert lost == ["the other end is gone"]
+
+
+def test_others_have_their_turn_after_each_piece_whatever_the_loop() -> None:
+    """uvloop would read a socket 32 times before it looks at anything else."""
+    uvloop = pytest.importorskip("uvloop", reason="not on this platform")
+    turn = 0
+    turns: list[int] = []
+
+    async def flood() -> None:
+        nonlocal turn
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        data = msgspec.msgpack.encode(Logged(1, False, bytes(READ // 4)))
+        with theirs, contextlib.suppress(BlockingIOError):  # as much as fits lies there at once
+            for _ in range(100):
+                theirs.send(len(data).to_bytes(4, "little") + data)
+        ended = asyncio.Event()
+        channel: Channel[ToManager] = Channel(
+            ToManager, lambda _: turns.append(turn), lambda _: ended.set(), lambda _: None
+        )
+        opening = asyncio.create_task(
+            asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
+        )
+        while not ended.is_set():
+            turn += 1
+            await asyncio.sleep(0)
+        await opening
+
+    uvloop.run(flood())
+    assert len(turns) > 10
+    assert max(map(turns.count, turns)) <= 4
