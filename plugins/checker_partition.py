@@ -7,6 +7,7 @@ points of a device had, so that one with other rules is begun anew, also when th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,15 @@ TRIES: Final = 5
 _json = msgspec.json.encode
 
 
+@dataclass(slots=True)
+class _Awaited:
+    """A point without a value, since when (epoch seconds), and how often one was looked for."""
+
+    checked: Checked
+    since: float
+    tries: int = 0
+
+
 class CheckedPartition:
     """One partition.
 
@@ -42,7 +52,7 @@ class CheckedPartition:
         self._stored = dict(state)
         self._devices: dict[str, DevicePoints] = {}
         self._restless: dict[PointId, Checked] = {}  # all that have a state in the store
-        self._awaited: dict[PointId, int] = {}  # without a value so far -> how often one was looked for
+        self._awaited: dict[PointId, _Awaited] = {}
         self._effects = _no_effects()
         self.changed = {key.split(":")[1] for key in state}
 
@@ -88,7 +98,7 @@ class CheckedPartition:
         :raises StoreError: when the store is away.
         """
         if self._awaited:
-            await self._begin([checked for point in self._awaited if (checked := self._find(point))], now)
+            await self._begin([one.checked for one in self._awaited.values()], now)
         due = [checked for checked in self._restless.values() if checked.due(now)]
         if not due:
             return
@@ -143,6 +153,7 @@ class CheckedPartition:
         for field, watch in watches.items():
             stored = self._stored.get(_key(watch.id))
             if before.get(field) != watch.digest:
+                self._awaited.pop(watch.id, None)
                 checked = Checked(watch)
                 if stored is not None:
                     self._report(watch, checked.adopt(stored, self._context.wall()))
@@ -175,17 +186,21 @@ class CheckedPartition:
         self._awaited.pop(point, None)
 
     async def _begin(self, fresh: Sequence[Checked], now: float) -> None:
-        """Begin points with their latest values; those that have none are looked at again later."""
+        """Begin points with their latest values; those that have none are looked at again later.
+
+        What then is newer than the point itself comes in the stream, and must not be taken before that.
+        """
         for checked, samples in zip(fresh, await self._recent(fresh), strict=True):
             point = checked.watch.id
-            tries = self._awaited.pop(point, 0) + 1
-            if samples:
+            awaited = self._awaited.pop(point, None) or _Awaited(checked, now)
+            awaited.tries += 1
+            if samples and (awaited.tries == 1 or samples[-1].time < awaited.since):
                 checked.remember(samples[:-1])
                 self._report(checked.watch, checked.take(samples[-1], now))
                 self._devices[point.device_id].begun(_field(point), samples[-1], now)
                 self._settle(checked)
-            elif tries < TRIES:
-                self._awaited[point] = tries
+            elif not samples and awaited.tries < TRIES:
+                self._awaited[point] = awaited
         self._keep(fresh)
 
     async def _recent(self, points: Sequence[Checked]) -> list[list[Sample]]:
@@ -202,10 +217,6 @@ class CheckedPartition:
             for n, samples in zip(places, recent, strict=True):
                 found[n] = samples or found[n]
         return found
-
-    def _find(self, point: PointId) -> Checked | None:
-        device = self._devices.get(point.device_id)
-        return None if device is None else device.points.get(_field(point))
 
     def _settle(self, checked: Checked) -> None:
         point = checked.watch.id

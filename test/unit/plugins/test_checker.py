@@ -343,6 +343,19 @@ async def test_a_point_that_is_renamed_begins_anew_when_its_value_has_followed(r
     assert await rig.tick() == [("x:high", "raise", "01")]
 
 
+async def test_the_first_value_of_a_point_comes_with_the_stream(rig: Rig) -> None:
+    """And those before it are not passed over because the store shows a later one already."""
+    rig.plant(i=LIMITS)
+    await rig.start()
+    await rig.tick()
+    point = PointId("d", "t", "i")
+    rig.store.samples[point] = [Sample(rig.now + n, value) for n, value in enumerate((15, 25, 15))]
+    assert await rig.tick() == []
+    first = rig.store.samples[point][0].time
+    found = await rig.put(("i", first, 15), ("i", first + 1, 25), ("i", first + 2, 15))
+    assert [one[:2] for one in found] == [("i:high", "raise"), ("i:high", "clear")]
+
+
 async def test_nobody_asks_for_ever_for_a_value_that_does_not_come(rig: Rig) -> None:
     rig.plant(i=LIMITS)
     await rig.start()
