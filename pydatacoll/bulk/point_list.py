@@ -135,6 +135,6 @@ class _Table:
 
 
 def _kind(code_type: str) -> str:
-    """``M_SP_NA_1`` and ``M_SP_TB_1`` -> ``M_SP``. The time tag is no part of a name: a station shows whether it has
-    one with the first event, and not before."""
+    """``M_SP_NA_1`` and ``M_SP_TB_1`` -> ``M_SP``. The time tag is no part of a name: whether there is one only
+    an event shows."""
     return "_".join(code_type.split("_")[:2])
