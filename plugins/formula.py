@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from math import inf
 from typing import Any, ClassVar, Final
 
@@ -55,7 +56,7 @@ class FormulaPlugin(Plugin):
         self._busy: set[int] = set()
         self._untidy: set[int] = set()
         self._started = asyncio.Condition()
-        self._changed: dict[int, set[InputPoint]] = {}
+        self._changed: dict[int, list[InputPoint]] = {}
         self._leave: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
@@ -143,25 +144,24 @@ class FormulaPlugin(Plugin):
         if points is None:
             return
         levels = self._graph.levels
-        changed = None
-        times, qualities, late = batch.times, batch.qualities, batch.late
-        make, kind = tuple.__new__, Sample
-        for i, field in enumerate(batch.fields):
+        late = batch.late
+        times = batch.times if isinstance(batch.times, list) else repeat(batch.times)
+        qualities = batch.qualities if isinstance(batch.qualities, list) else repeat(batch.qualities)
+        make, kind = tuple.__new__, Sample  # a third of the time of Sample(...), here where every value passes
+        for field, time, value, quality in zip(batch.fields, times, batch.values, qualities, strict=False):
             point = points.get(field)
             if point is None:
                 continue
-            sample = make(
-                kind,
-                (
-                    times[i] if isinstance(times, list) else times,
-                    batch.values[i],
-                    qualities[i] if isinstance(qualities, list) else qualities,
-                ),
-            )
-            point.take(sample, now, late=late)
-            if changed is None:
-                changed = self._changed.setdefault(point.partition, set())
-            changed.add(point)
+            sample = make(kind, (time, value, quality))
+            changed = point.changed
+            if late or point.settled_at or point.trail is not None:
+                point.take(sample, now, late=late)
+            else:
+                point.input.push(sample)
+                point.latest = sample
+                point.changed = True
+            if point.changed and not changed:
+                self._changed.setdefault(point.partition, []).append(point)
             for user in point.users:
                 if not user.due:
                     user.due = True
@@ -191,8 +191,9 @@ class FormulaPlugin(Plugin):
     def _effects(self, partition: int, results: Results) -> Effects | None:
         points = self._changed.pop(partition, ())
         state: dict[str, bytes | None] = {}
+        known = self._graph.points
         for point in points:
-            if point.changed:
+            if point.changed and known.get(point.id) is point:
                 state.update(point.state())
         own = self._states[partition]
         if partition in self._untidy and not self._outdated:
@@ -266,7 +267,7 @@ class FormulaPlugin(Plugin):
                 state = {} if point.partition == -1 else self._states[point.partition].of(point)
                 point.load(state, history, now)
                 if point.changed and point.partition != -1:
-                    self._changed.setdefault(point.partition, set()).add(point)
+                    self._changed.setdefault(point.partition, []).append(point)
 
     async def _look_up(self, calculations: Sequence[Calculation]) -> None:
         """The results that were stored last."""

@@ -17,7 +17,7 @@ class Calculation:
 
     :ivar inputs: what its parameters are now, for :attr:`evaluate`.
     :ivar rank: 0 when it uses no result of another formula; else above those that it uses.
-    :ivar item: the term item of its result.
+    :ivar item: the term item of its result; ``ruled`` when it asks for report by exception.
     :ivar result: the point of its result, when other formulas use that.
     :ivar last: the result stored last; :attr:`known` tells whether that was looked up already.
     :ivar held: a result that is to be stored later.
@@ -41,6 +41,7 @@ class Calculation:
         "points",
         "rank",
         "result",
+        "ruled",
         "target",
     )
 
@@ -50,6 +51,7 @@ class Calculation:
         self.evaluate = expression.evaluate
         self.target = formula.target
         self.item: TermItem | None = None
+        self.ruled = False
         self.points: list[InputPoint] = []
         self.inputs: dict[str, Input] = {}
         self.rank = 0
@@ -234,7 +236,7 @@ def _calculation(
         if isinstance(expression, str):
             return expression
         old = Calculation(formula, expression)
-    old.item = item
+    old.item, old.ruled = item, item.ruled
     return old
 
 

@@ -38,6 +38,9 @@ def stored(calculation: Calculation, outcome: Outcome, *, ticking: bool = False)
     value, quality, time, error = outcome
     calculation.error = error
     last = calculation.last
+    if last is not None and time - last.time >= SAME and not ticking and not calculation.ruled:
+        calculation.last = sample = Sample(time, value, quality)  # by far the most
+        return sample
     if value is None and last is None and all(one.time == -inf for one in calculation.inputs.values()):
         return None
     if last is not None:
@@ -52,7 +55,12 @@ def stored(calculation: Calculation, outcome: Outcome, *, ticking: bool = False)
                 return None
     sample = Sample(time, value, quality)
     item = calculation.item
-    if item is not None and item.ruled and last is not None and not _reported(item, last, sample, calculation):
+    if (
+        calculation.ruled
+        and item is not None
+        and last is not None
+        and not _reported(item, last, sample, calculation)
+    ):
         return None
     calculation.last = sample
     calculation.held = None
