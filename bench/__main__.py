@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import archive, bulk, collection, expressions, formulas, iec104, plugins, rest
+from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, plugins, rest
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "iec104_idle": iec104.iec104_idle,
     "expressions": expressions.expressions,
     "plugins": plugins.plugins,
+    "checker": alarms.checker,
     "archive": archive.archive,
     "formula": formulas.formula,
     "control": rest.control,

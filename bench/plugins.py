@@ -99,7 +99,13 @@ def host(
 ) -> PluginHost:
     """A host as a plugin runner has it."""
     store = Store(url)
-    context = PluginContext(model or Registry(), Path("."), logging.getLogger("bench"), PluginReads(store))
+    context = PluginContext(
+        model or Registry(),
+        Path("."),
+        logging.getLogger("bench"),
+        PluginReads(store),
+        partition_of=keys.partition_of,
+    )
     return PluginHost(plugin_type(config, context), store, HostSettings())
 
 

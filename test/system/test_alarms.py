@@ -62,7 +62,7 @@ async def test_runners_that_are_killed_lose_no_alarm_and_raise_none_twice(rig, p
     await eventually(lambda: watching(api, len(devices)), "the checker knows all points")
     for device in devices:
         await api.client.send("PATCH", f"/api/v1/devices/{device}", {"enabled": True})
-    for _ in range(6):
+    for _ in range(4):
         before = len(await history(api, "d0:d0t:i:high"))
         await asyncio.sleep(0.15)  # any moment will do
         await runners.pop(0).kill()
