@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 
 from pydatacoll.model import DeviceBatch, PointId, Sample
 from pydatacoll.model.change import Change
+from pydatacoll.model.steps import Steps
 from pydatacoll.sdk import DataBatch, Effects, Plugin, PluginContext, TryLater
 
 from .formula_graph import Calculation, Compiler, Graph
@@ -28,8 +29,8 @@ PATIENCE: Final = 5.0
 """Seconds that a batch waits for partitions that its formulas need, before it comes again."""
 CURRENT: Final = 5.0
 """Seconds behind up to which a partition counts as up to date."""
-AT_ONCE: Final = 20
-"""Formulas compiled before others get their turn."""
+AT_ONCE: Final = 30
+"""Steps before others get their turn: a few milliseconds when each compiles a text."""
 PAGE: Final = 500
 """Points loaded at once."""
 SHOWN: Final = 100
@@ -224,15 +225,10 @@ class FormulaPlugin(Plugin):
         context = self.context
         while self._outdated:
             self._outdated = False
-            formulas = list(context.model.formulas.values())
-            for number, formula in enumerate(formulas):
-                self._compiler.compile(formula)
-                if number % AT_ONCE == 0:
-                    await asyncio.sleep(0)
-            self._compiler.keep(formulas)
-            self._graph = Graph.build(context.model, context.partition_of, self._graph, self._compiler)
-            self._untidy.update(self._states)
-            await asyncio.sleep(0)
+            built = await _run(Graph.build(context.model, context.partition_of, self._graph, self._compiler))
+            if not self._outdated:
+                self._graph = built
+                self._untidy.update(self._states)
 
     async def _prepare(self) -> None:
         """Bring the graph up to date, and load what its points had been.
@@ -296,6 +292,18 @@ class FormulaPlugin(Plugin):
             "evaluations": sum(one.evaluations for one in calculations.values()),
             "shown": shown,
         }
+
+
+async def _run(steps: Steps[Graph]) -> Graph:
+    """Run steps to their end; others get their turn in between."""
+    while True:
+        try:
+            for _ in range(AT_ONCE):
+                next(steps)
+        except StopIteration as end:
+            built: Graph = end.value
+            return built
+        await asyncio.sleep(0)
 
 
 def _entries(batch: DataBatch) -> Iterator[tuple[float, Sequence[DeviceBatch]]]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydatacoll.expression import Expression, ExpressionError, Input, compile_expression
 from pydatacoll.model import Formula, PointId, Sample, TermItem
 from pydatacoll.model.registry import ModelView
+from pydatacoll.model.steps import Steps
 
 from .formula_inputs import InputPoint
 
@@ -118,18 +119,22 @@ class Graph:
         self.partitions: set[int] = set()
 
     @classmethod
-    def build(cls, model: ModelView, partition_of: Callable[[str], int], old: Graph, compiler: Compiler) -> Graph:
-        """The graph of a model; what did not change since ``old`` goes on."""
+    def build(
+        cls, model: ModelView, partition_of: Callable[[str], int], old: Graph, compiler: Compiler
+    ) -> Steps[Graph]:
+        """The graph of a model, in steps; what did not change since ``old`` goes on in the new one."""
         graph = cls()
         by_target: dict[PointId, Calculation] = {}
         for formula_id, formula in sorted(model.formulas.items()):
+            yield
             found = _calculation(formula, model, old.calculations.get(formula_id), by_target, compiler)
             if isinstance(found, str):
                 graph.problems[formula_id] = found
             else:
                 graph.calculations[formula_id] = by_target[found.target] = found
-        graph._order(by_target)
-        graph._connect(by_target, partition_of, old.points)
+        yield from graph._order(by_target)
+        yield from graph._connect(by_target, partition_of, old.points)
+        compiler.keep(model.formulas.values())
         return graph
 
     def due(self, calculation: Calculation) -> None:
@@ -148,12 +153,12 @@ class Graph:
         for point in lost:
             self.points.pop(point, None)
 
-    def _order(self, by_target: Mapping[PointId, Calculation]) -> None:
+    def _order(self, by_target: Mapping[PointId, Calculation]) -> Steps[None]:
         """Set the ranks; what is in a circle is put aside."""
-        needs = {
-            calculation: [by_target[point] for point in calculation.uses().values() if point in by_target]
-            for calculation in self.calculations.values()
-        }
+        needs: dict[Calculation, list[Calculation]] = {}
+        for calculation in self.calculations.values():
+            yield
+            needs[calculation] = [by_target[point] for point in calculation.uses().values() if point in by_target]
         waiting = {calculation: len(above) for calculation, above in needs.items()}
         users: dict[Calculation, list[Calculation]] = {calculation: [] for calculation in needs}
         for calculation, above in needs.items():
@@ -163,6 +168,7 @@ class Graph:
                 users[one].append(calculation)
         ready = [calculation for calculation, count in waiting.items() if not count]
         for calculation in ready:  # grows meanwhile
+            yield
             for user in users[calculation]:
                 user.rank = max(user.rank, calculation.rank + 1)
                 waiting[user] -= 1
@@ -172,7 +178,7 @@ class Graph:
             for calculation in _circles([one for one in needs if waiting[one]], users):
                 self.problems[calculation.formula.id] = "it depends on its own result"
                 del self.calculations[calculation.formula.id]
-            self._order({one.target: one for one in self.calculations.values()})
+            yield from self._order({one.target: one for one in self.calculations.values()})
         else:
             self.levels = [[] for _ in range(1 + max((one.rank for one in needs), default=0))]
 
@@ -181,9 +187,10 @@ class Graph:
         by_target: Mapping[PointId, Calculation],
         partition_of: Callable[[str], int],
         old: Mapping[PointId, InputPoint],
-    ) -> None:
+    ) -> Steps[None]:
         needs: dict[PointId, tuple[int, float]] = {}
         for calculation in self.calculations.values():
+            yield
             for name, point in calculation.uses().items():
                 samples, seconds = needs.get(point, (1, 0.0))
                 expression = calculation.expression
@@ -192,6 +199,7 @@ class Graph:
                     max(seconds, expression.windows.get(name, 0.0)),
                 )
         for point, (samples, seconds) in needs.items():
+            yield
             source = by_target.get(point)
             if source is not None and source.formula.id not in self.calculations:
                 source = None
@@ -206,6 +214,7 @@ class Graph:
                 self.partitions.add(partition)
                 self.devices.setdefault(point.device_id, {})[known.field] = known
         for calculation in self.calculations.values():
+            yield
             uses = calculation.uses()
             calculation.points = [self.points[point] for point in dict.fromkeys(uses.values())]
             calculation.inputs = {name: self.points[point].input for name, point in uses.items()}
