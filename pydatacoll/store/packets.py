@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, repeat
 from typing import Any
 
 from pydatacoll.model import Value
@@ -142,16 +141,22 @@ def joined(packets: Iterable[Packet]) -> list[Packet]:
 def _one(packets: list[Packet]) -> Packet:
     """One packet for all; its account is that of each, so it must not be settled."""
     first = packets[0]
-    fields = list(chain.from_iterable(packet.fields for packet in packets))
-    values = list(chain.from_iterable(packet.values for packet in packets))
-    columns = (_column([(getattr(packet, name), len(packet.fields)) for packet in packets]) for name in _COLUMNS)
+    fields: list[str] = []
+    values: list[Value] = []
+    for packet in packets:
+        fields += packet.fields
+        values += packet.values
+    columns = (_column(packets, [getattr(packet, name) for packet in packets]) for name in _COLUMNS)
     one = Packet(first.partition, first.device_id, first.account, fields, values, *columns)
     one.late = first.late
     return one
 
 
-def _column(parts: list[tuple[Any, int]]) -> Any:
-    first = parts[0][0]
-    if not isinstance(first, list) and all(part == first for part, _ in parts):
+def _column(packets: list[Packet], parts: list[Any]) -> Any:
+    first = parts[0]
+    if not isinstance(first, list) and parts.count(first) == len(parts):
         return first
-    return list(chain.from_iterable(part if isinstance(part, list) else repeat(part, n) for part, n in parts))
+    column: list[Any] = []
+    for packet, part in zip(packets, parts, strict=True):
+        column += part if isinstance(part, list) else [part] * len(packet.fields)
+    return column
