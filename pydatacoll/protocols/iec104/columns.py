@@ -67,17 +67,14 @@ class Columns(NamedTuple):
     extras: Sequence[int] | None
 
 
-class _Field:
-    """One field of all objects of an ASDU, at C speed."""
+Field = Callable[[bytes], tuple[Any, ...]]
+"""The octets of all objects -> one field of each."""
 
-    __slots__ = ("_read",)
 
-    def __init__(self, code: str, offset: int, stride: int, number: int) -> None:
-        rest = stride - offset - struct.calcsize(f"<{code}")
-        self._read = struct.Struct("<" + f"{offset}x{code}{rest}x" * number).unpack
-
-    def __call__(self, body: bytes) -> tuple[Any, ...]:
-        return self._read(body)
+def _field(code: str, offset: int, stride: int, number: int) -> Field:
+    """Reads one field of all objects of an ASDU, at C speed."""
+    rest = stride - offset - struct.calcsize(f"<{code}")
+    return struct.Struct("<" + f"{offset}x{code}{rest}x" * number).unpack
 
 
 Values = Callable[[bytes], tuple[Sequence[bool | int | float], Sequence[int] | None]]
@@ -91,13 +88,13 @@ class _Plan(NamedTuple):
     """
 
     size: int
-    low_addresses: _Field | None
+    low_addresses: Field | None
     """``None`` with SQ = 1."""
     values: Values
     quality_at: int | None
     quality: bytes
-    milliseconds: _Field | None
-    minutes: _Field | None
+    milliseconds: Field | None
+    minutes: Field | None
     """The octets of a time tag after the milliseconds: 1 of CP24, 5 of CP56; ``None`` with ``milliseconds``."""
     zoned: bool
     """Whether time tags are CP56."""
@@ -123,30 +120,30 @@ def _positions(at: int, stride: int, number: int) -> Values:
 
 def _numbers(code: str) -> Callable[[int, int, int], Values]:
     def make(at: int, stride: int, number: int) -> Values:
-        field = _Field(code, at, stride, number)
+        field = _field(code, at, stride, number)
         return lambda body: (field(body), None)
 
     return make
 
 
 def _normalized(at: int, stride: int, number: int) -> Values:
-    field = _Field("h", at, stride, number)
+    field = _field("h", at, stride, number)
     return lambda body: ([raw / 32768 for raw in field(body)], None)
 
 
 def _counters(at: int, stride: int, number: int) -> Values:
-    field = _Field("i", at, stride, number)
+    field = _field("i", at, stride, number)
     return lambda body: (field(body), list(body[at + 4 :: stride]))
 
 
 def _packed(at: int, stride: int, number: int) -> Values:
-    status, changed = _Field("H", at, stride, number), _Field("H", at + 2, stride, number)
+    status, changed = _field("H", at, stride, number), _field("H", at + 2, stride, number)
     return lambda body: (status(body), changed(body))
 
 
 def _protection(quality_at: int, values: bytes | None) -> Callable[[int, int, int], Values]:
     def make(at: int, stride: int, number: int) -> Values:
-        elapsed = _Field("H", at + quality_at + 1, stride, number)
+        elapsed = _field("H", at + quality_at + 1, stride, number)
 
         def read(body: bytes) -> tuple[Sequence[int], Sequence[int]]:
             qualities = body[at + quality_at :: stride]
@@ -193,12 +190,12 @@ def _plan(type_id: int, qualifier: int) -> _Plan:
     size = HEADER_SIZE + (ADDRESS_SIZE if sequence else 0) + number * stride
     return _Plan(
         size=size if number else 0,
-        low_addresses=None if sequence else _Field("H", 0, stride, number),
+        low_addresses=None if sequence else _field("H", 0, stride, number),
         values=make(at, stride, number),
         quality_at=None if quality_at is None else at + quality_at,
         quality=quality,
-        milliseconds=_Field("H", tag_at, stride, number) if tagged else None,
-        minutes=_Field(f"{info.tag.value - 2}s", tag_at + 2, stride, number) if tagged else None,
+        milliseconds=_field("H", tag_at, stride, number) if tagged else None,
+        minutes=_field(f"{info.tag.value - 2}s", tag_at + 2, stride, number) if tagged else None,
         zoned=info.tag is Tag.CP56,
         stride=stride,
     )

@@ -136,10 +136,12 @@ class Link:
     @property
     def next_deadline(self) -> float | None:
         """When :meth:`tick` has something to do; ``None`` once closed."""
-        deadlines = [at for at in (self._act_at, self._test_at, self._t2_at, self._t3_at) if at is not None]
-        if self._outstanding:
-            deadlines.append(self._outstanding[0][1])
-        return min(deadlines, default=None)
+        first = self._outstanding[0][1] if self._outstanding else None
+        # asked for with each piece of data
+        for at in (self._act_at, self._test_at, self._t2_at, self._t3_at):
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def status(self, now: float) -> Status:
         """All of it at a glance, for the status page of a device."""
@@ -163,6 +165,8 @@ class Link:
 
     def data_to_send(self) -> bytes:
         """Take what is to be sent now: whole frames, in order; empty when there is nothing."""
+        if not self._out:
+            return b""
         data = b"".join(self._out)
         self._out.clear()
         return data
