@@ -84,13 +84,16 @@ class Tracks:
         return [known[field] for field in fields]
 
     async def _load(self, device_id: str, first: Mapping[str, float]) -> dict[str, Track]:
-        from pydatacoll.archive.series import ensure_series  # noqa: PLC0415 - brings SQLAlchemy
+        from pydatacoll.archive.series import ensure_series, series_of  # noqa: PLC0415 - brings SQLAlchemy
 
         points = {PointId(device_id, *field.split(":", 1)): field for field in first}
-        series = await ensure_series(self._database, device_id, points)
+        before = await series_of(self._database, [device_id])
+        series = (
+            await ensure_series(self._database, device_id, points) if points.keys() - before.keys() else before
+        )
         tracks = {field: Track(point, series[point]) for point, field in points.items()}
         last = await self._writer.last_before(
-            [(track.series, to_micros(first[field])) for field, track in tracks.items()]
+            [(series[point], to_micros(first[field])) for point, field in points.items() if point in before]
         )
         for track in tracks.values():
             self._configure(track)

@@ -16,9 +16,10 @@ from pydatacoll.model.sample import PointId
 _OF_DEVICES = text(f"SELECT id, device_id, term_id, item_id FROM {SERIES} WHERE device_id IN :devices").bindparams(
     bindparam("devices", expanding=True)
 )
-_INSERT = text(f"INSERT INTO {SERIES} (device_id, term_id, item_id) VALUES (:device_id, :term_id, :item_id)")
 _CHUNK = 500
 """Devices in one query."""
+_INSERT = 200
+"""New series in one statement."""
 
 
 async def series_of(database: Database, device_ids: Collection[str]) -> dict[PointId, int]:
@@ -56,15 +57,22 @@ async def ensure_series(database: Database, device_id: str, points: Collection[P
     """
     for last in (False, True):
         known = await series_of(database, [device_id])
-        missing = [point._asdict() for point in points if point not in known]
+        missing = [point for point in points if point not in known]
         if not missing:
             return known
         try:
             async with database.tables() as connection:
-                await connection.execute(_INSERT, missing)
+                for start in range(0, len(missing), _INSERT):
+                    await _insert(connection, missing[start : start + _INSERT])
                 return await _load(connection, [device_id])
         except StatementError as error:
             if last or not isinstance(error.__cause__, IntegrityError):
                 raise
             # another process has made some of them
     raise AssertionError("unreachable")
+
+
+async def _insert(connection: AsyncConnection, points: Sequence[PointId]) -> None:
+    marks = ", ".join(f"(:d{n}, :t{n}, :i{n})" for n in range(len(points)))
+    given = {f"{name}{n}": part for n, point in enumerate(points) for name, part in zip("dti", point, strict=True)}
+    await connection.execute(text(f"INSERT INTO {SERIES} (device_id, term_id, item_id) VALUES {marks}"), given)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pydatacoll.archive.database import Database
@@ -95,13 +94,13 @@ class Writer:
         async with self._database.tables() as connection:
             for start in range(0, len(wanted), LOOKUPS):
                 some = wanted[start : start + LOOKUPS]
-                query = " UNION ALL ".join(
-                    f"SELECT * FROM (SELECT {', '.join(_COLUMNS)} FROM {SAMPLE} "
-                    f"WHERE series = :s{n} AND time < :t{n} ORDER BY time DESC LIMIT 1) AS q{n}"
-                    for n in range(len(some))
+                named = [f"SELECT {series:d} AS series, {time:d} AS bound" for series, time in some]
+                newest = f"SELECT time FROM {SAMPLE} WHERE series = w.series AND time < w.bound ORDER BY time DESC LIMIT 1"
+                query = (
+                    f"SELECT {', '.join(f'p.{name}' for name in _COLUMNS)} "
+                    f"FROM (SELECT w.series, ({newest}) AS time FROM ({' UNION ALL '.join(named)}) w) q "
+                    f"JOIN {SAMPLE} p ON p.series = q.series AND p.time = q.time"
                 )
-                given = {f"s{n}": series for n, (series, _) in enumerate(some)}
-                given |= {f"t{n}": time for n, (_, time) in enumerate(some)}
-                for series, time, value, words, kind, quality in await connection.execute(text(query), given):
+                for series, time, value, words, kind, quality in await connection.exec_driver_sql(query):
                     found[series] = Sample(from_micros(time), from_columns(value, words, kind), quality)
         return found
