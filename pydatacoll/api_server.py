@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 from aiohttp import web
+from msgspec.structs import replace
 
 from pydatacoll import supervise
 from pydatacoll.api.access import Access
@@ -57,6 +58,10 @@ from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 
 log = logging.getLogger("pydatacoll.api_server")  # not __name__: this module runs as __main__
+
+
+DEMO_PLUGINS = ("checker", "db_saver", "formula")
+"""Enabled with the demo plant when the user has not chosen any."""
 
 
 def check_host(settings: Settings) -> None:
@@ -120,6 +125,8 @@ class ApiServer:
         self, settings: Settings, *, config: Path | None = None, demo: bool = False, manager: bool = True
     ) -> None:
         check_host(settings)
+        if demo and not settings.plugins:
+            settings = replace(settings, plugins=list(DEMO_PLUGINS))
         self._config = config
         self._settings = settings
         self._demo = demo
@@ -305,7 +312,11 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 @click.option("--data-dir", help="directory of the embedded store and of plugins' files (data)")
 @click.option("--redis", help="URL of a Redis or Valkey server >= 7, or 'embedded' (embedded)")
 @click.option("--plugins", help="plugins to enable, comma separated")
-@click.option("--demo", is_flag=True, help="run simulated devices, and load them when the model is empty")
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="run simulated devices, and load them when the model is empty; with all plugins, unless you choose some",
+)
 @click.option("--managers", help="0: one manager in this process; N: that many manager processes (0)")
 @click.option("--no-manager", is_flag=True, help="run no device manager")
 @click.option("--log-level", help="debug, info, warning or error (info)")

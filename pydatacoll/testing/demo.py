@@ -30,11 +30,37 @@ def _item(item_id: str, name: str, unit: str = "", **options: Any) -> Payload:
     return {"id": item_id, "name": name, "unit": unit, **options}
 
 
+_ALARMS: dict[tuple[str, str], Payload] = {
+    ("feeder1.relay", "ua"): {
+        "low_low": 10_200,
+        "high_high": 13_000,
+        "hysteresis": 50,
+        "alarm_priority": "high",
+        "warn_msg": "voltage of phase A",
+    },
+    ("feeder1.relay", "f"): {
+        "down_limit": 49.975,
+        "up_limit": 50.025,
+        "hysteresis": 0.01,
+        "alarm_delay": 1,
+        "alarm_priority": "low",
+        "warn_msg": "frequency of the grid",
+    },
+    ("feeder1.relay", "breaker"): {
+        "do_verify": "value",
+        "alarm_priority": "critical",
+        "warn_msg": "feeder 1 is open",
+    },
+    ("pumps1.reservoir", "level_high"): {"do_verify": "not value", "warn_msg": "the reservoir is full"},
+}
+"""What else is an alarm, beside the limits of the points. The frequency leaves its band about once a minute."""
+
+
 def _point(term_id: str, item_id: str, code: str, code_type: str | None = None, **options: Any) -> Payload:
     point: Payload = {"term_id": term_id, "item_id": item_id, "protocol_code": code, **options}
     if code_type is not None:
         point["code_type"] = code_type
-    return point
+    return point | _ALARMS.get((term_id, item_id), {})
 
 
 _MODBUS_MODEL: dict[str, list[Payload]] = {
@@ -111,7 +137,7 @@ _MODBUS_MODEL: dict[str, list[Payload]] = {
         _point("feeder1.relay", "ic", "ir:8", coefficient=0.1, up_limit=380),
         _point("feeder1.relay", "p", "ir:10", "int32", coefficient=0.1),
         _point("feeder1.relay", "q", "ir:12", "int32", coefficient=0.1),
-        _point("feeder1.relay", "f", "ir:14", coefficient=0.001, base_val=0.0, down_limit=49.8, up_limit=50.2),
+        _point("feeder1.relay", "f", "ir:14", coefficient=0.001, base_val=0.0),
         _point("feeder1.relay", "energy", "ir:16", "uint64", coefficient=0.001, poll_interval=5),
         _point("feeder1.relay", "breaker", "di:0"),
         _point("feeder1.relay", "trip", "di:1"),
