@@ -15,6 +15,7 @@ from pydatacoll.protocols.iec104.commands import Commander
 from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode
 from pydatacoll.protocols.iec104.connection import Past
 from pydatacoll.protocols.iec104.describe import describe
+from pydatacoll.protocols.iec104.doubts import Doubts
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
 from pydatacoll.protocols.iec104.hold_back import HoldBack
 from pydatacoll.protocols.iec104.interrogations import COUNTERS, GROUPS, STATION, Report, Request
@@ -96,6 +97,8 @@ class Iec104Driver(DeviceDriver):
         self._irregularities = Irregularities(context.counters, context.wall)
         self._targets = Targets(device)
         self._catch: Catch | None = None
+        self._doubts = Doubts(self._targets, self._procedures, context.sink, context.counters)
+        self._monitor.doubted = self._doubts.raised
         self._hold_back = HoldBack(device, context)
         self._schedule.configure([], [], [])
 
@@ -179,16 +182,20 @@ class Iec104Driver(DeviceDriver):
 
     async def subscribe(self) -> None:
         wire = self._require_wire()
-        schedule = asyncio.ensure_future(self._schedule.run())
+        keepers = [asyncio.ensure_future(work) for work in (self._schedule.run(), self._doubts.run())]
         try:
-            await asyncio.wait((wire.closed, schedule), return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [wire.closed, *keepers]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            schedule.cancel()
-            await asyncio.wait((schedule,))
-        failure = None if schedule.cancelled() else schedule.exception()
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.wait(keepers)
         if wire.closed.done():
             raise wire.closed.result()
-        raise failure or DeviceOffline("closed")
+        for keeper in keepers:
+            if not keeper.cancelled():
+                keeper.result()
+        raise DeviceOffline("closed")
 
     def _require_wire(self) -> Wire:
         if self._wire is None:

@@ -21,7 +21,9 @@ but 5 and 20 to 41); everything else says how things are now.
    point's last value without a tag (or asked for) was read. That moment is told by our clock, the tag by the
    station's: see :mod:`~pydatacoll.protocols.iec104.station_clock`. In doubt the event counts as the newer one:
    by :data:`TOLERANCE`, or :data:`UNSURE` seconds while nothing is known of the station's clock.
-7. What is late goes into the history and to the consumers, and changes nothing that is shown.
+7. What is late goes into the history and to the consumers, and changes nothing that is shown. When it is an event
+   (cause 3, 11 or 12) that says something else than its point shows, the station is asked, for its clock may be
+   behind: see :mod:`~pydatacoll.protocols.iec104.doubts`.
 8. A tag that is ahead of the station's clock as far as it is known orders nothing: such an event counts as of its
    receipt, so that one wrong tag does not make all later events late.
 9. When the station starts again or its clock is found to have gone back, older tags do not count any more. When we
@@ -46,7 +48,7 @@ from typing import Any
 from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import CAUSES
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES, Columns, decode_columns
-from pydatacoll.protocols.iec104.config import Iec104Device, Target
+from pydatacoll.protocols.iec104.config import Address, Iec104Device, Target
 from pydatacoll.protocols.iec104.discovered import DiscoveredAddresses
 from pydatacoll.protocols.iec104.recent_events import RecentEvents
 from pydatacoll.protocols.iec104.station_clock import NEAR, StationClock
@@ -66,6 +68,8 @@ _NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 _TIME_INVALID = int(Quality.TIME_INVALID)
 _ASKED = frozenset((REQUEST, *range(20, 42)))
 _EVENTS = frozenset((3, 11, 12))
+_NEVER_ASKED = frozenset((e.ProtectionEvent, e.ProtectionStart, e.ProtectionOutput))
+"""What only happens, and is no state that a station could be asked for."""
 _REFUSALS = frozenset(range(44, 48))
 
 Family = type[e.Element]
@@ -165,6 +169,7 @@ class Monitor:
     :ivar discovered: addresses that send and have no point.
     :ivar went_back: called with the common address when the clock of a station went back without our doing. Until
         that was noticed events looked late, so what is shown may be wrong: its owner interrogates the station.
+    :ivar doubted: called with the points of which a late event said something else than they show.
     """
 
     def __init__(
@@ -173,6 +178,7 @@ class Monitor:
         """``clock``: seconds of a clock that only runs forward."""
         self.discovered = DiscoveredAddresses()
         self.went_back: Callable[[int], None] = _nobody
+        self.doubted: Callable[[Mapping[Address, Point]], None] = _nobody
         self._context = context
         self._clock = clock
         self._zone = Zone.parse(device.time_zone, summer_time=device.summer_time)
@@ -187,6 +193,8 @@ class Monitor:
         self._times: list[float] = []
         self._qualities: list[int] = []
         self._late: list[tuple[Point, Sample]] = []
+        # the last late event of each point
+        self._doubtful: dict[Address, tuple[Point, Sample]] = {}
 
     def configure(self, targets: Mapping[Point, Target]) -> None:
         """Take the point list; what is known of points that stay is kept."""
@@ -304,12 +312,13 @@ class Monitor:
 
     def flush(self) -> None:
         """Pass on what has been taken."""
-        points, values, times, qualities, late = (
+        points, values, times, qualities, late, doubtful = (
             self._points,
             self._values,
             self._times,
             self._qualities,
             self._late,
+            self._doubtful,
         )
         if points or late:
             self._clear()
@@ -317,6 +326,15 @@ class Monitor:
             self._context.sink.arrived(points, values, times, qualities)
         if late:
             self._context.sink.late(late)
+        if doubtful:
+            different = {address: row[0] for address, row in doubtful.items() if self._differs(*row)}
+            if different:
+                self.doubted(different)
+
+    def _differs(self, point: Point, sample: Sample) -> bool:
+        """Whether a sample is not what the point shows."""
+        known = self._context.sink.known(point)
+        return known is None or (known.value, known.quality) != (point.engineering(sample.value), sample.quality)
 
     def _untagged(self, station: _Station, columns: Columns, records: Sequence[_Record], now: float) -> None:
         read = self._clock()
@@ -399,7 +417,10 @@ class Monitor:
                 oldest = -inf if asked else record.read + clock.offset - (TOLERANCE if clock.known else UNSURE)
                 if tag < max(record.tag, oldest):
                     self._context.counters["late_values"] += 1
-                    self._late.append((record.point, Sample(tag, value, quality)))
+                    late = record.point, Sample(tag, value, quality)
+                    self._late.append(late)
+                    if columns.cause in _EVENTS and _FAMILIES[columns.type_id] not in _NEVER_ASKED:
+                        self._doubtful[Address(columns.common_address, address)] = late
                     return
                 record.tag = tag
             else:
@@ -448,7 +469,7 @@ class Monitor:
             "types": dict(types),
             "causes": dict(causes),
             "clocks": {
-                str(common): {"ahead": round(station.clock.offset - ahead, 3), "known": station.clock.known}
+                str(common): {"ahead": round(station.clock.offset - ahead, 3) + 0.0, "known": station.clock.known}
                 for common, station in self._stations.items()
             },
             "discovered": len(self.discovered),
@@ -481,5 +502,5 @@ def _marked(columns: Columns) -> Columns:
     return columns._replace(qualities=marked)
 
 
-def _nobody(common: int) -> None:
+def _nobody(what: object) -> None:
     """Stands for an owner that does not want to know."""

@@ -82,6 +82,10 @@ class Procedures:
         """See :meth:`~pydatacoll.protocols.iec104.reads.Reads.read`."""
         return await self._reads.read(address, counter=counter)
 
+    async def read_only(self, address: Address) -> Sample:
+        """See :meth:`~pydatacoll.protocols.iec104.reads.Reads.read_only`."""
+        return await self._reads.read_only(address)
+
     async def gather(self, address: Address, *, counter: bool) -> Sample:
         """See :meth:`~pydatacoll.protocols.iec104.reads.Reads.gather`."""
         return await self._reads.gather(address, counter=counter)

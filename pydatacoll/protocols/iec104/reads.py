@@ -61,14 +61,23 @@ class Reads:
         :raises DeviceTimeout: it did not answer within ``command_timeout``.
         :raises DeviceOffline: there is no link, or it was lost.
         """
-        if address.common not in self._without:
-            try:
-                return await self._ask(address)
-            except DeviceRefused as error:
-                if error.outcome != _UNKNOWN_TYPE:
-                    raise
-                self._without.add(address.common)
+        try:
+            return await self.read_only(address)
+        except DeviceRefused as error:
+            if error.outcome != _UNKNOWN_TYPE:
+                raise
         return await self.gather(address, counter=counter)
+
+    async def read_only(self, address: Address) -> Sample:
+        """The same by a read command, or not at all."""
+        if address.common in self._without:
+            raise DeviceRefused("the station knows no read command", outcome=_UNKNOWN_TYPE)
+        try:
+            return await self._ask(address)
+        except DeviceRefused as error:
+            if error.outcome == _UNKNOWN_TYPE:
+                self._without.add(address.common)
+            raise
 
     async def _ask(self, address: Address) -> Sample:
         objects = (InformationObject(address.object),)

@@ -32,6 +32,10 @@ class RecordingSink:
         for point, value, time, quality in zip(points, values, times, qualities, strict=True):
             self.shown.append((point.item.item_id, Sample(time, value, quality)))
 
+    def known(self, point: Point) -> Sample | None:
+        mine = [sample for item_id, sample in self.shown if item_id == point.item.item_id]
+        return mine[-1] if mine else None
+
     def late(self, samples: Sequence[tuple[Point, Sample]]) -> None:
         self.late_rows += [(point.item.item_id, sample) for point, sample in samples]
 
