@@ -24,6 +24,8 @@ from pydatacoll import api_server, cli, device_manager, plugin_runner
 from pydatacoll.api.app import all_operations
 from pydatacoll.api.problems import KINDS
 from pydatacoll.api.stats import HttpStats, command_families
+from pydatacoll.archive.config import ArchiveConfig
+from pydatacoll.archive.sql_template import SAVE_NAMES, WARN_NAMES
 from pydatacoll.bulk.columns import Columns
 from pydatacoll.cli import failures
 from pydatacoll.config_text import expected, reference
@@ -181,6 +183,22 @@ def settings() -> str:
         (literal(doc.name), escape(doc.type), literal(doc.default), escape(doc.meaning)) for doc in reference()
     ]
     return table(("setting", "takes", "default", "meaning"), rows, (22, 22, 16, 40))
+
+
+def archive_settings() -> str:
+    """The settings of the archive."""
+    docs = reference(ArchiveConfig, "plugin.db_saver.")
+    rows = [(literal(doc.name), escape(doc.type), literal(doc.default), escape(doc.meaning)) for doc in docs]
+    return table(("setting", "takes", "default", "meaning"), rows, (22, 22, 16, 40))
+
+
+def archive_placeholders() -> str:
+    """What users' own statements may ask for."""
+    rows = [
+        (literal(f":{name}"), "both" if name in SAVE_NAMES else literal("db_warn_sql"), text)
+        for name, text in WARN_NAMES.items()
+    ]
+    return table(("placeholder", "in", "meaning"), rows, (22, 18, 60))
 
 
 def table_columns() -> str:
@@ -371,6 +389,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "iec104_control": lambda: iec104_types(Direction.CONTROL),
     "iec104_other": lambda: iec104_types(Direction.PARAMETER, Direction.FILE),
     "iec104_causes": iec104_causes,
+    "archive_settings": archive_settings,
+    "archive_placeholders": archive_placeholders,
     "table_columns": table_columns,
     "redis_keys": redis_keys,
     "metrics": metric_table,

@@ -6,6 +6,7 @@ data stream keeps what comes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pydatacoll.archive.write import Row
 
 
+TURN = 2000
+"""Samples looked at before others in the process get their turn (some 10 ms)."""
 ALARMS = 500
 """Transitions of alarms in one step."""
 ALARM_STATE = "alarms"
@@ -96,8 +99,13 @@ class DbSaver(Plugin):
         try:
             rows: list[Row] = []
             jobs: list[Job] = []
+            turn = TURN
             for device in batch.devices:
                 await self._collect(device, rows, jobs)
+                turn -= len(device)
+                if turn <= 0:
+                    turn = TURN
+                    await asyncio.sleep(0)
             written = await self._writer.write(rows)
             if jobs:
                 await self._statements.run(jobs, self.context.wall())

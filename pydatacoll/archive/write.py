@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -95,12 +95,14 @@ class Writer:
             for start in range(0, len(wanted), LOOKUPS):
                 some = wanted[start : start + LOOKUPS]
                 named = [f"SELECT {series:d} AS series, {time:d} AS bound" for series, time in some]
-                newest = f"SELECT time FROM {SAMPLE} WHERE series = w.series AND time < w.bound ORDER BY time DESC LIMIT 1"
+                within = f"{SAMPLE} WHERE series = w.series AND time < w.bound"
+                newest = f"SELECT time FROM {within} ORDER BY time DESC LIMIT 1"
                 query = (
                     f"SELECT {', '.join(f'p.{name}' for name in _COLUMNS)} "
                     f"FROM (SELECT w.series, ({newest}) AS time FROM ({' UNION ALL '.join(named)}) w) q "
                     f"JOIN {SAMPLE} p ON p.series = q.series AND p.time = q.time"
                 )
-                for series, time, value, words, kind, quality in await connection.exec_driver_sql(query):
+                rows: Sequence[Any] = (await connection.exec_driver_sql(query)).all()
+                for series, time, value, words, kind, quality in rows:
                     found[series] = Sample(from_micros(time), from_columns(value, words, kind), quality)
         return found
