@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from pydatacoll.archive.shapes import Bucket, Stored
-from pydatacoll.archive.values import from_columns, from_micros
+from pydatacoll.archive.values import FLOAT, from_columns
 from pydatacoll.codec import json
 from pydatacoll.model import PointId, time_to_wire
 from pydatacoll.model.quality import quality_to_wire
@@ -35,9 +35,13 @@ def sample_writer(how: Format, point: PointId) -> Callable[[Stored], str]:
         head = ",".join(point)
         return lambda row: f"{head},{_time(row[0])},{_csv(from_columns(*row[1:4]))},{_csv_quality(row[4])}\r\n"
     head = _head(point)
-    return lambda row: (
-        f'{head}"time":"{_time(row[0])}","value":{_json(from_columns(*row[1:4]))},"quality":{_json_quality(row[4])}}}'
-    )
+
+    def write(row: Stored) -> str:
+        micros, number, text, kind, quality = row
+        value = repr(number) if kind == FLOAT and number is not None else _json(from_columns(number, text, kind))
+        return f'{head}"time":"{_time(micros)}","value":{value},"quality":{_json_quality(quality)}}}'
+
+    return write
 
 
 def bucket_writer(how: Format, point: PointId) -> Callable[[Bucket], str]:
@@ -62,7 +66,15 @@ def _head(point: PointId) -> str:
 
 
 def _time(micros: int) -> str:
-    return time_to_wire(from_micros(micros))
+    """As :func:`pydatacoll.model.time_to_wire`, for times that follow each other."""
+    minute, rest = divmod(micros, 60_000_000)
+    second, fraction = divmod(rest, 1_000_000)
+    return f"{_minute(minute)}{second:02}.{fraction:06}Z"
+
+
+@lru_cache(maxsize=64)
+def _minute(minute: int) -> str:
+    return time_to_wire(minute * 60.0)[:17]
 
 
 def _json(value: Value) -> str:

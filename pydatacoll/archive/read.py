@@ -7,7 +7,7 @@ memory nor locks.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -81,8 +81,7 @@ class Reader:
             texts, joined = (await connection.execute(self._joined, given)).one()
             if not texts:
                 return sorted(_split(line) for line in _text(joined).split("\n")) if joined else []
-        rows = (await connection.execute(self._page, given)).all()
-        return [(time, value, words, kind, quality) for time, value, words, kind, quality in rows]
+        return cast(Sequence[Stored], (await connection.execute(self._page, given)).all())
 
     async def ends(self, series: Iterable[int], since: int, until: int) -> tuple[int, int] | None:
         """Times of the first and the last sample of several series; ``None`` when there is no sample."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
 from pydatacoll.archive.shapes import Bucket
 from pydatacoll.archive.values import to_columns, to_micros
+from pydatacoll.codec import json
 from pydatacoll.model import PointId
+from pydatacoll.settings import AuthSettings, TokenSettings
 from test.api_client import Api, serve
 from test.fakes_api import FakeBackend
 
@@ -197,6 +201,26 @@ async def test_a_database_that_is_away_is_a_problem(archived: Api, archive: Fake
         problem = await archived.get(f"/api/v2/history{query}", 503)
         assert problem["type"] == "/docs#problem-try-later"
         assert "cannot connect" in problem["detail"]
+
+
+async def test_a_token_for_some_devices_sees_only_these(backend: FakeBackend, archive: FakeArchive) -> None:
+    token = TokenSettings(name="e only", hash=sha256(b"pdc_e").hexdigest(), scope="read", devices=["e*"])
+    access = Access(AuthSettings(tokens=[token]))
+    services = replace(backend.services, archive=archive, access=access)
+    bearer = {"Authorization": "Bearer pdc_e"}
+    async with serve(create_app(services)) as limited:
+
+        async def read(query: str, status: int = 200) -> Any:
+            return json.decode(
+                (await limited("GET", f"/api/v2/history{query}", headers=bearer, status=status)).raw
+            )
+
+        assert [row["device_id"] for row in await read("")] == ["e"]
+        assert [row["device_id"] for row in await read("?device_id=d,e")] == ["e"]
+        assert await read("?device_id=d") == []
+        assert (await read("?device_id=d&term_id=t&item_id=a", 404))["detail"].startswith("device_id not found!")
+        assert {row["device_id"] for row in await read("?buckets=2")} == {"e"}
+        await limited("GET", "/api/v2/history", status=401)
 
 
 # sql_check
