@@ -76,6 +76,9 @@ class CheckedPartition:
         device = self._devices.get(batch.device_id)
         if device is None:
             return
+        if self._awaited:
+            for field in batch.fields:
+                self._awaited.pop(PointId(batch.device_id, *field.split(":")), None)
         if batch.late:
             for n, field in enumerate(batch.fields):
                 if field in device.points:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,11 @@ async def rig(store: Store) -> AsyncIterator[Rig]:
     await made.close()
 
 
-async def put(rig: Rig, time: float, values: Sequence[Any]) -> None:
+async def put(rig: Rig, moment: float, values: Sequence[Any]) -> None:
     """One entry of the stream."""
     fields = [f"t:i{n}" for n in range(len(values))]
     account = Account(read=len(values))
-    rig._writer.put(Packet(PARTITION, DEVICE, account, fields, list(values), time, 0, 10))
+    rig._writer.put(Packet(PARTITION, DEVICE, account, fields, list(values), moment, 0, 10))
     await rig._writer.flush()
 
 
@@ -225,3 +226,20 @@ async def test_what_the_checker_reads(rig: Rig) -> None:
     ((first, transition),) = await reads.transitions(PARTITION, "0-0", 10)
     assert (transition.alarm, transition.event) == (f"{PointId(DEVICE, 't', 'i0')}:high", "raise")
     assert await reads.transitions(PARTITION, first, 10) == []
+
+
+async def test_late_samples_raise_no_alarm(rig: Rig) -> None:
+    """They are marked in the stream, because their times alone do not tell."""
+    host = await rig.host(checker(rig.store, model()))
+    await rig.ready(host)
+    now = time.time()
+    await put(rig, now, [15])
+    late = Packet(PARTITION, DEVICE, Account(read=1), ["t:i0"], [35], now - 50, 0, 10)
+    late.late = True
+    rig._writer.put(late)
+    await rig._writer.flush()
+    await put(rig, now - 10, [25])  # a clock that was set back
+    await caught_up(rig)
+    assert [(name, event, value) for name, event, _, value in await told(Alarms(rig.store))] == [
+        ("i0:high", "raise", "25")
+    ]

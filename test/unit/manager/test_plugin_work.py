@@ -127,3 +127,10 @@ def test_so_much_is_read_ahead_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     assert buffer.count == 4
     buffer.restart("7-0")
     assert (len(buffer), buffer.position, buffer.hungry(0)) == (0, "7-0", True)
+
+
+def test_halves_of_late_samples_are_late() -> None:
+    late = msgspec.structs.replace(numbered(0, 4), late=True)
+    halves = Work.of([entry(0, late)], [[late]]).halves()
+    assert halves is not None
+    assert [one.late for half in halves for one in half.batch(3, 1).devices] == [True, True]
