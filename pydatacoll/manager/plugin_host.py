@@ -36,6 +36,8 @@ BUSY: Final = 0.02
 """Seconds until the next look, while partitions have more to do than they take."""
 STOP: Final = 3.0
 """Seconds a plugin may take to flush and close at the end."""
+HANGS: Final = 30.0
+"""Seconds after which a plugin that has not finished a batch is taken to hang."""
 _START: Final = -1  # stands for a partition where there is none yet
 GRACE: Final = 1.0
 """Seconds that the batches in hand may take when a partition is given up."""
@@ -103,6 +105,8 @@ class PluginHost:
         troubles = Counter(self.stats.troubles.values())
         if self._state in {"starting", "running"} and troubles:
             return troubles.most_common(1)[0][0]
+        if any(one.inside > HANGS for one in self._runners.values()):
+            return "hanging in a batch"
         return self._state
 
     @property

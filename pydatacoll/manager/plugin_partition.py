@@ -17,6 +17,7 @@ from typing import Final
 from pydatacoll.errors import StoreError, TryLater
 from pydatacoll.manager.plugin_work import Buffer, Unreadable, Work
 from pydatacoll.manager.step_watch import StepWatch
+from pydatacoll.model import DataBatch
 from pydatacoll.plugin import Effects, Plugin
 from pydatacoll.store.plugin_progress import DeadLetter, GroupGone, LeaseLost, Prepared, Progress, Step
 
@@ -100,6 +101,7 @@ class PartitionRunner:
         self._handled: list[Work] = []
         self._retries = 0
         self._started = False
+        self._entered: float | None = None
         self._tick_at = 0.0
         self._ticks = type(hosting.plugin).tick is not Plugin.tick
 
@@ -109,6 +111,11 @@ class PartitionRunner:
     def hungry(self) -> bool:
         """Whether entries should be read for it now."""
         return self.reading and self.buffer.hungry(2 * self._host.plugin.batch_samples)
+
+    @property
+    def inside(self) -> float:
+        """Seconds since the plugin was given the batch that it has in hand; 0 when it has none."""
+        return 0.0 if self._entered is None else time.monotonic() - self._entered
 
     def arrived(self) -> None:
         """The buffer has got entries."""
@@ -245,8 +252,7 @@ class PartitionRunner:
             deliveries += 1
             batch = work.batch(self.partition, deliveries)
             try:
-                async with self._host.gate:
-                    effects = await self._host.watch.over(plugin.handle(batch), "handle")
+                effects = await self._give(batch)
                 prepared = None if effects is None else self._prepare(work, _checked(effects, "handle"))
             except (TryLater, StoreError) as failure:
                 self._trouble(failure, "waiting for what it needs")
@@ -271,6 +277,14 @@ class PartitionRunner:
             if self._stopping:
                 raise _Moved
             pause = min(2 * pause, self._host.longest)
+
+    async def _give(self, batch: DataBatch) -> Effects | None:
+        async with self._host.gate:
+            self._entered = time.monotonic()
+            try:
+                return await self._host.watch.over(self._host.plugin.handle(batch), "handle")
+            finally:
+                self._entered = None
 
     async def _begin_again(self) -> None:
         """Give the plugin the state as it was committed: what it made of a batch that failed is forgotten.

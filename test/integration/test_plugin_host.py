@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from pydatacoll.errors import TryLater
-from pydatacoll.manager import plugin_partition, plugin_work
+from pydatacoll.manager import plugin_host, plugin_partition, plugin_work
 from pydatacoll.model import Sample
 from pydatacoll.sdk import Effects, Plugin
 from pydatacoll.store import keys
@@ -412,7 +412,11 @@ async def test_a_runner_without_its_lease_cannot_commit(rig):
 
     await until(once)
     await rig.put(1)
-    await until(lambda: rig_sum(rig, "slow", b"6"))
+
+    async def both():
+        return len(await rig.stream("derived")) == 2
+
+    await until(both)
     assert await rig.stream("derived") == [(point("sum"), 5), (point("sum"), 6)]
 
 
@@ -483,6 +487,29 @@ async def test_a_group_of_the_usual_kind_is_taken_over_with_what_is_pending(rig)
 async def nothing_pending(rig, name):
     (group,) = await rig.store.redis.xinfo_groups(name)
     return group["consumers"] == group["pending"] == group["lag"] == 0
+
+
+async def test_a_plugin_that_hangs_is_found_out(rig, monkeypatch):
+    monkeypatch.setattr(plugin_host, "HANGS", 0.05)
+
+    class Hanging(Seeing):
+        name = "stuck"
+
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.go = asyncio.Event()
+
+        async def handle(self, batch):
+            await self.go.wait()
+            await super().handle(batch)
+
+    plugin = seeing(rig, Hanging)
+    host = await ready(rig, plugin)
+    await rig.put(1)
+    await until(lambda: host.state == "hanging in a batch")
+    plugin.go.set()
+    await until(lambda: host.state == "running")
+    assert plugin.seen == [1]
 
 
 async def test_ticks_have_effects_too(rig, monkeypatch):
