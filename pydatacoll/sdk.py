@@ -250,6 +250,9 @@ class DeviceDriver(ABC):
     async def close(self) -> None:
         """Close the link; never raises, may be called twice."""
 
+    def configure_terms(self, terms: Sequence[Term]) -> None:  # noqa: B027 - optional hook
+        """Take all terms of the device, also those without a point: each time before :meth:`configure`."""
+
     def configure(self, points: Sequence[Point]) -> None:  # noqa: B027 - optional hook
         """Take the whole point list: before the first ``connect`` and after every change."""
 

@@ -230,40 +230,43 @@ class DeviceManager:
         if driver_type is None or not runnable:
             self._idle_link(device, driver_type)
             return
+        registry = self._repository.registry
+        terms = [registry.terms[term_id] for term_id in sorted(registry.terms_of(device_id))]
         points = [
-            Point(term, item)
-            for term, item in self._repository.registry.points_of(device_id)
-            if item.protocol_code is not None
+            Point(term, item) for term, item in registry.points_of(device_id) if item.protocol_code is not None
         ]
         if runner is not None:
-            self._update(runner, device, points)
+            self._update(runner, device, terms, points)
         else:
-            await self._start(device, points, driver_type)
+            await self._start(device, terms, points, driver_type)
 
     def _idle_link(self, device: Device, driver_type: type[DeviceDriver] | None) -> None:
         state = UNSUPPORTED if driver_type is None else DISABLED if not device.enabled else VIRTUAL
         error = f"no driver for protocol {device.protocol!r}" if driver_type is None else None
         self._status.link(device.id, Link(state, time.time(), error))
 
-    def _update(self, runner: DeviceRunner, device: Device, points: list[Point]) -> None:
+    def _update(self, runner: DeviceRunner, device: Device, terms: list[Term], points: list[Point]) -> None:
         runner.device = device
         runner.keep_frames()
         old = {point.field: (point.term, point.item) for point in runner.points}
         new = {point.field: (point.term, point.item) for point in points}
-        if old == new:
+        if (old, runner.terms) == (new, terms):
             return
-        runner.reconfigure(points)
+        runner.reconfigure(terms, points)
         gone = set(old) - set(new)
         if gone:
             self._garbage.append(_Garbage(device.id, gone))
         log.info("device %s: %d points, new plan", device.id, len(points))
 
-    async def _start(self, device: Device, points: list[Point], driver_type: type[DeviceDriver]) -> None:
+    async def _start(
+        self, device: Device, terms: list[Term], points: list[Point], driver_type: type[DeviceDriver]
+    ) -> None:
         sink = DeviceSink(device.id, self._partition(device.id), self.writer, self._settings.history.length)
         with suppress(StoreError):
             sink.remember(await self._history.latest_of_device(device.id))
         runner = DeviceRunner(
             device,
+            terms,
             points,
             driver_type,
             sink=sink,

@@ -33,6 +33,7 @@ from pydatacoll.sdk import (
     Point,
     PointGroup,
     Result,
+    Term,
     WriteRequest,
     WriteResult,
 )
@@ -61,6 +62,7 @@ class DeviceRunner:
     def __init__(
         self,
         device: Device,
+        terms: Sequence[Term],
         points: Sequence[Point],
         driver_type: type[DeviceDriver],
         *,
@@ -87,6 +89,7 @@ class DeviceRunner:
         self.keep_frames()
         self._driver = driver_type(device, self._context)
         self._interrogations = Interrogations(self._driver)
+        self.terms: Sequence[Term] = ()
         self._points: dict[str, Point] = {}
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
@@ -97,7 +100,7 @@ class DeviceRunner:
         self._doubtful = False
         self._changed = asyncio.Event()
         self._watch = Watch(sink)
-        self._take_points(points)
+        self._take(terms, points)
 
     # Configuration
 
@@ -105,19 +108,21 @@ class DeviceRunner:
     def points(self) -> Sequence[Point]:
         return list(self._points.values())
 
-    def _take_points(self, points: Sequence[Point]) -> None:
+    def _take(self, terms: Sequence[Term], points: Sequence[Point]) -> None:
+        self.terms = terms
         self._points = {point.field: point for point in points}
         self.sink.configure(points)
+        self._driver.configure_terms(terms)
         self._driver.configure(points)
 
-    def reconfigure(self, points: Sequence[Point]) -> None:
-        """Take a changed point list; the connection stays. A device that answered nothing is tried again at once:
-        what was changed may be what it did not answer to."""
+    def reconfigure(self, terms: Sequence[Term], points: Sequence[Point]) -> None:
+        """Take changed lists of all terms and of points; the connection stays. A device that answered nothing is
+        tried again at once: what was changed may be what it did not answer to."""
         self._changed.set()
         for lane in self._lanes:
             lane.cancel()
         self._lanes.clear()
-        self._take_points(points)
+        self._take(terms, points)
         if self._session is not None:
             self._start_lanes(self._session)
 

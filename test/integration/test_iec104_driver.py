@@ -185,17 +185,38 @@ async def test_counters_are_frozen():
 
 async def test_without_any_point_all_stations_show_what_they_have():
     async with Iec104Rtu(BAY) as rtu, Rig(rtu.port, []) as rig:
-        await rig.until(lambda: len(rig.driver.discovered()) == 5)
+        await rig.until(lambda: len(rig.driver.discovered()) == 6)
         found = [(one.address, one.protocol_code, one.code_type) for one in rig.driver.discovered()]
         assert found == [
             (1, "1", "M_DP_NA_1"),
             (1, "2", "M_SP_NA_1"),
             (1, "100", "M_ME_NC_1"),
             (1, "101", "M_ME_NC_1"),
+            (1, "200", "M_IT_NA_1"),
             (2, "100", "M_ME_NC_1"),
         ]
         (told,) = await rig.driver.interrogate(20)
         assert (told.term_id, told.outcome, told.points) == ("", "terminated", 5)
+
+
+async def test_a_term_without_points_is_asked_by_its_address():
+    """Stations need not answer to the common address 65535."""
+    terms = [point(1, common=common).term for common in (1, 2)]
+    async with Iec104Rtu(BAY) as rtu:
+        rtu.faults.add(Iec104Fault("unknown_ca", common=0xFFFF))
+        rig = Rig(rtu.port, [])
+        rig.driver.configure_terms(terms[:1])
+        rig.driver.configure([])
+        async with rig:
+            await rig.until(lambda: len(rig.driver.discovered()) == 5)
+            assert {one.address for one in rig.driver.discovered()} == {1}
+            (told,) = await rig.driver.interrogate(20, ["s1"])
+            assert (told.term_id, told.outcome, told.points) == ("s1", "terminated", 4)
+            rig.driver.configure_terms(terms)
+            rig.driver.configure([point(1, "M_DP_TB_1")])
+            await rig.until(lambda: len(rig.driver.discovered()) == 5 and rig.value(1) == 1)
+            assert {one.address for one in rig.driver.discovered()} == {1, 2}
+            assert {told.term_id for told in await rig.driver.interrogate(20)} == {"s1", "s2"}
 
 
 async def test_new_points_are_interrogated_once_and_old_ones_keep_the_link(monkeypatch):

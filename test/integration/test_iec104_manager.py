@@ -239,3 +239,25 @@ async def test_two_hundred_stations_that_come_back_at_once(system, monkeypatch):
             await system.good(50.0, 50, f"r{n}")
         assert 1 <= most <= turns.MOST
         assert turns.TURNS.taken <= turns.MOST
+
+
+async def test_a_term_is_interrogated_before_it_has_a_point(system, rtu):
+    rtu.faults.add(Iec104Fault("unknown_ca", common=0xFFFF))
+    await system.add_rtu(rtu.port, addresses=())
+
+    async def found(count):
+        await until(lambda: len(system.runner().discovered()) == count)
+
+    await until(lambda: "rtu" in system.manager.runners)
+    await found(len(BAY))
+    rtu.put(1, 100, 2.5)
+    (told,) = await system.runner().interrogate(20, ["rtut"], freeze=0, wait=5)
+    assert told.outcome == "terminated"
+    (reading,) = [one.value for one in system.runner().discovered() if one.protocol_code == "100"]
+    assert reading == 2.5
+
+    def add(tx):
+        tx.create("term", {"id": "second", "name": "t", "device_id": "rtu", "address": 9})
+
+    await system.repository.transact(add)
+    await until(lambda: "9" in system.runner().detail()["protocol"]["interrogations"])

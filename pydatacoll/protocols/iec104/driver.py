@@ -100,7 +100,7 @@ class Iec104Driver(DeviceDriver):
         self._doubts = Doubts(self._targets, self._procedures, context.sink, context.counters)
         self._monitor.doubted = self._doubts.raised
         self._hold_back = HoldBack(device, context)
-        self._schedule.configure([], [], [])
+        self._schedule.configure([], [], [], everywhere=True)
 
     # Configuration time
 
@@ -206,12 +206,17 @@ class Iec104Driver(DeviceDriver):
 
     # Points
 
+    def configure_terms(self, terms: Sequence[Term]) -> None:
+        self._targets.configure_terms(terms)
+
     def configure(self, points: Sequence[Point]) -> None:
         targets = self._targets
         targets.configure(points)
         self._monitor.configure(targets.all)
         self._procedures.keep(targets.stations)
-        self._schedule.configure(targets.stations, targets.with_counters, targets.grown)
+        self._schedule.configure(
+            targets.stations, targets.with_counters, targets.grown, everywhere=not targets.all
+        )
         if targets.moved and self._wire is not None and not self._wire.closed.done():
             self.context.sink.failed(PointGroup(targets.moved), _NOT_TOPICAL, self.context.wall())
 
@@ -325,7 +330,7 @@ class Iec104Driver(DeviceDriver):
     def _common_of(self, term: str) -> int:
         common = self._targets.terms.get(term)
         if common is None:
-            raise Invalid(f"term {term} has no point with an address")
+            raise Invalid(f"term {term} is none of the device")
         return common
 
     def discovered(self) -> Sequence[Discovered]:

@@ -62,18 +62,23 @@ class Schedule:
 
     # What there is
 
-    def configure(self, stations: Iterable[int], with_counters: Iterable[int], grown: Iterable[int]) -> None:
-        """Take the common addresses that points have.
+    def configure(
+        self, stations: Iterable[int], with_counters: Iterable[int], grown: Iterable[int], *, everywhere: bool
+    ) -> None:
+        """Take the common addresses of the device.
 
         :param with_counters: those with counters among them.
         :param grown: those that have got new points.
+        :param everywhere: ask all stations there are, too: there is no point yet, and a user wants to see which
+            addresses there are.
         """
         self._stations = sorted(stations)
-        # without any point all stations are asked, so that a user sees which addresses there are
-        general = [Request(common, STATION) for common in self._stations or [BROADCAST]]
-        interval = self._device.counter_interval
-        counters = [] if interval == 0 else [Request(common, COUNTERS) for common in sorted(with_counters)]
-        self._requests = dict.fromkeys([*general, *counters])
+        requests = [Request(common, STATION) for common in self._stations]
+        requests += [Request(common, COUNTERS) for common in sorted(with_counters)]
+        if everywhere:  # last, for many stations ignore it
+            requests += Request(BROADCAST, STATION), Request(BROADCAST, COUNTERS)
+        never = COUNTERS if self._device.counter_interval == 0 else None
+        self._requests = dict.fromkeys(request for request in requests if request.group != never)
         if not self._running:
             return
         now = asyncio.get_running_loop().time()

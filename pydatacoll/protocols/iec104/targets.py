@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pydatacoll.errors import DeviceError, DeviceRefused
 from pydatacoll.protocols.iec104 import config
-from pydatacoll.protocols.iec104.config import Address, Iec104Device, Target
+from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Target
 from pydatacoll.protocols.iec104.elements import Counter
-from pydatacoll.sdk import Point
+from pydatacoll.sdk import Point, Term
 
 
 def is_counter(target: Target) -> bool:
@@ -21,9 +21,9 @@ class Targets:
 
     :ivar all: of the points configured.
     :ivar monitored: address -> the point that takes what comes from it.
-    :ivar terms: term id -> common address.
+    :ivar terms: term id -> common address, also of terms without a point.
     :ivar stations: common addresses.
-    :ivar with_counters: those that have counters.
+    :ivar with_counters: those that have counters, or no point yet, and so may have some.
     :ivar grown: those of which the last list wants values that the one before did not.
     :ivar moved: points that are to be had from elsewhere now, or as another type: what they show is of something
         else.
@@ -31,8 +31,13 @@ class Targets:
 
     def __init__(self, device: Iec104Device) -> None:
         self._device = device
+        self._declared: dict[str, int] = {}
         self.all: dict[Point, Target] = {}
         self.configure([])
+
+    def configure_terms(self, terms: Sequence[Term]) -> None:
+        """Take the terms; what follows from them does so with the next point list."""
+        self._declared = {term.id: term.address for term in terms if isinstance(term, Iec104Term)}
 
     def configure(self, points: Sequence[Point]) -> None:
         """Take a point list."""
@@ -52,9 +57,11 @@ class Targets:
         self.monitored: dict[Address, Point] = {
             target.address: point for point, target in self.all.items() if target.monitored
         }
-        self.terms = {point.term.id: target.address.common for point, target in self.all.items()}
-        self.stations = {target.address.common for target in self.all.values()}
-        self.with_counters = {target.address.common for target in self.all.values() if is_counter(target)}
+        of_points = {point.term.id: target.address.common for point, target in self.all.items()}
+        self.terms = self._declared | of_points
+        self.stations = set(self.terms.values())
+        with_counters = {target.address.common for target in self.all.values() if is_counter(target)}
+        self.with_counters = with_counters | (self.stations - set(of_points.values()))
         self.grown = {
             target.address.common
             for point, target in self.all.items()

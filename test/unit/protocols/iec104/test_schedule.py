@@ -67,7 +67,7 @@ class Rig:
         self.did = Recorder()
         self.counters: Counter[str] = Counter()
         self.schedule = Schedule(device, self.did, self.counters)
-        self.schedule.configure([1, 2], [2], [1, 2])
+        self.schedule.configure([1, 2], [2], [1, 2], everywhere=False)
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.schedule.run())
@@ -110,12 +110,23 @@ async def test_no_clock_and_no_counters_when_they_are_not_wanted():
         assert rig.did.log == [Request(1), Request(2)]
 
 
-async def test_without_points_all_stations_are_asked():
+@pytest.mark.parametrize("stations", [[], [7]])
+async def test_without_points_all_stations_are_asked_after_those_that_are_known(stations):
     rig = Rig(clock_sync=False)
-    rig.schedule.configure([], [], [])
+    rig.schedule.configure(stations, stations, [], everywhere=True)
+    everyone = [Request(BROADCAST), Request(BROADCAST, COUNTERS)]
+    known = [Request(7), Request(7, COUNTERS)] if stations else []
     async with rig:
-        await rig.did.until(lambda: rig.did.log)
-        assert rig.did.log == [Request(BROADCAST)]
+        await rig.did.until(lambda: len(rig.did.log) == len(known + everyone))
+        assert rig.did.log == known + everyone
+
+
+async def test_counters_that_are_never_wanted_are_not_asked_for_everywhere():
+    rig = Rig(clock_sync=False, counter_interval=0)
+    rig.schedule.configure([1], [1], [], everywhere=True)
+    async with rig:
+        await rig.did.until(lambda: len(rig.did.log) == 2)
+        assert rig.did.log == [Request(1), Request(BROADCAST)]
 
 
 async def test_a_station_that_starts_again():
@@ -160,10 +171,10 @@ async def test_many_changes_are_one_interrogation(monkeypatch):
     async with Rig() as rig:
         await rig.begun()
         for _ in range(100):
-            rig.schedule.configure([1, 2, 3], [2], [1])
+            rig.schedule.configure([1, 2, 3], [2], [1], everywhere=False)
         await rig.did.until(lambda: len(rig.did.requests()) == 5)
         assert sorted(rig.did.requests()[3:]) == [Request(1), Request(3)]
-        rig.schedule.configure([3], [], [])
+        rig.schedule.configure([3], [], [], everywhere=False)
         rig.schedule.again()
         await rig.did.until(lambda: len(rig.did.requests()) == 6)
         assert rig.did.requests()[5] == Request(3)

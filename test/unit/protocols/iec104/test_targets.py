@@ -27,6 +27,18 @@ def test_what_a_list_says():
     assert list(targets.monitored.values()) == points[:2]
 
 
+def test_terms_without_points_are_stations_which_may_have_counters():
+    targets = Targets(DEVICE)
+    terms = [Iec104Term(id=f"t{n}", name="t", device_id="d", address=n) for n in (1, 2, 3)]
+    targets.configure_terms(terms)
+    targets.configure([point(1), point(2, "M_IT_NA_1", common=2)])
+    assert targets.terms == {"t1": 1, "t2": 2, "t3": 3}
+    assert (targets.stations, targets.with_counters) == ({1, 2, 3}, {2, 3})
+    targets.configure_terms(terms[:1])
+    targets.configure([])
+    assert (targets.terms, targets.with_counters) == ({"t1": 1}, {1})
+
+
 def test_only_stations_of_which_more_is_wanted_have_grown():
     targets = Targets(DEVICE)
     targets.configure([point(1), point(1, common=2), point(1, common=3)])
