@@ -15,6 +15,7 @@ from pydatacoll.sdk import Plugin, PluginContext
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store
 from pydatacoll.store.ingest import Writer
+from pydatacoll.store.leases import Leases, plugin_leases
 from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.plugin_reads import PluginReads
 from pydatacoll.store.stream import decode_payload
@@ -115,8 +116,11 @@ class Rig:
             )
         )
 
-    async def kill(self, host):
-        """As kill -9: nothing is finished, and nothing given back."""
+    async def kill(self, host, *, found=False):
+        """As kill -9: nothing is finished, and nothing given back.
+
+        :param found: whether the death is found out at once, as on the same machine.
+        """
 
         async def nothing(*_):
             pass
@@ -131,6 +135,8 @@ class Rig:
             host._ownership.release = nothing
         host._stop_plugin = nothing
         await self.stop(host)
+        if found:
+            await Leases(self.store, "finder", LEASE, plugin_leases(host.plugin.name)).bury(host.runner)
 
     async def stop(self, host):
         task = self.hosts.pop(host)

@@ -213,7 +213,7 @@ async def test_state_derived_samples_and_acknowledgement_are_one(rig, how):
         total += 15
         await until(partial(summed_or_died, rig, total, store))
         if store.died.is_set():
-            await rig.kill(host)
+            await rig.kill(host, found=True)
             host = await rig.host(Summing, name=f"again{number}")
         await until(partial(settled, rig, total, len(expected)))
         await rig.stop(host)
