@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import signal
 import sqlite3
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from pydatacoll_plugins.db_saver import DbSaver
@@ -276,6 +279,27 @@ async def test_a_table_that_is_gone_is_told_and_made_again_by_nobody(archive_url
         with pytest.raises(Exception, match="pdc_sample"):
             await plugin.handle(batch(samples([1.0])))
         assert plugin.status()["available"] is False
+
+
+async def test_a_database_that_hangs_is_given_up_and_taken_up_again(maria, tmp_path):
+    url = maria.create("archive")
+    async with running(url, tmp_path, timeout=0.5) as plugin:
+        await plugin.handle(batch(samples([1.0])))
+        os.kill(maria.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ArchiveUnavailable, match=r"no answer within 0\.5 s"):
+                await plugin.handle(batch(samples([2.0], start=NOW + 1)))
+        finally:
+            os.kill(maria.pid, signal.SIGCONT)
+
+        async def saved():
+            with suppress(ArchiveUnavailable):
+                await plugin.handle(batch(samples([2.0], start=NOW + 1)))
+                return True
+
+        await until(saved)
+        assert plugin.status()["held"] is None
+    assert await archived(url, tmp_path) == {"d:t:i": [(0.0, 1.0, 0), (1.0, 2.0, 0)]}
 
 
 # On the data stream
