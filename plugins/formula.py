@@ -102,7 +102,8 @@ class FormulaPlugin(Plugin):
         """
         await self._rebuild()
         await self._wait()
-        await self._prepare()
+        if not await self._prepare():
+            raise TryLater("a partition that formulas need is begun anew")
         results: Results = []
         now = 0.0
         for now, devices in _entries(batch):
@@ -115,10 +116,8 @@ class FormulaPlugin(Plugin):
 
     async def tick(self, partition: int, now: float) -> Effects | None:
         """Evaluate formulas that are new, and those that depend on time."""
-        if not self._missing():
-            await self._prepare()
         results: Results = []
-        if partition == min(self._states) and not self._missing():
+        if await self._prepare() and partition == min(self._states):
             await self._pass_time(now, results)
         if partition not in self._busy:  # nothing has come since the last tick
             self._lag[partition] = 0.0 if self._lag[partition] != inf else CURRENT
@@ -132,6 +131,8 @@ class FormulaPlugin(Plugin):
         current = all(self._lag[partition] < CURRENT for partition in graph.partitions)
         fresh = [one for one in graph.calculations.values() if one.fresh]
         await self._look_up(fresh)
+        if graph is not self._graph or self._outdated:
+            return  # a partition has begun anew, or the model was changed: the next time
         for one in graph.calculations.values():
             held = ended(one, now)
             if held is not None:
@@ -230,20 +231,21 @@ class FormulaPlugin(Plugin):
                 self._graph = built
                 self._untidy.update(self._states)
 
-    async def _prepare(self) -> None:
-        """Bring the graph up to date, and load what its points had been.
+    async def _prepare(self) -> bool:
+        """Bring the graph up to date, and load what its points had been. Whether all partitions that formulas need
+        are here.
 
-        Partitions may begin anew meanwhile; then it is done once more.
+        When one begins anew meanwhile it is done once more.
         """
         while True:
             await self._rebuild()
+            if self._missing():
+                return False
             graph = self._graph
             await self._load([point for point in graph.points.values() if not point.loaded])
             await self._look_up([one for one in graph.calculations.values() if not one.known])
             if graph is self._graph and not self._outdated:
-                return
-            if self._missing():
-                raise TryLater("a partition that formulas need is begun anew")
+                return True
 
     async def _load(self, points: Sequence[InputPoint]) -> None:
         by_count: dict[int, list[InputPoint]] = {}

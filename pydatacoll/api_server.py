@@ -272,7 +272,7 @@ class ApiServer:
         await made.repository.loaded()
         payloads = plant.payloads()
         known = made.repository.registry.devices
-        ports = {device["id"]: device["port"] for device in payloads["devices"]}
+        ports = {device["id"]: device["port"] for device in payloads["devices"] if "port" in device}
 
         def audited(tx: Transaction) -> None:
             for entry in finish(batch_entries(tx.changes, tx.overlay, tx.registry)):

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from pydatacoll.codec.registers import Layout
+from pydatacoll.testing.demo_formulas import FORMULA_MODEL
 from pydatacoll.testing.iec104_bay import BAY_MODEL, Bay
 from pydatacoll.testing.modbus_server import ModbusServer
 from pydatacoll.testing.signals import Signal
@@ -163,7 +164,10 @@ _MODBUS_MODEL: dict[str, list[Payload]] = {
     ],
 }
 
-DEMO_MODEL = {kind: [*payloads, *BAY_MODEL[kind]] for kind, payloads in _MODBUS_MODEL.items()}
+DEMO_MODEL = {
+    kind: [*_MODBUS_MODEL.get(kind, []), *BAY_MODEL.get(kind, []), *payloads]
+    for kind, payloads in FORMULA_MODEL.items()
+}
 """Payloads as the REST API takes them, by kind; the ports of the devices are filled in by :class:`DemoPlant`."""
 
 START: dict[tuple[str, str], bool | float | str] = {
@@ -329,12 +333,14 @@ class DemoPlant:
         await self._bay.stop()
 
     def payloads(self) -> dict[str, list[Payload]]:
-        """The model with the devices' actual ports, by kind: devices, terms, items, term_items."""
+        """The model with the devices' actual ports, by kind: devices, terms, items, term_items, formulas."""
         model = copy.deepcopy(_MODBUS_MODEL)
         for device in model["devices"]:
             device["port"] = self._servers[device["id"]].port
         bay = self._bay.payloads()
-        return {kind: [*payloads, *bay[kind]] for kind, payloads in model.items()}
+        return {
+            kind: [*model.get(kind, []), *bay.get(kind, []), *payloads] for kind, payloads in FORMULA_MODEL.items()
+        }
 
     def _build(self) -> None:
         devices = {device["id"]: device for device in _MODBUS_MODEL["devices"]}

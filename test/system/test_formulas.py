@@ -13,6 +13,7 @@ from pydatacoll.store.client import Store
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.stream import decode_payload
+from pydatacoll.testing.demo_formulas import FORMULA_MODEL
 from test.system.rig import eventually
 
 KILLS = 6
@@ -142,3 +143,31 @@ async def _present(api, runners):
 
 async def _reached(store, count):
     return len(await results(store)) >= count
+
+
+async def test_the_demo_plant_calculates(rig):
+    api = await rig.api("--demo", "--plugins", "formula")
+    items = {formula["item_id"] for formula in FORMULA_MODEL["formulas"]}
+
+    async def values():
+        rows = await api.client.get("/api/v2/values?device_id=calculated")
+        return {row["item_id"]: row["value"] for row in rows if row["quality"] == "good"}
+
+    async def all_there():
+        return (await values()).keys() == items
+
+    await eventually(all_there, "every formula has a good value", within=20)
+    found = await values()
+    assert 0.9 < found["power_factor"] <= 1
+    assert found["pumps_on"] in {1, 2}
+
+    async def counts():
+        (row,) = await api.client.get("/api/v2/plugins")
+        (status,) = [one["status"] for one in row["runners"]]
+        return status["formulas"], status["refused"], status["without_value"]
+
+    async def told():
+        return await counts() == (len(items), 0, 0)
+
+    await eventually(told, "the runner says so")
+    assert "TryLater" not in api.log
