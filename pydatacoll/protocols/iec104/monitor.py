@@ -28,8 +28,9 @@ but 5 and 20 to 41); everything else says how things are now.
    receipt, so that one wrong tag does not make all later events late.
 9. When the station starts again or its clock is found to have gone back, older tags do not count any more. When we
    set a clock that was known, they count as what they are by the clock as it is now, less :data:`TOLERANCE`.
-10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately is a repetition: after a
-    switch-over, or of what was not acknowledged. It is counted and not stored. So it is after we have set the
+10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately, or of what its point shows, is a
+    repetition: after a switch-over, of what was not acknowledged, or of an answer to an interrogation that had the
+    tag already. It is counted and not stored. So it is after we have set the
     clock, but not after the station started again: its clock may run through the same time once more. See
     :mod:`~pydatacoll.protocols.iec104.recent_events`.
 11. A new link changes nothing of this; only no point has been seen on it. What is late or repeated does not count
@@ -327,14 +328,23 @@ class Monitor:
         if late:
             self._context.sink.late(late)
         if doubtful:
-            different = {address: row[0] for address, row in doubtful.items() if self._differs(*row)}
+            different = {
+                address: point for address, (point, sample) in doubtful.items() if not self._says(point, sample)
+            }
             if different:
                 self.doubted(different)
 
-    def _differs(self, point: Point, sample: Sample) -> bool:
-        """Whether a sample is not what the point shows."""
+    def _says(self, point: Point, sample: Sample) -> bool:
+        """Whether a point shows the value and the quality of a sample."""
         known = self._context.sink.known(point)
-        return known is None or (known.value, known.quality) != (point.engineering(sample.value), sample.quality)
+        if known is None:
+            return False
+        return (known.value, known.quality) == (point.engineering(sample.value), sample.quality)
+
+    def _shows(self, point: Point, sample: Sample) -> bool:
+        """Whether a point shows just this sample, with its time."""
+        known = self._context.sink.known(point)
+        return known is not None and known.time == sample.time and self._says(point, sample)
 
     def _untagged(self, station: _Station, columns: Columns, records: Sequence[_Record], now: float) -> None:
         read = self._clock()
@@ -410,9 +420,11 @@ class Monitor:
         clock = station.clock
         asked = columns.cause in _ASKED
         if tag is not None:
-            if columns.cause in _EVENTS and station.recent.repeats(address, tag, value, quality):
-                self._context.counters["repeated_values"] += 1
-                return
+            if columns.cause in _EVENTS:
+                repeated = station.recent.repeats(address, tag, value, quality)
+                if repeated or (tag == record.tag and self._shows(record.point, Sample(tag, value, quality))):
+                    self._context.counters["repeated_values"] += 1
+                    return
             if tag <= at + clock.offset + NEAR:
                 oldest = -inf if asked else record.read + clock.offset - (TOLERANCE if clock.known else UNSURE)
                 if tag < max(record.tag, oldest):

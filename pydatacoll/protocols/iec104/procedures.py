@@ -1,4 +1,4 @@
-"""What a controlling station asks the stations behind one link for: interrogations, reads, clocks, tests."""
+"""What a controlling station asks the stations behind one link for: interrogations, reads, clocks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from typing import Any
 
 from pydatacoll.errors import DeviceOffline
 from pydatacoll.model import time_to_wire
-from pydatacoll.protocols.iec104.asdu import Asdu, InformationObject
+from pydatacoll.protocols.iec104.asdu import Asdu
 from pydatacoll.protocols.iec104.clock import Clocks
 from pydatacoll.protocols.iec104.columns import Columns
 from pydatacoll.protocols.iec104.config import Address, Iec104Device
-from pydatacoll.protocols.iec104.control import TestPattern
 from pydatacoll.protocols.iec104.interrogations import COUNTERS, GROUPS, STATION, Interrogations, Report, Request
 from pydatacoll.protocols.iec104.reads import Reads, Taker
 from pydatacoll.protocols.iec104.requests import Requests
 from pydatacoll.protocols.iec104.wire import Wire
 from pydatacoll.sdk import Sample
 
-_INTERROGATIONS, _READ, _ANSWERED = frozenset({100, 101}), 102, frozenset({103, 104, 105, 106, 107})
-_TEST, _ACTIVATION = 104, 6
+_INTERROGATIONS, _READ, _CLOCK = frozenset({100, 101}), 102, 103
 _FIRST_ASKED_FOR, _REQUESTED = 20, 5
 
 
@@ -94,14 +92,6 @@ class Procedures:
         """See :meth:`~pydatacoll.protocols.iec104.clock.Clocks.set`."""
         await self.clocks.set(common)
 
-    async def test(self, common: int) -> None:
-        """Have a station answer a test command (C_TS_NA_1).
-
-        :raises DeviceError: it did not.
-        """
-        objects = (InformationObject(0, TestPattern()),)
-        await self._requests.ask(Asdu(_TEST, _ACTIVATION, common, objects, originator=self._device.originator))
-
     # What comes
 
     def received(self, asdu: Asdu) -> bool:
@@ -113,7 +103,7 @@ class Procedures:
             return self._interrogations.received(asdu)
         if asdu.type_id == _READ:
             return self._reads.received(asdu)
-        return asdu.type_id in _ANSWERED and self._requests.received(asdu)
+        return asdu.type_id == _CLOCK and self._requests.received(asdu)
 
     def arrived(self, columns: Columns) -> None:
         """Values came."""

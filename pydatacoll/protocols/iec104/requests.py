@@ -1,4 +1,4 @@
-"""Requests to a station that it answers with one mirrored data unit: clock synchronization, test."""
+"""Requests to a station that it answers with one mirrored data unit: clock synchronization."""
 
 from __future__ import annotations
 

@@ -517,3 +517,13 @@ def test_traffic_is_counted_by_type_and_cause(rig):
 
 def test_tags_of_every_kind_are_those_of_types():
     assert {TYPES[number].tag for number in COLUMN_TYPES} == set(Tag)
+
+
+@pytest.mark.parametrize("cause", [3, 11, 12])
+def test_an_event_that_repeats_a_tagged_answer_to_an_interrogation_is_stored_once(rig, cause):
+    rig.event(1.0, cause=20)
+    rig.event(1.0, cause=cause)
+    assert (rig.shown, rig.context.counters["repeated_values"]) == ([1.0], 1)
+    rig.event(2.0, cause=cause)  # the same tag, and yet something else
+    rig.event(1.0, cause=cause)
+    assert rig.shown == [1.0, 2.0, 1.0]
