@@ -261,3 +261,15 @@ async def test_a_term_is_interrogated_before_it_has_a_point(system, rtu):
 
     await system.repository.transact(add)
     await until(lambda: "9" in system.runner().detail()["protocol"]["interrogations"])
+
+
+async def test_what_happens_at_a_station_with_a_slow_clock_shows_at_once(system):
+    async with Iec104Rtu(BAY, clock_offset=-3600) as rtu:
+        await system.add_rtu(rtu.port, clock_sync=False, coll_interval=0)
+        await system.good(1.5)
+        for value in (9.5, 8.5):
+            rtu.set(1, 100, value)
+            await system.good(value)
+            assert abs((await system.sample("i100", "rtu")).time - time.time()) < 60
+        await until(lambda: system.runner().counters["doubted_values"] == 2)
+        assert rtu.counts["100"] == 1

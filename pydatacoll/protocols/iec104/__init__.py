@@ -48,6 +48,7 @@ The controlling station:
 ``monitor``         process information -> samples, in the order in which it happened
 ``recent_events``   events that came lately
 ``station_clock``   what the clock of a station shows
+``doubts``          asking for points of which a late event says something else
 ``discovered``      addresses that send and have no point
 ``exchange``        one command, sans-IO
 ``commands``        commands under way

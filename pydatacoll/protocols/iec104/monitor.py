@@ -28,10 +28,10 @@ but 5 and 20 to 41); everything else says how things are now.
    receipt, so that one wrong tag does not make all later events late.
 9. When the station starts again or its clock is found to have gone back, older tags do not count any more. When we
    set a clock that was known, they count as what they are by the clock as it is now, less :data:`TOLERANCE`.
-10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately, or of what its point shows, is a
-    repetition: after a switch-over, of what was not acknowledged, or of an answer to an interrogation that had the
-    tag already. It is counted and not stored. So it is after we have set the
-    clock, but not after the station started again: its clock may run through the same time once more. See
+10. An event (cause 3, 11 or 12) with tag, value and quality of one that came lately, or of what its point
+    shows, is a repetition: after a switch-over, of what was not acknowledged, or of an answer to an
+    interrogation that had the tag already. It is counted and not stored. So it is after we have set the clock,
+    but not after the station started again: its clock may run through the same time once more. See
     :mod:`~pydatacoll.protocols.iec104.recent_events`.
 11. A new link changes nothing of this; only no point has been seen on it. What is late or repeated does not count
     as seen.
