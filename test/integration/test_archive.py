@@ -71,7 +71,7 @@ VALUES = [
 
 async def test_values_survive(database, archive_url, tmp_path):
     series = await series_of(database)
-    await Writer(database).write(row(series, n, value, n) for n, value in enumerate(VALUES))
+    await Writer(database).write([row(series, n, value, n) for n, value in enumerate(VALUES)])
     found = (await archived(archive_url, tmp_path))[str(POINT)]
     assert found == [(float(n), value, n) for n, value in enumerate(VALUES)]
     assert [type(value) for _, value, _ in found] == [type(value) for value in VALUES]
@@ -169,7 +169,7 @@ async def test_buckets_are_those_of_python(database, archive):
         for t in {rng.uniform(0, 1000) for _ in range(2000)}
     )
     series = await series_of(database)
-    await Writer(database).write(row(series, time - NOW, value, quality) for time, value, quality in samples)
+    await Writer(database).write([row(series, time - NOW, value, quality) for time, value, quality in samples])
     for since, until, width in [(0, 1000, 10.5), (100, 900, 1), (-50, 2000, 100), (3, 3.5, 0.01), (5000, 6000, 1)]:
         span = Span(series, to_micros(NOW + since), to_micros(NOW + until))
         within = [one for one in samples if since <= one[0] - NOW <= until]
@@ -181,7 +181,7 @@ async def test_buckets_are_those_of_python(database, archive):
 
 async def test_spans_include_their_ends_and_limits_take_the_newest(database, archive):
     series = await series_of(database)
-    await Writer(database).write(row(series, n, float(n)) for n in range(20))
+    await Writer(database).write([row(series, n, float(n)) for n in range(20)])
 
     async def read(since, until, limit=None):
         span = Span(series, to_micros(NOW + since), to_micros(NOW + until))
@@ -279,7 +279,7 @@ async def partition_names(maria):
 async def test_months_come_and_go_as_partitions(database, maria, archive_url, tmp_path):
     series = await series_of(database)
     month = 31 * 86_400
-    await Writer(database).write(row(series, n * month, n) for n in range(-3, 12))
+    await Writer(database).write([row(series, n * month, n) for n in range(-3, 12)])
     retention = Retention(database, 60.0)
     await retention.step(NOW)
     assert await partition_names(maria) == ["p202610", "p202611", "p202612", "p202701", "p202702", "future"]
