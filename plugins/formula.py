@@ -79,6 +79,7 @@ class FormulaPlugin(Plugin):
         self._forget(partition)
         async with self._started:
             self._states[partition] = Remembered(state)
+            self._untidy.add(partition)
             self._lag[partition] = inf
             self._started.notify_all()
 
@@ -90,8 +91,8 @@ class FormulaPlugin(Plugin):
 
     def _forget(self, partition: int) -> None:
         self._changed.pop(partition, None)
-        self._graph.forget(partition)
-        self._outdated = True
+        if self._graph.forget(partition):
+            self._outdated = True
 
     # Batches
 
@@ -244,7 +245,7 @@ class FormulaPlugin(Plugin):
             graph = self._graph
             await self._load([point for point in graph.points.values() if not point.loaded])
             await self._look_up([one for one in graph.calculations.values() if not one.known])
-            if graph is self._graph and not self._outdated:
+            if graph is self._graph and not self._outdated and not self._missing():
                 return True
 
     async def _load(self, points: Sequence[InputPoint]) -> None:

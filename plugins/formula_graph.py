@@ -143,15 +143,20 @@ class Graph:
             calculation.due = True
             self.levels[calculation.rank].append(calculation)
 
-    def forget(self, partition: int) -> None:
-        """Drop what depends on a partition, so that the next graph begins with it anew."""
-        lost: set[PointId] = {point.id for point in self.points.values() if point.partition == partition}
+    def forget(self, partition: int) -> bool:
+        """Drop what depends on a partition, so that the next graph begins with it anew; whether there was any."""
+        lost: set[PointId] = {
+            point.id for point in self.points.values() if point.partition == partition and point.loaded
+        }
+        if not lost:
+            return False
         for calculation in sorted(self.calculations.values(), key=_rank):
             if any(point.id in lost for point in calculation.points):
                 lost.add(calculation.target)
                 del self.calculations[calculation.formula.id]
         for point in lost:
             self.points.pop(point, None)
+        return True
 
     def _order(self, by_target: Mapping[PointId, Calculation]) -> Steps[None]:
         """Set the ranks; what is in a circle is put aside."""
