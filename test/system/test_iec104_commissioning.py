@@ -59,16 +59,16 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
 
     # without points: it is asked for everything, and what it sends is listed
     await save(client, rtu, frame_log=100, command_mode="select")
-    listed = await discovered(client, 4)
+    listed = await discovered(client, 5)
     assert [(one["term_id"], one["address"], one["protocol_code"], one["value"]) for one in listed] == [
         (None, 1, "100", 1),
         (None, 1, "4001", 230.5),
         (None, 1, "4002", -7),
+        (None, 1, "9001", 1234),
         (None, 2, "4001", True),
     ]
     (whole,) = (await cli("interrogate", "rtu", "--group", "37", url=url)).rows
     assert (whole["term_id"], whole["outcome"], whole["points"]) == (None, "terminated", 1)
-    await discovered(client, 5)
 
     # what it sends becomes its points
     table = await cli("-o", "csv", "discovered", "rtu", url=url)
@@ -88,11 +88,11 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
 
     shown = await eventually(lambda: _when(values, 5), "all points have values")
     assert shown == {
-        ("rtu.1", "m_dp_na_1_100"): 1,
+        ("rtu.1", "m_dp_100"): 1,
         ("rtu.1", "m_me_4001"): 230.5,
-        ("rtu.1", "m_me_nb_1_4002"): -7,
-        ("rtu.1", "m_it_na_1_9001"): 1234,
-        ("rtu.2", "m_sp_na_1_4001"): True,
+        ("rtu.1", "m_me_4002"): -7,
+        ("rtu.1", "m_it_9001"): 1234,
+        ("rtu.2", "m_sp_4001"): True,
     }
     assert (await cli("discovered", "rtu", url=url)).rows == []
 
@@ -105,8 +105,8 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
     assert [(one["object"], one["result"]) for one in entries[:2]] == [("rtu", "ok"), ("rtu", None)]
 
     # and operated
-    point = {"term_id": "rtu.1", "item_id": "m_dp_na_1_100"}
-    await client.send("PATCH", "/api/v1/terms/rtu.1/items/m_dp_na_1_100", {"writable": True})
+    point = {"term_id": "rtu.1", "item_id": "m_dp_100"}
+    await client.send("PATCH", "/api/v1/terms/rtu.1/items/m_dp_100", {"writable": True})
     answer = await client.send("POST", "/api/v1/device_ctrl", {"device_id": "rtu", **point, "value": 2})
     assert answer["outcome"] == "terminated"
     assert rtu.value(1, 100) == 2
