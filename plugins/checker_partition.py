@@ -6,6 +6,7 @@ points of a device had, so that one with other rules is begun anew, also when th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,6 +123,8 @@ class CheckedPartition:
         while self.changed:
             for checked, is_new in self._rebuild(self.changed.pop()):
                 (fresh if is_new else known).append(checked)
+            await asyncio.sleep(0)  # many devices may have been changed at once, and one of them again meanwhile
+        fresh, known = list(filter(self._in_use, fresh)), list(filter(self._in_use, known))
         for checked, samples in zip(known, await self._recent(known), strict=True):
             checked.remember(samples)
         await self._begin(fresh, self._context.wall())
@@ -220,6 +223,11 @@ class CheckedPartition:
             for n, samples in zip(places, recent, strict=True):
                 found[n] = samples or found[n]
         return found
+
+    def _in_use(self, checked: Checked) -> bool:
+        point = checked.watch.id
+        device = self._devices.get(point.device_id)
+        return device is not None and device.points.get(_field(point)) is checked
 
     def _settle(self, checked: Checked) -> None:
         point = checked.watch.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -373,6 +374,22 @@ async def test_everything_read_anew_is_looked_at_anew(rig: Rig) -> None:
     rig.change(lambda tx: tx.delete("term_item", ("t", "i")))
     tell(None)
     assert [one[:2] for one in await rig.tick()] == [("i:high", "remove")]
+
+
+async def test_a_device_may_be_changed_again_while_others_are_looked_at(rig: Rig) -> None:
+    rig.plant(i=LIMITS, j=LIMITS)
+    await rig.start()
+    await rig.put(("i", 1, 25), ("j", 1, 25))
+    rig.point("i", down_limit=30)
+    rig.point("j", down_limit=30)
+    refresh = asyncio.create_task(rig.tick())
+    await asyncio.sleep(0)  # it has looked at the device for the first time
+    rig.change(lambda tx: tx.delete("term_item", ("t", "i")))
+    rig.point("j", up_limit=20)
+    assert sorted(one[:2] for one in await refresh) == [
+        ("i:high", "remove"), ("j:high", "raise"), ("j:high", "remove"),
+    ]  # fmt: skip
+    assert rig.plugin.status()["active"] == 1
 
 
 async def test_only_devices_of_the_partition_are_looked_at(rig: Rig) -> None:
