@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatacoll.archive.config import ArchiveConfig
@@ -65,16 +66,34 @@ class DbSaver(Plugin):
         self._devices: dict[int, set[str]] = {}
         self._retention_error = ""
         self._unsubscribe = _nothing
+        self._preparing = asyncio.Lock()
+        self._prepared = False
         self._held_since: float | None = None
         self._error = ""
 
     async def start(self) -> None:
-        """Make or migrate the tables."""
-        from pydatacoll.archive.schema import migrate  # noqa: PLC0415
-
-        await migrate(self._database, self.context.wall())
+        """Make or migrate the tables, if the database is there; what comes before it is there is held."""
         self._unsubscribe()
         self._unsubscribe = self.context.on_change(self._changed)
+        try:
+            await self._prepare()
+        except ArchiveUnavailable as error:
+            self.context.log.warning("%s; samples wait in the stream until it can be used", error)
+
+    async def _prepare(self) -> None:
+        """
+        :raises ArchiveUnavailable: when the database cannot be used now.
+        """
+        from pydatacoll.archive.schema import migrate  # noqa: PLC0415
+
+        async with self._preparing:
+            if not self._prepared:
+                try:
+                    await migrate(self._database, self.context.wall())
+                except ArchiveUnavailable as error:
+                    self._error = str(error)
+                    raise
+                self._prepared, self._error = True, ""
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -99,6 +118,8 @@ class DbSaver(Plugin):
         try:
             rows: list[Row] = []
             jobs: list[Job] = []
+            if not self._prepared:
+                await self._prepare()
             turn = TURN
             for device in batch.devices:
                 await self._collect(device, rows, jobs)
@@ -167,6 +188,11 @@ class DbSaver(Plugin):
 
     async def tick(self, partition: int, now: float) -> Effects | None:
         """Transitions of alarms; retention, done by the runner of the first partition."""
+        if not self._prepared:
+            if partition == 0:
+                with suppress(ArchiveUnavailable):  # the status says it
+                    await self._prepare()
+            return None
         if partition == 0:
             await self._retain(now)
         return await self._archive_alarms(partition, now)
@@ -212,7 +238,7 @@ class DbSaver(Plugin):
             held = {"since": time_to_wire(self._held_since), "until": time_to_wire(self.context.wall())}
         return {
             "database": self._database.shown,
-            "available": self._held_since is None,
+            "available": not self._error,
             "error": self._error,
             "held": held,
             "rows_deleted": self._retention.deleted,

@@ -245,8 +245,10 @@ async def test_a_database_that_is_read_only_says_so_and_keeps_nothing_back(tmp_p
 async def test_a_file_that_is_no_database_says_so(tmp_path):
     (tmp_path / "archive.db").write_text("this is a text, and it is long enough to be looked at" * 20)
     plugin = saver("", tmp_path)
+    await plugin.start()
+    assert plugin.status()["available"] is False
     with pytest.raises(ArchiveUnavailable, match="not a database"):
-        await plugin.start()
+        await plugin.handle(batch(samples([1.0])))
     await plugin.stop()
 
 
@@ -256,8 +258,10 @@ async def test_a_wrong_password_is_told_without_the_password(maria, tmp_path):
         "CREATE OR REPLACE USER saver@localhost IDENTIFIED BY 'right'; GRANT ALL ON archive.* TO saver@localhost"
     )
     plugin = saver(maria.url("archive", "saver", "sesame"), tmp_path)
+    await plugin.start()
+    assert plugin.status()["available"] is False
     with pytest.raises(ArchiveUnavailable, match="Access denied for user 'saver'") as caught:
-        await plugin.start()
+        await plugin.handle(batch(samples([1.0])))
     assert "sesame" not in str(caught.value)
     await plugin.stop()
     async with running(maria.url("archive", "saver", "right"), tmp_path) as plugin:
@@ -268,9 +272,31 @@ async def test_a_user_who_may_not_make_tables_is_told(maria, tmp_path):
     maria.create("archive")
     maria.execute("CREATE OR REPLACE USER reader@localhost; GRANT SELECT ON archive.* TO reader@localhost")
     plugin = saver(maria.url("archive", "reader"), tmp_path)
+    await plugin.start()
+    assert plugin.status()["available"] is False
     with pytest.raises(ArchiveUnavailable, match="the tables cannot be made: 1142: CREATE command denied"):
-        await plugin.start()
+        await plugin.handle(batch(samples([1.0])))
     await plugin.stop()
+
+
+async def test_tables_are_made_when_the_database_is_there_at_last(maria, tmp_path):
+    url = maria.create("archive")
+    maria.execute("DROP DATABASE archive")
+    async with running(url, tmp_path) as plugin:
+        assert "Unknown database 'archive'" in plugin.status()["error"]
+        with pytest.raises(ArchiveUnavailable):
+            await plugin.handle(batch(samples([1.0])))
+        assert await plugin.tick(0, NOW) is None
+        assert plugin.status()["held"]["since"] == "2026-11-21T01:30:00.000000Z"
+        maria.create("archive")
+        assert await plugin.tick(0, NOW) is None
+        await plugin.handle(batch(samples([1.0])))
+        assert (plugin.status()["available"], plugin.status()["held"]) == (True, None)
+            "database": "",
+            "available": True,
+            "held": None,
+        }
+    assert await archived(url, tmp_path) == {"d:t:i": [(0.0, 1.0, 0)]}
 
 
 async def test_a_table_that_is_gone_is_told_and_made_again_by_nobody(archive_url, tmp_path):
