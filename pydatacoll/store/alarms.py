@@ -205,6 +205,9 @@ def _outcome(reply: Any) -> Outcome:
 def _transitions(rows: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[tuple[str, Transition]]:
     for entry_id, fields in rows:
         try:
-            yield entry_id.decode(), _decode_transition(fields.get(b"t", b""))
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            transition = _decode_transition(fields.get(b"t", b""))
+            AlarmId.parse(transition.alarm)
+        except (ValueError, msgspec.DecodeError):
             log.warning("the transition %s of an alarm is not readable", entry_id.decode())
+        else:
+            yield entry_id.decode(), transition

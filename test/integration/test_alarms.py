@@ -237,6 +237,8 @@ async def test_what_another_program_put_there_harms_nobody(alarms: Alarms, store
     await store.redis.hset(keys.alarms(partition), mapping={"nonsense": "x", "d:t:i:low": "\xc1"})
     await store.redis.xadd(keys.alarm_stream(partition), {"t": "\xc1"})
     await store.redis.xadd(keys.alarm_stream(partition), {"x": "y"})
+    foreign = Transition(alarm="nonsense", event="raise", state="normal", time=EARLY)
+    await store.redis.xadd(keys.alarm_stream(partition), {"t": msgspec.msgpack.encode(foreign)})
     await alarms.apply([raised()])
     assert set(await alarms.live()) == {HIGH}
     assert await events(alarms) == [("raise", "active_unacknowledged")]
