@@ -18,18 +18,19 @@ from typing import Any
 
 import aiohttp
 import redis
+import redis.asyncio
 
 from pydatacoll.codec.entry import decode_entry
 from pydatacoll.codec.registers import Layout
-from pydatacoll.errors import StoreError
 from pydatacoll.store import keys
-from pydatacoll.store.client import Store
-from pydatacoll.store.stream import StreamReader
+from pydatacoll.store.stream import decode_payload
 from pydatacoll.testing.modbus_server import ModbusServer
 from pydatacoll.testing.signals import Sequence
 from test.system.rig import Client, eventually
 
 UINT32 = Layout("uint32")
+STREAMS = [keys.stream(partition) for partition in range(keys.PARTITIONS)]
+GROUP = "oracle"
 Point = tuple[str, str]
 """Device and item."""
 BACK = 10.0
@@ -158,15 +159,13 @@ class Reader:
         self._url = url
         self.count = 0
         self.stored = {point: array("I") for point in points}
-        self._entries: dict[int, str] = {}
+        self._entries: dict[bytes, str] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Reader:
-        store = Store(self._url())
-        try:
-            await StreamReader(store, "oracle", "oracle").start(from_start=True)
-        finally:
-            await store.close()
+        async with self._client() as client:
+            for name in STREAMS:
+                await client.xgroup_create(name, GROUP, id="0", mkstream=True)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -176,42 +175,43 @@ class Reader:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    def _client(self) -> redis.asyncio.Redis:
+        return redis.asyncio.Redis.from_url(self._url(), protocol=2, socket_timeout=None)
+
     async def _run(self) -> None:
         while True:
-            try:
-                store = Store(self._url())
-            except OSError:  # the embedded server's address is not there between two starts
-                await asyncio.sleep(0.05)
-                continue
-            reader = StreamReader(store, "oracle", "oracle")
-            try:
-                while left := await reader.claim(0, count=1000):  # what a broken connection had been given
-                    await self._take(reader, sorted(left, key=lambda batch: _number(batch.entry_id)))
-                while True:
-                    await self._take(reader, await reader.read(count=100, block=0.5))
-            except StoreError:
-                await asyncio.sleep(0.05)
-            finally:
-                try:
-                    await reader.close()
-                finally:  # also when it is cancelled right there
-                    await store.close()
+            # the embedded server's address is not there between two starts
+            with suppress(OSError, redis.RedisError):
+                async with self._client() as client:
+                    while await self._read(client, "0"):  # what a broken connection had been given
+                        pass
+                    while True:
+                        await self._read(client, ">")
+            await asyncio.sleep(0.05)
 
-    async def _take(self, reader: StreamReader, batches: Any) -> None:
-        for batch in batches:
-            before = self._entries.get(batch.partition, "0-0")
-            if _number(batch.entry_id) <= _number(before):
-                continue  # delivered again
-            self._entries[batch.partition] = batch.entry_id
-            for device in batch.devices:
-                qualities = device.qualities
-                for i, (name, value) in enumerate(zip(device.fields, device.values, strict=True)):
-                    point = (device.device_id, name.partition(":")[2])
-                    if point in self.stored and not (qualities[i] if isinstance(qualities, list) else qualities):
-                        self.stored[point].append(value)
-                        self.count += 1
-        if batches:
-            await reader.ack(batches)
+    async def _read(self, client: redis.asyncio.Redis, after: str) -> int:
+        """Entries of all streams, noted and acknowledged; how many."""
+        reply = await client.xreadgroup(GROUP, GROUP, dict.fromkeys(STREAMS, after), count=100, block=500)
+        count = 0
+        for name, entries in reply:
+            for entry_id, fields in entries:
+                self._take(name, entry_id.decode(), fields.get(b"b"))
+            if entries:
+                await client.xack(name, GROUP, *(entry_id for entry_id, _ in entries))
+            count += len(entries)
+        return count
+
+    def _take(self, name: bytes, entry_id: str, payload: bytes | None) -> None:
+        if payload is None or _number(entry_id) <= _number(self._entries.get(name, "0-0")):
+            return  # trimmed, or delivered again
+        self._entries[name] = entry_id
+        for device in decode_payload(payload):
+            qualities = device.qualities
+            for i, (field_name, value) in enumerate(zip(device.fields, device.values, strict=True)):
+                point = (device.device_id, field_name.partition(":")[2])
+                if point in self.stored and not (qualities[i] if isinstance(qualities, list) else qualities):
+                    self.stored[point].append(value)
+                    self.count += 1
 
     def newest(self) -> dict[Point, int]:
         return {point: numbers[-1] if numbers else 0 for point, numbers in self.stored.items()}
@@ -230,7 +230,7 @@ class Reader:
 
         def nothing_left() -> bool:
             groups = [row for name in client.scan_iter("STREAM:DATA:*") for row in client.xinfo_groups(name)]
-            return not any(row["pending"] or row["lag"] for row in groups if row["name"] == "oracle")
+            return not any(row["pending"] or row["lag"] for row in groups if row["name"] == GROUP)
 
         await eventually(nothing_left, "the reader has read everything")
 

@@ -237,7 +237,7 @@ class Api(Process):
             text = self.output.read_text()
             return text if text.endswith("\n") else None
 
-        text: str = await eventually(line, "the line that it is running")
+        text: str = await eventually(line, "the line that it is running", within=30)
         assert text.startswith(READY), text
         return text.removeprefix(READY).strip()
 
