@@ -211,7 +211,7 @@ async def test_state_derived_samples_and_acknowledgement_are_one(rig, how):
             await rig.put(n)
         store = host._store
         total += 15
-        await until(partial(summed_or_died, rig, total, store))
+        await until(partial(settled_or_died, rig, total, len(expected), store))
         if store.died.is_set():
             await rig.kill(host, found=True)
             host = await rig.host(Summing, name=f"again{number}")
@@ -225,8 +225,8 @@ async def test_state_derived_samples_and_acknowledgement_are_one(rig, how):
     assert not await rig.store.redis.exists(keys.plugin_outbox(PARTITION, "summing"))
 
 
-async def summed_or_died(rig, total, store):
-    return store.died.is_set() or await rig_sum(rig, "summing", str(total).encode())
+async def settled_or_died(rig, total, count, store):
+    return store.died.is_set() or await settled(rig, total, count)
 
 
 async def settled(rig, total, count):
