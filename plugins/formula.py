@@ -5,7 +5,7 @@ are remembered in the state of their partitions, which is committed together wit
 batch meets what it had met before, and gives the same results once.
 
 What came into the stream together is taken together: then every formula that uses any of it is evaluated once,
-those that use results of others after these. Formulas that depend on time are also evaluated about every second.
+those that use results of others after these; a point that comes again begins another reading. Formulas that depend on time are also evaluated about every second.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class FormulaPlugin(Plugin):
         self._untidy: set[int] = set()
         self._started = asyncio.Condition()
         self._changed: dict[int, list[InputPoint]] = {}
+        self._turn = 0
         self._leave: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
@@ -99,6 +100,8 @@ class FormulaPlugin(Plugin):
     async def handle(self, batch: DataBatch) -> Effects | None:
         """Evaluate the formulas that use what came, entry by entry.
 
+        After the store was away an entry has several readings of the same points: each has its own results.
+
         :raises TryLater: when partitions that formulas need are not here.
         """
         await self._rebuild()
@@ -109,7 +112,7 @@ class FormulaPlugin(Plugin):
         now = 0.0
         for now, devices in _entries(batch):
             for device in devices:
-                self._take(device, now)
+                self._take(device, now, results)
             self._evaluate(now, results)
         self._lag[batch.partition] = self.context.wall() - now
         self._busy.add(batch.partition)
@@ -142,7 +145,7 @@ class FormulaPlugin(Plugin):
                 graph.due(one)
         self._evaluate(now, results, ticking=True)
 
-    def _take(self, batch: DeviceBatch, now: float) -> None:
+    def _take(self, batch: DeviceBatch, now: float, results: Results) -> None:
         points = self._graph.devices.get(batch.device_id)
         if points is None:
             return
@@ -155,6 +158,9 @@ class FormulaPlugin(Plugin):
             point = points.get(field)
             if point is None:
                 continue
+            if point.turn == self._turn and not late:
+                self._evaluate(now, results)  # what came before is another reading
+            point.turn = self._turn
             sample = make(kind, (time, value, quality))
             changed = point.changed
             if late or point.settled_at or point.trail is not None:
@@ -172,6 +178,7 @@ class FormulaPlugin(Plugin):
 
     def _evaluate(self, now: float, results: Results, *, ticking: bool = False) -> None:
         """Everything that is due, in order."""
+        self._turn += 1
         for level in self._graph.levels:
             if not level:
                 continue

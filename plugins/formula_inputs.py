@@ -79,6 +79,7 @@ class InputPoint:
         stream brings of it is known already.
     :ivar loaded: whether the input has what the store knows.
     :ivar changed: whether its state is to be written.
+    :ivar turn: number of the evaluation that its last sample waits for, or waited for.
     """
 
     __slots__ = (
@@ -95,6 +96,7 @@ class InputPoint:
         "settled_at",
         "source",
         "trail",
+        "turn",
         "users",
     )
 
@@ -113,6 +115,7 @@ class InputPoint:
         self.trail = None if self.input.recent is None else Trail(f"{self.key}:", self.input.limit)
         self.loaded = False
         self.changed = False
+        self.turn = -1
         self.settled_at = 0.0
 
     @property

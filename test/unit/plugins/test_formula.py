@@ -20,9 +20,28 @@ async def test_a_formula_is_evaluated_when_an_input_changes() -> None:
 
 async def test_once_for_what_came_together() -> None:
     rig = await Rig(va="xa + xb", vb="xa * 2").start()
-    found = await rig.put(("xa", 1, 1), ("xb", 1, 1), ("xa", 2, 5), ("xb", 2, 7))
+    found = await rig.put(("xa", 2, 5), ("xb", 2, 7), ("xc", 2, 1))
     assert found == [("va", 2.0, 12), ("vb", 2.0, 10)]
     assert rig.plugin.status()["evaluations"] == 2 + 2  # once more each when they were new
+
+
+async def test_each_reading_has_its_own_results_when_several_come_together() -> None:
+    """As after the store was away: the results are those of an undisturbed run."""
+    rows = [(name, time, value) for time, value in ((1, 1), (2, 5), (3, 5), (4, 2)) for name in ("xa", "xb")]
+    one_by_one, together = [await Rig(va="xa + xb", vb="va - xa[-2]").start() for _ in range(2)]
+    for start in range(0, len(rows), 2):
+        await one_by_one.put(*rows[start : start + 2])
+    await together.put(*rows)
+    assert together.results == one_by_one.results
+    assert [row[:3] for row in together.results if row[0] == "va"] == [
+        ("va", 1.0, 2), ("va", 2.0, 10), ("va", 3.0, 10), ("va", 4.0, 4)
+    ]  # fmt: skip
+    # and when they are packets of their own in one entry
+    packets = await Rig(va="xa + xb", vb="va - xa[-2]").start()
+    batch = packets.batch(*rows[:2], stored=True)
+    batch.devices.extend(packets.batch(*rows[n : n + 2], stored=True).devices[0] for n in (2, 4, 6))
+    await packets.handle(batch)
+    assert packets.results == one_by_one.results
 
 
 async def test_formulas_of_formulas_go_in_the_same_pass() -> None:
