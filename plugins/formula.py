@@ -5,7 +5,8 @@ are remembered in the state of their partitions, which is committed together wit
 batch meets what it had met before, and gives the same results once.
 
 What came into the stream together is taken together: then every formula that uses any of it is evaluated once,
-those that use results of others after these; a point that comes again begins another reading. Formulas that depend on time are also evaluated about every second.
+those that use results of others after these; a point that comes again begins another reading. Formulas that depend
+on time are also evaluated about every second.
 """
 
 from __future__ import annotations
