@@ -46,6 +46,7 @@ The controlling station:
 ``checks``          everything about them that needs no device
 ``values``          engineering value -> raw value -> element of a command
 ``monitor``         process information -> samples, in the order in which it happened
+``stations``        its points, and what their next values are compared with
 ``recent_events``   events that came lately
 ``station_clock``   what the clock of a station shows
 ``doubts``          asking for points of which a late event says something else

@@ -41,20 +41,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from math import inf
 from typing import Any
 
 from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import CAUSES
-from pydatacoll.protocols.iec104.columns import COLUMN_TYPES, Columns, decode_columns
+from pydatacoll.protocols.iec104.columns import Columns, decode_columns
 from pydatacoll.protocols.iec104.config import Address, Iec104Device, Target
 from pydatacoll.protocols.iec104.discovered import DiscoveredAddresses
-from pydatacoll.protocols.iec104.recent_events import RecentEvents
-from pydatacoll.protocols.iec104.station_clock import NEAR, StationClock
+from pydatacoll.protocols.iec104.station_clock import NEAR
+from pydatacoll.protocols.iec104.stations import FAMILIES, Record, Station, marked, only
 from pydatacoll.protocols.iec104.times import Zone
-from pydatacoll.protocols.iec104.types import TYPES, TypeInfo
+from pydatacoll.protocols.iec104.types import TYPES
 from pydatacoll.sdk import DriverContext, Point, Quality, Sample, Value
 
 TOLERANCE = 1.0
@@ -62,8 +62,6 @@ TOLERANCE = 1.0
 UNSURE = 5.0
 """The same while nothing is known of the station's clock."""
 REQUEST = 5
-NOTED = 256
-"""Points of a station whose tags are found again without looking at all: more than one ASDU has."""
 
 _NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 _TIME_INVALID = int(Quality.TIME_INVALID)
@@ -72,96 +70,6 @@ _EVENTS = frozenset((3, 11, 12))
 _NEVER_ASKED = frozenset((e.ProtectionEvent, e.ProtectionStart, e.ProtectionOutput))
 """What only happens, and is no state that a station could be asked for."""
 _REFUSALS = frozenset(range(44, 48))
-
-Family = type[e.Element]
-
-
-def _family(info: TypeInfo) -> Family | None:
-    return e.Normalized if info.element is e.NormalizedOnly else info.element
-
-
-_FAMILIES: dict[int, Family | None] = {number: _family(TYPES[number]) for number in COLUMN_TYPES}
-
-
-class _Record:
-    """A point and what its next value is compared with.
-
-    :ivar family: the element it is configured for; ``None``: any.
-    :ivar tag: the last one, epoch seconds by the station's clock.
-    :ivar read: when its last value that is no event was read, by our clock.
-    :ivar link: the number of the link on which its last value came.
-    """
-
-    __slots__ = ("family", "info", "link", "monitored", "point", "read", "tag")
-
-    def __init__(self) -> None:
-        self.tag = -inf
-        self.read = -inf
-        self.link = -1
-
-    def configure(self, point: Point, target: Target) -> None:
-        self.point = point
-        self.info = target.info
-        self.monitored = target.monitored
-        self.family = None if target.info is None else _family(target.info)
-
-
-class _Station:
-    """One common address.
-
-    :ivar asked: when it was interrogated on this link, by our clock.
-    :ivar compared: the newest tag before the clock changed, until something newer comes: up to then each event may
-        be a repetition.
-    """
-
-    def __init__(self, offset: float) -> None:
-        self.records: dict[int, _Record] = {}
-        self.clock = StationClock(offset)
-        self.recent = RecentEvents()
-        self.asked = -inf
-        self.compared = -inf
-        self._tagged: list[_Record] | None = []
-        self._by_family: dict[Family | None, dict[int, _Record]] = {}
-
-    def configure(self, targets: Iterable[tuple[Point, Target]]) -> None:
-        before, self.records = self.records, {}
-        for point, target in targets:
-            address = target.address.object
-            record = self.records[address] = before.get(address) or _Record()
-            record.configure(point, target)
-        self._by_family.clear()
-
-    def accepting(self, family: Family | None) -> dict[int, _Record]:
-        """The points that take values of a family."""
-        found = self._by_family.get(family)
-        if found is None:
-            found = self._by_family[family] = {
-                address: record
-                for address, record in self.records.items()
-                if record.monitored and (record.family is None or record.family is family)
-            }
-        return found
-
-    def move_tags(self, by: float, latest: float) -> None:
-        """The clock changed: those before are moved, or forgotten when ``by`` is minus infinity. That costs next
-        to nothing when it was done a moment ago: a station may start again a thousand times a second.
-
-        :param latest: a tag beyond any that can come now.
-        """
-        newest = -inf
-        for record in self.records.values() if self._tagged is None else self._tagged:
-            newest = max(newest, record.tag)
-            record.tag += by
-        self.compared = min(max(self.compared, newest), latest)
-        if by == -inf:
-            self._tagged = []
-
-    def note_tagged(self, records: Sequence[_Record]) -> None:
-        """These points get tags."""
-        if self._tagged is not None:
-            self._tagged += records
-            if len(self._tagged) > NOTED:
-                self._tagged = None
 
 
 class Monitor:
@@ -183,7 +91,7 @@ class Monitor:
         self._context = context
         self._clock = clock
         self._zone = Zone.parse(device.time_zone, summer_time=device.summer_time)
-        self._stations: dict[int, _Station] = {}
+        self._stations: dict[int, Station] = {}
         self._link = 0
         self._traffic: Counter[tuple[int, int]] = Counter()
         self._clear()
@@ -204,7 +112,7 @@ class Monitor:
             of_station.setdefault(target.address.common, []).append((point, target))
         before = self._stations
         ahead = self._context.wall() - self._clock()
-        self._stations = {common: before.get(common) or _Station(ahead) for common in of_station}
+        self._stations = {common: before.get(common) or Station(ahead) for common in of_station}
         for common, points in of_station.items():
             self._stations[common].configure(points)
         self.discovered.configured(self._reason)
@@ -280,18 +188,18 @@ class Monitor:
         if station is None:
             self._without_point(columns, range(count), now)
             return columns
-        accepting = station.accepting(_FAMILIES[columns.type_id])
+        accepting = station.accepting(FAMILIES[columns.type_id])
         taken = columns
         try:
             records = [accepting[address] for address in columns.addresses]
         except KeyError:
             known = [address in accepting for address in columns.addresses]
             self._without_point(columns, [i for i in range(count) if not known[i]], now)
-            taken = _only(columns, [i for i in range(count) if known[i]])
+            taken = only(columns, [i for i in range(count) if known[i]])
             records = [accepting[address] for address in taken.addresses]
         if records:
-            if taken.extras is not None and _FAMILIES[taken.type_id] is e.StepPosition and any(taken.extras):
-                taken = _marked(taken)
+            if taken.extras is not None and FAMILIES[taken.type_id] is e.StepPosition and any(taken.extras):
+                taken = marked(taken)
             if taken.times is None:
                 self._untagged(station, taken, records, now)
             else:
@@ -346,7 +254,7 @@ class Monitor:
         known = self._context.sink.known(point)
         return known is not None and known.time == sample.time and self._says(point, sample)
 
-    def _untagged(self, station: _Station, columns: Columns, records: Sequence[_Record], now: float) -> None:
+    def _untagged(self, station: Station, columns: Columns, records: Sequence[Record], now: float) -> None:
         read = self._clock()
         if columns.cause in _ASKED and columns.cause != REQUEST and station.asked > -inf:
             read = station.asked
@@ -361,7 +269,7 @@ class Monitor:
         qualities = columns.qualities
         self._qualities += repeat(qualities, count) if isinstance(qualities, int) else qualities
 
-    def _tagged(self, station: _Station, columns: Columns, records: Sequence[_Record], now: float) -> None:
+    def _tagged(self, station: Station, columns: Columns, records: Sequence[Record], now: float) -> None:
         values, times = columns.values, columns.times or ()
         qualities: Sequence[int] = columns.qualities  # type: ignore[assignment]
         count = len(values)
@@ -391,7 +299,7 @@ class Monitor:
         for i in range(done, count):
             self._one(station, columns, i, records[i], qualities[i], (now, at))
 
-    def _in_order(self, records: Sequence[_Record], times: Sequence[float], oldest: float) -> int:
+    def _in_order(self, records: Sequence[Record], times: Sequence[float], oldest: float) -> int:
         """How many of some events, from the first on, are the newest of their points; these are taken for it.
 
         ``oldest``: how much more than the moment a value was read a tag must be at least.
@@ -406,10 +314,10 @@ class Monitor:
 
     def _one(  # noqa: PLR0917 - what is the same for all objects of an ASDU, and what is not
         self,
-        station: _Station,
+        station: Station,
         columns: Columns,
         i: int,
-        record: _Record,
+        record: Record,
         quality: int,
         received: tuple[float, float],
     ) -> None:
@@ -431,7 +339,7 @@ class Monitor:
                     self._context.counters["late_values"] += 1
                     late = record.point, Sample(tag, value, quality)
                     self._late.append(late)
-                    if columns.cause in _EVENTS and _FAMILIES[columns.type_id] not in _NEVER_ASKED:
+                    if columns.cause in _EVENTS and FAMILIES[columns.type_id] not in _NEVER_ASKED:
                         self._doubtful[Address(columns.common_address, address)] = late
                     return
                 record.tag = tag
@@ -447,7 +355,7 @@ class Monitor:
         self._times.append(now if tag is None else tag)
         self._qualities.append(quality)
 
-    def _gone_back(self, common: int, station: _Station) -> None:
+    def _gone_back(self, common: int, station: Station) -> None:
         station.move_tags(-inf, self._clock() + station.clock.offset + NEAR)
         self._context.counters["clock_steps"] += 1
         self.went_back(common)
@@ -465,7 +373,7 @@ class Monitor:
             return ""
         if not record.monitored:
             return "configured as a command"
-        if record.info is None or record.family is _FAMILIES[type_id]:
+        if record.info is None or record.family is FAMILIES[type_id]:
             return None
         return f"configured as {record.info.name}"
 
@@ -487,31 +395,6 @@ class Monitor:
             "discovered": len(self.discovered),
             "unlisted_values": self.discovered.unlisted,
         }
-
-
-def _only(columns: Columns, indices: Sequence[int]) -> Columns:
-    """Some objects of an ASDU."""
-
-    def some(column: Sequence[Any]) -> list[Any]:
-        return [column[i] for i in indices]
-
-    return columns._replace(
-        addresses=some(columns.addresses),
-        values=some(columns.values),
-        qualities=columns.qualities if isinstance(columns.qualities, int) else some(columns.qualities),
-        times=None if columns.times is None else some(columns.times),
-        extras=None if columns.extras is None else some(columns.extras),
-    )
-
-
-def _marked(columns: Columns) -> Columns:
-    """The same step positions, with the transient ones marked (rule 4)."""
-    each = repeat(columns.qualities) if isinstance(columns.qualities, int) else columns.qualities
-    marked = [
-        quality | _NOT_TOPICAL if transient else quality
-        for quality, transient in zip(each, columns.extras or (), strict=False)
-    ]
-    return columns._replace(qualities=marked)
 
 
 def _nobody(what: object) -> None:
