@@ -67,9 +67,8 @@ async def _history(url: str, folder: Path, name: str) -> list[Row]:
     database = Database(config, folder)
     await migrate(database, START / 1e6)
     series = (await ensure_series(database, POINT.device_id, [POINT]))[POINT]
-    await Writer(database).write(
-        (series, START + n * 1_000_000, (n * 7919 % 10_007) * 0.1, None, 0, 0) for n in range(DAY)
-    )
+    rows_of_day = [(series, START + n * 1_000_000, (n * 7919 % 10_007) * 0.1, None, 0, 0) for n in range(DAY)]
+    await Writer(database).write(rows_of_day)
     await database.close()
     archive = Archive(config, folder)
     span = Span(series, START, START + DAY * 1_000_000 - 1)
