@@ -152,6 +152,8 @@ class Alarms:
     ) -> list[tuple[TransitionId, Transition]]:
         oldest = "-" if wanted.since is None else str(max(0, int(wanted.since * 1000)))
         start = "+" if wanted.until is None else str(max(0, int(wanted.until * 1000)))
+        if before is not None and before[:2] == (0, 0):
+            return []  # the store refuses to look before its very first id
         if before is not None and (start == "+" or before.milliseconds <= int(start)):
             start = f"{'' if partition < before.partition else '('}{before.milliseconds}-{before.number}"
         found: list[tuple[TransitionId, Transition]] = []

@@ -212,6 +212,16 @@ async def test_history_goes_over_all_partitions_in_pages(alarms: Alarms) -> None
     assert len(seen) == 30
 
 
+@pytest.mark.parametrize(
+    "before", ["0-0-0", "0-0-9", "0-1-0", "1-0-0", "999999999999999999-999999999999999999-999999"]
+)
+async def test_history_takes_any_place(alarms: Alarms, before: str) -> None:
+    await alarms.apply([raised()])
+    found = await alarms.history(Wanted(), 10, TransitionId.parse(before))
+    assert len(found) == int(before.startswith("9"))
+    assert await alarms.history(Wanted(until=5.0), 10, TransitionId.parse(before)) == []
+
+
 async def test_history_keeps_to_what_is_wanted(alarms: Alarms) -> None:
     await alarms.apply([raised(), raised(AlarmId("e", "t", "i", "low"))])
     (low,) = await transitions(alarms, matches=lambda transition: transition.alarm.startswith("e:"))
