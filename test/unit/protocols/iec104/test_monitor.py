@@ -10,7 +10,6 @@ from pydatacoll.protocols.iec104 import elements as e
 from pydatacoll.protocols.iec104.asdu import encode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.errors import RemoteProtocolError
-from pydatacoll.protocols.iec104.monitor import 
 from pydatacoll.protocols.iec104.stations import NOTED
 from pydatacoll.protocols.iec104.types import TYPES, Tag
 from pydatacoll.sdk import Quality, Sample
