@@ -25,9 +25,7 @@ class AlarmView(Struct, kw_only=True):
     state: State
     active: Annotated[bool, Meta(description="whether its condition holds now; also known while it is shelved")]
     priority: Priority
-    raised: Annotated[
-        Time | None, Meta(description="when its condition began; null: not yet")
-    ]
+    raised: Annotated[Time | None, Meta(description="when its condition began; null: not yet")]
     time: Time | None
     value: Json
     quality: QualityView
