@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
 from pydatacoll.archive.sql_tokens import Kind
 from pydatacoll.errors import ConfigError
+
+# it would log with a traceback what is raised, and told, anyway: that a connection broke in a transaction
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 SETTING: Final = "plugin.db_saver.url"
 _DRIVERS: Final[dict[str, tuple[str, ...]]] = {
