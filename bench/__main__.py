@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, plugins, rest
+from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, plugins, rest, whole
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "checker": alarms.checker,
     "archive": archive.archive,
     "formula": formulas.formula,
+    "whole": whole.whole,
     "control": rest.control,
     "requests": rest.requests,
     "start": rest.start,

@@ -1,0 +1,99 @@
+"""The whole system: collection, checker, formulas and an archive in one process, as they start by default."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.machine import Window
+from bench.report import Row, shares
+from bench.rig import Rig
+from test.mariadb import MariaDb
+
+DEVICES, REGISTERS, FORMULAS = 10, 1000, 100
+WARM_UP, SECONDS = 10.0, 30.0
+MUST = 0.8
+"""Of one core, all processes but the simulated devices together."""
+NOT_OURS = {"simulator", "bench", "others"}
+PLUGINS = ("checker", "db_saver", "formula")
+
+
+def _load(rig: Rig) -> None:
+    """All points have two limits, which they keep; formulas add two points each."""
+    post = rig.request
+    rig.load(DEVICES, REGISTERS, interval=1, enabled=False)
+    limits = [
+        {"term_id": f"d{d}t", "item_id": f"i{i}", "protocol_code": f"hr:{i}", "up_limit": 65_535, "down_limit": 0}
+        for d in range(DEVICES)
+        for i in range(REGISTERS)
+    ]
+    post("POST", "/api/v2/term_items", limits)
+    post("POST", "/api/v2/devices", [{"id": "v", "name": "v", "protocol": "formula"}])
+    post("POST", "/api/v2/terms", [{"id": "vt", "name": "v", "device_id": "v"}])
+    post("POST", "/api/v2/term_items", [{"term_id": "vt", "item_id": f"i{n}"} for n in range(FORMULAS)])
+    formulas = [
+        {"id": f"f{n}", "formula": "p1 + p2", "device_id": "v", "term_id": "vt", "item_id": f"i{n}"}
+        | {f"p{p}": f"d{n % DEVICES}:d{n % DEVICES}t:i{2 * (n // DEVICES) + p}" for p in (1, 2)}
+        for n in range(FORMULAS)
+    ]
+    post("POST", "/api/v2/formulas", formulas)
+    for d in range(DEVICES):
+        post("PATCH", f"/api/v1/devices/d{d}", {"enabled": True})
+
+
+def _plugins(rig: Rig) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in rig.request("GET", "/api/v2/plugins")}
+
+
+def _rows_written(plugins: dict[str, dict[str, Any]]) -> int:
+    return sum(one["counters"].get("rows_written", 0) for one in plugins["db_saver"]["runners"])
+
+
+def _measure(name: str, url: str, server: int | None) -> list[Row]:
+    """:param server: process of the database, when it has one of its own."""
+    with Rig(plugins=",".join(PLUGINS), plugin__db_saver__url=url) as rig:
+        rig.start_simulator()
+        rig.start_api("--managers", "0")
+        _load(rig)
+        end = time.monotonic() + 60
+        while not _rows_written(_plugins(rig)):
+            if time.monotonic() > end:
+                raise RuntimeError(f"nothing is archived: {(rig.folder / 'api.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+        time.sleep(WARM_UP)
+        processes = rig.pids() | ({} if server is None else {"database": server})
+        before, window = _plugins(rig), Window(processes)
+        begun, behind = time.monotonic(), 0.0
+        while time.monotonic() - begun < SECONDS:
+            time.sleep(1)
+            behind = max(behind, *(row["behind"] for row in _plugins(rig).values()))
+        used = window.shares()
+        after = _plugins(rig)
+    seconds = time.monotonic() - begun
+    rows = (_rows_written(after) - _rows_written(before)) / seconds
+    dropped = sum(row["dropped"] + row["dead_lettered"] for row in after.values())
+    total = sum(share for name, share in used.items() if name not in NOT_OURS)
+    what = f"{DEVICES * REGISTERS:,} registers at 1 s, checker, formula and db_saver ({name})"
+    return [
+        Row(
+            f"{what}: CPU of all processes",
+            f"{total:.0%}",
+            f"<= {MUST:.0%}",
+            total <= MUST,
+            notes={**shares(used), "rows/s": f"{rows:,.0f}"},
+        ),
+        Row(
+            f"{what}: behind at most, dropped",
+            f"{behind:.1f} s, {dropped}",
+            "<= 2 s, 0",
+            behind <= 2 and not dropped,
+        ),
+    ]
+
+
+def whole() -> list[Row]:
+    """10 devices x 1,000 registers each second, all plugins on, SQLite and then MariaDB."""
+    rows = _measure("SQLite", "", None)
+    with MariaDb() as maria:
+        rows += _measure("MariaDB", maria.create("whole"), maria.pid)
+    return rows

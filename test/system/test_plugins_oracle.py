@@ -1,0 +1,40 @@
+"""``kill -9`` of everything, all plugins at work: archive, formulas and alarms are those of an undisturbed run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+
+import pytest
+
+from test.system.oracle import Reader
+from test.system.plugin_oracle import KINDS, PluginPlant, System, show
+
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
+SEED = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(1_000_000)))
+SETTINGS = {"history__length": 100_000, "manager__lease": 2.0}
+
+
+@pytest.mark.timeout(600)
+async def test_what_plugins_make_of_the_stream_survives_every_kill(rig, maria):
+    print(f"FAULT_SEED={SEED}")
+    rng = random.Random(SEED)
+    rig.noisy = 5000
+    async with PluginPlant(devices=6, points=4, interval=0.1) as plant:
+        system = System(rig, plant, maria, rng, **SETTINGS)
+        await system.start()
+        async with Reader(lambda: system.store.url, plant.sequences) as reader:
+            await reader.recovered(0, dict.fromkeys(plant.sequences, 0), within=30)
+            for _ in range(ROUNDS):
+                order = rng.sample(KINDS, len(KINDS))
+                while order:
+                    await asyncio.sleep(rng.uniform(0.2, 0.8))  # the random moment
+                    together = [order.pop() for _ in range(min(len(order), rng.choice((1, 1, 2))))]
+                    system.injected.update(f"kill {kind}" for kind in together)
+                    for kind in together:
+                        await system.kill(kind)
+                    await system.recover("+".join(together), reader)
+            outcome = await system.finish(reader)
+    assert show(system, outcome), outcome
+    assert outcome.alarms > 10 * len(plant.servers)
