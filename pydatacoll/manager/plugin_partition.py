@@ -104,6 +104,7 @@ class PartitionRunner:
         self._entered: float | None = None
         self._tick_at = 0.0
         self._ticks = type(hosting.plugin).tick is not Plugin.tick
+        self._tick_failed = False
 
     # The reader's side.
 
@@ -392,10 +393,16 @@ class PartitionRunner:
                 if effects is not None:
                     prepared = self._progress.prepare(Step(effects=_checked(effects, "tick")))
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
-                self._trouble(error, "failing")
-                log.warning("plugin %s: tick: %s", plugin.name, describe(error))
+                waits = isinstance(error, (TryLater, StoreError))
+                self._trouble(error, "waiting for what it needs" if waits else "failing")
+                if not self._tick_failed:
+                    log.warning("plugin %s: tick: %s", plugin.name, describe(error))
+                self._tick_failed = True
                 await self._begin_again()
                 return
+            if self._tick_failed:
+                self._tick_failed = False
+                self._host.stats.troubles.pop(self.partition, None)
         if prepared is not None:
             await self._commit(prepared)
         await self._tidy()

@@ -532,6 +532,30 @@ async def test_ticks_have_effects_too(rig, monkeypatch):
     await until(lambda: rig_state(rig, "ticking", {b"now": b"1"}))
 
 
+async def test_a_tick_that_fails_is_shown_until_one_succeeds_and_logged_once(rig, monkeypatch, caplog):
+    monkeypatch.setattr(plugin_partition, "TICK", 0.005)
+
+    class Ticking(Seeing):
+        name = "ticking"
+        error = ValueError("not now")
+        ticks = 0
+
+        async def tick(self, partition, now):
+            if partition == PARTITION:
+                self.ticks += 1
+                if self.error is not None:
+                    raise self.error
+
+    plugin = seeing(rig, Ticking)
+    host = await ready(rig, plugin)
+    await until(lambda: plugin.ticks > 3 and host.state == "failing")
+    plugin.error = TryLater("no database")
+    await until(lambda: host.state == "waiting for what it needs")
+    plugin.error = None
+    await until(lambda: host.state == "running")
+    assert len([record for record in caplog.records if "tick" in record.getMessage()]) == 1
+
+
 async def rig_state(rig, plugin, expected):
     return await rig.state(plugin) == expected
 
