@@ -1,6 +1,6 @@
 # make run    the whole system with a demo plant, on http://127.0.0.1:8080
 # make test   every test, with its own set-up
-# make soak   every fault at random for two hours; make soak SOAK_MINUTES=10
+# make soak   every fault at random for two hours, then as long with all plugins; make soak SOAK_MINUTES=10
 # A Python of your choice: make run PYTHON=python3.12
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -36,6 +36,7 @@ format: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	@sh test/install_servers.sh
 	@$(BIN)/python -m test.soak
+	@$(BIN)/python -m test.soak.plugins
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench $(ARGS)

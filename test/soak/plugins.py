@@ -111,8 +111,11 @@ async def run() -> tuple[System, Outcome]:
                     await asyncio.sleep(rng.uniform(*PAUSE))
                     fault = rng.choice(faults.all)
                     system.injected[fault.__name__] += 1
+                    began = time.monotonic()
                     await fault()
-                    took = await system.recover(fault.__name__, reader, within=180)
+                    if not fault.__name__.startswith("kill"):
+                        began = time.monotonic()  # it is over now
+                    took = await system.recover(fault.__name__, reader, began, within=180)
                     left = (end - time.monotonic()) / 60
                     print(f"{left:6.1f} min left  {fault.__name__}: back in {took:.1f} s", flush=True)
                 return system, await system.finish(reader)

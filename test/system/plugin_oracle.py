@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,12 +171,15 @@ class System:
         """Of managers and runners."""
         return [process.pid for running in self._running.values() for process in running]
 
-    async def recover(self, name: str, reader: Reader, *, within: float = 60.0) -> float:
-        """After a fault: wait until samples, results and alarms of after it reach the archive; seconds it took."""
-        before, began, now = reader.newest(), time.monotonic(), time.time()
-        await reader.recovered(began, before, within=within)
+    async def recover(self, name: str, reader: Reader, since: float, *, within: float = 60.0) -> float:
+        """After a fault: wait until samples, results and alarms of after it reach the archive.
+
+        :param since: when it began, or when it was over (monotonic seconds); gives the seconds from then.
+        """
+        before, now = reader.newest(), time.time()
+        await reader.recovered(since, before, within=within)
         await eventually(lambda: self._archived_since(now), "all reaches the archive again", within=within)
-        took = time.monotonic() - began
+        took = time.monotonic() - since
         self.recoveries[name] = max(self.recoveries.get(name, 0.0), took)
         return took
 
@@ -199,6 +202,7 @@ class System:
     async def finish(self, reader: Reader) -> Outcome:
         """Stop collecting, wait until all plugins have handled everything, and compare."""
         await self.client.ready(within=60)
+        unbalanced = [await self._unbalanced(device) for device in self.plant.servers]
         await self.plant.stop_polling(self.client)
         with self.store.client() as client:
             await reader.caught_up(client)
@@ -211,18 +215,18 @@ class System:
             row = status[name]
             if row["dropped"] or row["dead_lettered"]:
                 outcome.wrong.append(f"{name} dropped {row['dropped']}, gave up {row['dead_lettered']}")
-        outcome.wrong += [
-            f"device {device}: {text}" for device in self.plant.servers async for text in self._unbalanced(device)
-        ]
+        outcome.wrong += filter(None, unbalanced)
         return outcome
 
-    async def _unbalanced(self, device: str) -> AsyncIterator[str]:
-        """The loss identity, which holds at any moment."""
-        found = (await self.client.get(f"/api/v2/devices/{device}/status")).get("accounting")
-        if found and found["read"] != sum(
-            found[name] for name in ("stored", "unchanged", "rejected", "dropped", "pending")
-        ):
-            yield f"the accounting is not balanced: {found}"
+    async def _unbalanced(self, device: str) -> str:
+        """What is wrong with the loss identity of a device, which holds at any moment; empty when it does."""
+
+        async def reported() -> Any:
+            return (await self.client.get(f"/api/v2/devices/{device}/status")).get("accounting")
+
+        account = await eventually(reported, f"device {device} is reported", within=30)
+        accounted = sum(account[name] for name in ("stored", "unchanged", "rejected", "dropped", "pending"))
+        return f"device {device}: {account}" if account["read"] != accounted else ""
 
     async def _handled(self) -> bool:
         try:

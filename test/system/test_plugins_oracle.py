@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 
 import pytest
 
@@ -32,9 +33,10 @@ async def test_what_plugins_make_of_the_stream_survives_every_kill(rig, maria):
                     await asyncio.sleep(rng.uniform(0.2, 0.8))  # the random moment
                     together = [order.pop() for _ in range(min(len(order), rng.choice((1, 1, 2))))]
                     system.injected.update(f"kill {kind}" for kind in together)
+                    began = time.monotonic()
                     for kind in together:
                         await system.kill(kind)
-                    await system.recover("+".join(together), reader)
+                    await system.recover("+".join(together), reader, began)
             outcome = await system.finish(reader)
     assert show(system, outcome), outcome
     assert outcome.alarms > 10 * len(plant.servers)
