@@ -7,14 +7,19 @@ batch meets what it had met before, and gives the same results once.
 What came into the stream together is taken together: then every formula that uses any of it is evaluated once,
 those that use results of others after these; a point that comes again begins another reading. Formulas that depend
 on time are also evaluated about every second.
+
+All that is evaluated together is one pass. Others get their turn during a long one, but the plugin itself does
+nothing else: batches wait, and no partition comes or goes. A pass that is broken off leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from math import inf
+from time import monotonic, perf_counter, thread_time
 from typing import Any, ClassVar, Final
 
 from pydatacoll.model import DeviceBatch, PointId, Sample
@@ -32,6 +37,12 @@ CURRENT: Final = 5.0
 """Seconds behind up to which a partition counts as up to date."""
 AT_ONCE: Final = 30
 """Steps before others get their turn: a few milliseconds when each compiles a text."""
+SLICE: Final = 0.005
+"""Seconds of a pass after which others get their turn."""
+LOOKS: Final = 16
+"""Evaluations after which the clock is looked at; one takes up to some 0.2 ms."""
+LONG: Final = 0.5
+"""Seconds of work from which a pass because of time is followed by as long a pause."""
 PAGE: Final = 500
 """Points loaded at once."""
 SHOWN: Final = 100
@@ -60,6 +71,10 @@ class FormulaPlugin(Plugin):
         self._started = asyncio.Condition()
         self._changed: dict[int, list[InputPoint]] = {}
         self._turn = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._slice_ends = 0.0
+        self._pause_ends = 0.0
         self._leave: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
@@ -78,6 +93,7 @@ class FormulaPlugin(Plugin):
 
     async def partition_started(self, partition: int, state: dict[str, bytes]) -> None:
         """Its points are as they were when its last batch was acknowledged."""
+        await self._between_passes()
         self._forget(partition)
         async with self._started:
             self._states[partition] = Remembered(state)
@@ -87,9 +103,12 @@ class FormulaPlugin(Plugin):
 
     async def partition_stopped(self, partition: int) -> None:
         """What depends on it is begun anew."""
-        self._states.pop(partition, None)
-        self._lag.pop(partition, None)
-        self._forget(partition)
+        try:
+            await self._between_passes()
+        finally:  # also when it must not wait any longer
+            self._states.pop(partition, None)
+            self._lag.pop(partition, None)
+            self._forget(partition)
 
     def _forget(self, partition: int) -> None:
         self._changed.pop(partition, None)
@@ -111,10 +130,11 @@ class FormulaPlugin(Plugin):
             raise TryLater("a partition that formulas need is begun anew")
         results: Results = []
         now = 0.0
-        for now, devices in _entries(batch):
-            for device in devices:
-                self._take(device, now, results)
-            self._evaluate(now, results)
+        with self._pass():
+            for now, devices in _entries(batch):
+                for device in devices:
+                    await self._take(device, now, results)
+                await self._evaluate(now, results)
         self._lag[batch.partition] = self.context.wall() - now
         self._busy.add(batch.partition)
         return self._effects(batch.partition, results)
@@ -134,19 +154,50 @@ class FormulaPlugin(Plugin):
         if any(self._lag[partition] == inf for partition in graph.partitions):
             return  # what was committed for a partition may not be delivered yet
         current = all(self._lag[partition] < CURRENT for partition in graph.partitions)
-        fresh = [one for one in graph.calculations.values() if one.fresh]
-        await self._look_up(fresh)
+        timely = current and monotonic() >= self._pause_ends
+        await self._look_up([one for one in graph.calculations.values() if one.fresh])
         if graph is not self._graph or self._outdated:
             return  # a partition has begun anew, or the model was changed: the next time
-        for one in graph.calculations.values():
-            held = ended(one, now)
-            if held is not None:
-                self._deliver(one, held, results)
-            if one.fresh or (current and one.expression.uses_time):
-                graph.due(one)
-        self._evaluate(now, results, ticking=True)
+        begun = thread_time()
+        with self._pass():
+            for number, one in enumerate(list(graph.calculations.values())):
+                if not number % LOOKS and perf_counter() > self._slice_ends:
+                    await self._others()
+                held = ended(one, now)
+                if held is not None:
+                    self._deliver(one, held, results)
+                if one.fresh or (timely and one.expression.uses_time):
+                    graph.due(one)
+            await self._evaluate(now, results, ticking=True)
+        spent = thread_time() - begun
+        if timely and spent > LONG:
+            self._pause_ends = monotonic() + spent
 
-    def _take(self, batch: DeviceBatch, now: float, results: Results) -> None:
+    # Passes
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
+        """What is done in it is done as a whole. Passes do not meet: the host lets in one batch or tick."""
+        self._idle.clear()
+        self._slice_ends = perf_counter() + SLICE
+        try:
+            yield
+        except BaseException:
+            self._graph, self._outdated = Graph(), True  # begin all anew, with what was committed
+            raise
+        finally:
+            self._idle.set()
+
+    async def _between_passes(self) -> None:
+        while not self._idle.is_set():
+            await self._idle.wait()
+
+    async def _others(self) -> None:
+        """Give others their turn."""
+        await asyncio.sleep(0)
+        self._slice_ends = perf_counter() + SLICE
+
+    async def _take(self, batch: DeviceBatch, now: float, results: Results) -> None:
         points = self._graph.devices.get(batch.device_id)
         if points is None:
             return
@@ -160,7 +211,7 @@ class FormulaPlugin(Plugin):
             if point is None:
                 continue
             if point.turn == self._turn and not late:
-                self._evaluate(now, results)  # what came before is another reading
+                await self._evaluate(now, results)  # what came before is another reading
             point.turn = self._turn
             sample = make(kind, (time, value, quality))
             changed = point.changed
@@ -177,13 +228,17 @@ class FormulaPlugin(Plugin):
                     user.due = True
                     levels[user.rank].append(user)
 
-    def _evaluate(self, now: float, results: Results, *, ticking: bool = False) -> None:
+    async def _evaluate(self, now: float, results: Results, *, ticking: bool = False) -> None:
         """Everything that is due, in order."""
         self._turn += 1
+        if perf_counter() > self._slice_ends:
+            await self._others()
         for level in self._graph.levels:
             if not level:
                 continue
-            for one in level:
+            for number, one in enumerate(level, 1):
+                if not number % LOOKS and perf_counter() > self._slice_ends:
+                    await self._others()
                 one.due = one.fresh = False
                 one.evaluations += 1
                 outcome = one.evaluate(one.inputs, now)
@@ -278,9 +333,10 @@ class FormulaPlugin(Plugin):
 
     async def _look_up(self, calculations: Sequence[Calculation]) -> None:
         """The results that were stored last."""
-        if calculations:
-            found = await self.context.store.latest([one.target for one in calculations])
-            for one, last in zip(calculations, found, strict=True):
+        for start in range(0, len(calculations), PAGE):
+            page = calculations[start : start + PAGE]
+            found = await self.context.store.latest([one.target for one in page])
+            for one, last in zip(page, found, strict=True):
                 one.last, one.known = last, True
 
     # Status

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
 import pytest
 
 from pydatacoll.errors import TryLater
@@ -281,3 +286,104 @@ async def test_a_deleted_result_ends_its_formula() -> None:
     rig.formula("va", "xa + 1")
     await rig.tick()
     assert rig.results == [("va", 1.0, 2)]
+
+
+# Long passes
+
+WINDOWS = {f"v{key}": f"count({point}, '10s')" for key, point in zip("abcdef", ["xa", "ya"] * 3, strict=True)}
+WINDOWS |= {"vg": "va + vb", "vh": "vg + ve"}
+
+
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others get their turn after each evaluation."""
+    monkeypatch.setattr("pydatacoll_plugins.formula.LOOKS", 1)
+    monkeypatch.setattr("pydatacoll_plugins.formula.SLICE", -1.0)
+
+
+async def windows() -> Rig:
+    """Windows whose results are others by now."""
+    rig = await Rig(**WINDOWS).start()
+    await rig.put(("xa", 1000, 1))
+    await rig.put(("ya", 1000, 1))
+    rig.results.clear()
+    rig.now += 20
+    return rig
+
+
+async def turns(work: Coroutine[Any, Any, Any]) -> int:
+    """How often the loop came round meanwhile."""
+    task = asyncio.create_task(work)
+    for number in count():
+        if task.done():
+            await task
+            return number
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
+@pytest.mark.usefixtures("short_slices")
+async def test_others_get_their_turn_while_time_passes() -> None:
+    rig = await windows()
+    assert await turns(rig.tick()) >= len(WINDOWS)
+    assert rig.results == [(name, 1020.0, 0) for name in WINDOWS]  # each once, in order
+
+
+@pytest.mark.usefixtures("short_slices")
+async def test_others_get_their_turn_in_a_batch() -> None:
+    rig = await Rig(**{f"v{key}": f"xa + {n}" for n, key in enumerate("abcdefgh")}).start()
+    assert await turns(rig.put(("xa", 1, 1), ("xa", 2, 2), ("xa", 3, 3))) >= 24
+    assert [row[2] for row in rig.results] == [reading + n for reading in (1, 2, 3) for n in range(8)]
+
+
+@pytest.mark.usefixtures("short_slices")
+@pytest.mark.parametrize("after", range(1, 16))
+async def test_partitions_come_and_go_between_passes(after: int) -> None:
+    rig = await windows()
+    task = asyncio.create_task(rig.plugin.tick(0, rig.now))
+    for _ in range(after):
+        await asyncio.sleep(0)
+    assert not task.done()
+    await rig.plugin.partition_stopped(1)
+    assert task.done()
+    rig.commit(0, task.result())
+    await rig.plugin.partition_started(1, dict(rig.states[1]))
+    assert rig.results == [(name, 1020.0, 0) for name in WINDOWS]
+    await rig.tick()
+    await rig.tick(1)
+    assert len(rig.results) == len(WINDOWS)
+
+
+@pytest.mark.usefixtures("short_slices")
+@pytest.mark.parametrize("after", range(2, 16))
+async def test_a_pass_that_is_broken_off_leaves_nothing_behind(after: int) -> None:
+    """Its results were not committed: the next pass gives them."""
+    rig = await windows()
+    task = asyncio.create_task(rig.plugin.tick(0, rig.now))
+    for _ in range(after):
+        await asyncio.sleep(0)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await rig.tick()
+    assert sorted(rig.results) == [(name, 1020.0, 0) for name in WINDOWS]
+    await rig.tick(1)
+    assert len(rig.results) == len(WINDOWS)
+
+
+async def test_a_long_pass_is_followed_by_as_long_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, clock = count(step=2), 100.0  # each pass takes two seconds
+    rig = await Rig(va="count(xa, '10s')").start()
+    monkeypatch.setattr("pydatacoll_plugins.formula.thread_time", lambda: next(work))
+    monkeypatch.setattr("pydatacoll_plugins.formula.monotonic", lambda: clock)
+    await rig.put(("xa", 1000, 1))
+    await rig.tick(5)
+    evaluations = rig.plugin.status()["evaluations"]
+    clock += 1.9
+    await rig.tick(20)
+    assert rig.plugin.status()["evaluations"] == evaluations
+    assert await rig.put(("xa", 1025, 1)) == [("va", 1025.0, 1)]  # what comes is not kept waiting
+    clock += 0.2
+    await rig.tick(20)
+    assert rig.results[-1] == ("va", 1045.0, 0)
