@@ -9,8 +9,6 @@ anything was.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -59,16 +57,9 @@ class Faults:
         for kind in self.rng.sample(KINDS, 2):
             await self.system.kill(kind)
 
-    async def _frozen(self, pid: int, longest: float) -> None:
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(self.rng.uniform(0.5, longest))
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
     async def freeze_one(self) -> None:
         """A manager or a runner, often for longer than its lease."""
-        await self._frozen(self.rng.choice(self.system.pids()), 20)
+        await self.system.freeze(self.rng.choice(self.system.pids()), self.rng.uniform(0.5, 20))
 
     async def freeze_store(self) -> None:
         self.system.store.pause()
@@ -78,8 +69,7 @@ class Faults:
             self.system.store.resume()
 
     async def freeze_database(self) -> None:
-        """It takes connections and answers nothing, as behind a network that is cut."""
-        await self._frozen(self.system.maria.pid, 45)
+        await self.system.freeze_database(self.rng.uniform(0.5, 45))
 
     async def database_away(self) -> None:
         await asyncio.to_thread(self.system.maria.kill)
@@ -87,12 +77,7 @@ class Faults:
         await asyncio.to_thread(self.system.maria.start)
 
     async def devices_away(self) -> None:
-        away = self.rng.sample(list(self.system.plant.servers.values()), DEVICES // 2)
-        for server in away:
-            await server.stop()
-        await asyncio.sleep(self.rng.uniform(0.5, 5))
-        for server in away:
-            await server.start()
+        await self.system.devices_away(self.rng.uniform(0.5, 5))
 
 
 async def run() -> tuple[System, Outcome]:

@@ -7,7 +7,9 @@ stored; the archive must have each of those once. Formulas and alarms are worked
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -166,6 +168,27 @@ class System:
             running = self._running[kind]
             await running.pop(self.rng.randrange(2)).kill()
             running.append(self._launch(kind))
+
+    async def freeze_database(self, seconds: float) -> None:
+        """It takes connections and answers nothing, as behind a network that is cut."""
+        await self.freeze(self.maria.pid, seconds)
+
+    async def freeze(self, pid: int, seconds: float) -> None:
+        """A process stands still for a while."""
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    async def devices_away(self, seconds: float) -> None:
+        """Half of the devices cannot be reached for a while."""
+        away = self.rng.sample(list(self.plant.servers.values()), len(self.plant.servers) // 2)
+        for server in away:
+            await server.stop()
+        await asyncio.sleep(seconds)
+        for server in away:
+            await server.start()
 
     def pids(self) -> list[int]:
         """Of managers and runners."""

@@ -1,4 +1,4 @@
-"""``kill -9`` of everything, all plugins at work: archive, formulas and alarms are those of an undisturbed run."""
+"""``kill -9`` of everything, networks that are cut, all plugins at work: the results are those of a quiet run."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ async def test_what_plugins_make_of_the_stream_survives_every_kill(rig, maria):
                     for kind in together:
                         await system.kill(kind)
                     await system.recover("+".join(together), reader, began)
+            for name, cut in (("devices away", system.devices_away), ("database away", system.freeze_database)):
+                system.injected[name] += 1
+                await cut(rng.uniform(1, 3))
+                await system.recover(name, reader, time.monotonic())
             outcome = await system.finish(reader)
     assert show(system, outcome), outcome
     assert outcome.alarms > 10 * len(plant.servers)
