@@ -109,7 +109,11 @@ def cautions(settings: Settings, now: datetime) -> Iterator[tuple[str, str, str]
             yield "auth.tokens", f"the token {token.name!r} expires {expires:%Y-%m-%d %H:%M}", remedy
     for name in settings.plugin:
         if name not in settings.plugins:
-            yield f"plugin.{name}", "these are settings of a plugin that is not enabled", "add its name to plugins"
+            yield (
+                f"plugin.{name}",
+                "these are settings of a plugin that is not enabled",
+                "add its name to plugins, unless it has runners of its own",
+            )
     if settings.auth.tokens and not settings.server.tls_cert and not _loopback(settings.server.host):
         yield (
             "server.tls_cert",
