@@ -49,6 +49,10 @@ def _rows_written(plugins: dict[str, dict[str, Any]]) -> int:
     return sum(one["counters"].get("rows_written", 0) for one in plugins["db_saver"]["runners"])
 
 
+def _status(plugins: dict[str, dict[str, Any]], plugin: str, name: str) -> int:
+    return sum(one["status"].get(name, 0) for one in plugins[plugin]["runners"])
+
+
 def _measure(name: str, url: str, server: int | None) -> list[Row]:
     """:param server: process of the database, when it has one of its own."""
     with Rig(plugins=",".join(PLUGINS), plugin__db_saver__url=url) as rig:
@@ -71,6 +75,7 @@ def _measure(name: str, url: str, server: int | None) -> list[Row]:
         after = _plugins(rig)
     seconds = time.monotonic() - begun
     rows = (_rows_written(after) - _rows_written(before)) / seconds
+    formulas = (_status(after, "formula", "evaluations") - _status(before, "formula", "evaluations")) / seconds
     dropped = sum(row["dropped"] + row["dead_lettered"] for row in after.values())
     total = sum(share for name, share in used.items() if name not in NOT_OURS)
     what = f"{DEVICES * REGISTERS:,} registers at 1 s, checker, formula and db_saver ({name})"
@@ -80,7 +85,12 @@ def _measure(name: str, url: str, server: int | None) -> list[Row]:
             f"{total:.0%}",
             f"<= {MUST:.0%}",
             total <= MUST,
-            notes={**shares(used), "rows/s": f"{rows:,.0f}"},
+            notes={
+                **shares(used),
+                "rows/s": f"{rows:,.0f}",
+                "formulas/s": f"{formulas:.0f}",
+                "points with limits": f"{_status(after, 'checker', 'points'):,}",
+            },
         ),
         Row(
             f"{what}: behind at most, dropped",
