@@ -1,5 +1,5 @@
 # make run    the whole system with a demo plant, on http://127.0.0.1:8080
-# make test   every test, with its own set-up
+# make test   every test, with its own set-up; make test ARGS=test/unit/codec for some
 # make soak   every fault at random for two hours, then as long with all plugins; make soak SOAK_MINUTES=10
 # A Python of your choice: make run PYTHON=python3.12
 
@@ -20,7 +20,12 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@sh test/install_servers.sh
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n 2 test/unit
+	@$(BIN)/python -m pytest test/fuzz test/integration test/system
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
