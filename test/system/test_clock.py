@@ -94,4 +94,6 @@ async def test_a_jump_of_an_hour(rig, clock, seconds):
     assert verdict.right, verdict
     assert len(samples) == len(reader.stored["d0", "s0"])
     times = [sample["time"] for sample in samples]
-    assert times != sorted(times)  # the jump is there to be seen
+    assert times == sorted(times)
+    values = [sample["value"] for sample in samples]
+    assert values != sorted(values)  # the jump is there to be seen: the values are numbered
