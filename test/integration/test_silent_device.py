@@ -112,7 +112,7 @@ async def test_the_diagnosis_names_it(system, plc, attempts, tmp_path):
     system.manager._status.detail("dev", runner.detail())
     await system.manager._status.flush()
     settings = Settings(data_dir=str(tmp_path))
-    diagnosis = Diagnosis(settings, None, system.store, system.status, dict)
+    diagnosis = Diagnosis(settings, None, system.store, system.status)
     found = {check.check: check for check in await diagnosis.checks(lambda: system.repository.registry)}
     assert found["points"].status == "warning"
     assert found["points"].detail.startswith("2 of 2 have a bad quality; dev: 2 of 2 (nothing is answered: ")
