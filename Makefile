@@ -21,8 +21,8 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@sh test/install_servers.sh
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile test/unit test/fuzz
-	@$(BIN)/python -m pytest test/integration test/system
+	@$(BIN)/python -m pytest -n 2 --dist loadfile test/unit test/integration test/fuzz
+	@$(BIN)/python -m pytest test/system
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
