@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from pydatacoll.protocols.iec104 import control as c
@@ -21,8 +20,9 @@ from pydatacoll.protocols.iec104.times import Zone
 from pydatacoll.protocols.iec104.types import BY_NAME, TYPES, Tag
 from test.iec104_asdus import WHEN, time_tag
 from test.integration.iec104_peer import Peer, listening
+from test.lib60870 import lib60870
 
-c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+c104 = lib60870()
 
 CA = 47
 TIMEOUT = 30

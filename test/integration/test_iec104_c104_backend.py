@@ -33,8 +33,9 @@ from pydatacoll.testing.fakes import FakeSink
 from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
 from test.integration.iec104_peer import Peer
 from test.integration.iec104_rig import Rig, point
+from test.lib60870 import lib60870
 
-pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+lib60870()
 
 BAY = [
     Iec104Point(address=1, type="M_DP_NA_1", value=1, command=True, select=True),

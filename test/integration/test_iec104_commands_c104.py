@@ -13,11 +13,12 @@ import pytest
 from pydatacoll.errors import DeviceRefused
 from pydatacoll.protocols.iec104.types import BY_NAME
 from pydatacoll.sdk import Executed, WriteRequest
+from test.lib60870 import lib60870
 
 from .iec104_peer import listening
 from .iec104_rig import Rig, point
 
-c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+c104 = lib60870()
 
 CA = 47
 TIMEOUT = 30

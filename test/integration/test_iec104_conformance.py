@@ -11,6 +11,7 @@ from pydatacoll.protocols.iec104 import Iec104Device, Iec104Driver, Iec104Term, 
 from pydatacoll.sdk import Device, Point
 from pydatacoll.testing.driver_conformance import DriverConformance, Harness
 from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
+from test.lib60870 import lib60870
 
 
 class Iec104Harness(Harness):
@@ -126,7 +127,7 @@ class TestIec104(Iec104Conformance):
 class TestIec104OverC104(Iec104Conformance):
     @pytest.fixture(params=[("c104", "direct"), ("c104", "select")], ids=["direct", "select"])
     def _backend(self, request: pytest.FixtureRequest) -> None:
-        pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+        lib60870()
         self.parameters = request.param
 
     def harness(self) -> Harness:

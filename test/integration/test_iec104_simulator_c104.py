@@ -9,13 +9,12 @@ import queue
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import pytest
-
 from pydatacoll.model.quality import Quality
 from pydatacoll.testing.iec104_faults import Iec104Fault
 from pydatacoll.testing.iec104_rtu import Iec104Point, Iec104Rtu
+from test.lib60870 import lib60870
 
-c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+c104 = lib60870()
 
 CA = 47
 TIMEOUT = 30

@@ -15,8 +15,9 @@ from pydatacoll.protocols.iec104.opening import open_wire
 from pydatacoll.sdk import DriverContext
 from pydatacoll.testing.fakes import FakeSink
 from test.integration.iec104_peer import listening
+from test.lib60870 import lib60870
 
-c104 = pytest.importorskip("c104", reason="c104 has wheels for Linux (glibc) and Windows only")
+c104 = lib60870()
 
 CA = 47
 POINTS = 2000
