@@ -230,12 +230,16 @@ OPERATIONS = [
         path="/api/v1/sql_check",
         handler=sql_check,
         summary="Prepare, but never execute, the statements of a term item",
+        description=(
+            "For who edits term items: it connects to the database of the archive, whose messages tell which "
+            "tables and columns there are."
+        ),
         tag="term_items",
         body=Body(ref("TermItemInput")),
         answers={
             200: Answer("OK, or what is wrong, one line for each statement", {"type": "string"}, "text/plain")
         },
-        scope="read",
+        scope="admin",
         errors=(503,),
     ),
 ]

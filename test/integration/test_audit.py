@@ -386,6 +386,14 @@ async def test_pages_join_without_gap(store: Store, monkeypatch: pytest.MonkeyPa
     assert seen == wanted
 
 
+@pytest.mark.parametrize("before", ["0-0", "00-000", "0-1", "999999999999999999-999999999999999999"])
+async def test_the_trail_takes_any_place(store: Store, before: str) -> None:
+    ids = await write(store, {"action": "ctrl", "object": "x"})
+    page = await Audit(store).read(AuditFilter(), 10, before)
+    assert [entry["id"] for entry in page.entries] == (ids if before.startswith("9") else [])
+    assert page.more is None
+
+
 async def test_a_page_of_large_entries_is_shorter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "PAGE_BYTES", 3000)
     ids = await write(store, *({"action": "import", "reason": "x" * 1000} for _ in range(5)))

@@ -135,12 +135,18 @@ async def test_every_route_refuses_a_scope_that_is_too_low(api: Api, backend: Fa
 
 def test_what_changes_the_plant_or_the_model_needs_more_than_read(backend: FakeBackend) -> None:
     """The default of a route that says nothing is the careful one."""
-    harmless = {"formula_check", "sql_check"}
+    harmless = {"formula_check"}
     for operation in create_app(backend.services)[OPERATIONS]:
         if operation.method != "GET" and operation.id not in harmless:
             assert RANKS[operation.needs] >= RANKS["operate"], operation.id
         if operation.needs == "operate":
             assert operation.tag in {"commands", "alarms"}, operation.id
+
+
+def test_only_who_edits_points_may_ask_the_database_of_the_archive(backend: FakeBackend) -> None:
+    """Its messages tell which tables and columns there are."""
+    (check,) = [one for one in create_app(backend.services)[OPERATIONS] if one.id == "sql_check"]
+    assert check.needs == "admin"
 
 
 async def test_a_refused_body_is_not_read(api: Api) -> None:
