@@ -17,10 +17,12 @@ from pydatacoll.errors import StoreError, StoreRefused
 from pydatacoll.health import checks
 from pydatacoll.health.checks import Check
 from pydatacoll.health.readiness import AWAY, remedy_of
+from pydatacoll.health.unserved import asked, unserved
 from pydatacoll.model.registry import ModelView
 from pydatacoll.settings import Settings
 from pydatacoll.store.client import Store
 from pydatacoll.store.overview import Overview, look, try_write
+from pydatacoll.store.pace import Pace
 from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.status import StatusReader
 
@@ -52,7 +54,8 @@ class Diagnosis:
         overview = await self._store_checks(found)
         if overview is not None:
             try:
-                ids = list(model().devices)
+                now = model()
+                ids = list(now.devices)
                 links = dict(zip(ids, await self._status.links(ids), strict=True))
                 details = await self._status.all_devices()
             except StoreError as error:
@@ -61,9 +64,10 @@ class Diagnosis:
                 found.append(checks.devices(links))
                 found.append(checks.points(links, details))
                 found += checks.silent(links, details, overview.time)
-                found += checks.plugins(
-                    overview, self._settings.plugins, await read_reports(self._store, self._settings.plugins)
-                )
+                reports = await read_reports(self._store, self._settings.plugins)
+                found += checks.plugins(overview, self._settings.plugins, reports)
+                running = {*self._settings.plugins, *(name for name, alive in reports.items() if alive)}
+                found += unserved(await Pace().run(asked(now)), running)
         settings = self._settings
         found += [
             Check("settings", "warning", f"{setting}: {text}", remedy)

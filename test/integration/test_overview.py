@@ -14,6 +14,7 @@ from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.self_report import SelfReport
+from pydatacoll.model import TermItem
 from pydatacoll.model.registry import Registry
 from pydatacoll.settings import RedisSettings, Settings
 from pydatacoll.store import keys, plugin_reports
@@ -214,6 +215,10 @@ async def test_the_diagnosis_of_a_sound_and_of_a_broken_system(store: Store, tmp
     await plugin_reports.report(store, "a", "r", plugin_report("failing"))
     assert (await found(store))["plugins"][0] == "failed"
     await plugin_reports.withdraw(store, "a", "r")
+    assert (await found(store))["plugins"] == ("failed", "no runner of a is alive")
+    model.put_term_item(TermItem(term_id="t", item_id="i", up_limit=240.0))
+    assert "nobody raises their alarms" in (await found(store))["plugins"][1]
+    await plugin_reports.report(store, "checker", "elsewhere", plugin_report("running"))
     assert (await found(store))["plugins"] == ("failed", "no runner of a is alive")
     gone = away()
     broken = await found(gone)
