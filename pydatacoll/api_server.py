@@ -56,6 +56,7 @@ from pydatacoll.store.plugin_overview import look_at_plugins
 from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
+from pydatacoll.web.site import load as load_pages
 
 log = logging.getLogger("pydatacoll.api_server")  # not __name__: this module runs as __main__
 
@@ -180,6 +181,9 @@ class ApiServer:
         )
         diagnosis = Diagnosis(self._settings, self._config, made.store, status)
         archive = self._archive(stack)
+        pages = load_pages()
+        if not pages:
+            log.info("the web pages are not built, a browser gets the list of routes: build them with make web")
         app = create_app(
             Services(
                 settings=self._settings,
@@ -198,7 +202,8 @@ class ApiServer:
                 plugins=partial(look_at_plugins, made.store),
                 archive=archive,
                 access=Access(self._settings.auth),
-            )
+            ),
+            pages,
         )
 
         async def finish_commands(_: web.Application) -> None:

@@ -27,6 +27,7 @@ from pydatacoll.api import (
     inspection,
     interrogation,
     items,
+    pages,
     plugins,
     problems,
     stats,
@@ -38,13 +39,14 @@ from pydatacoll.api import (
 )
 from pydatacoll.api.operation import Operation, bind, expectation
 from pydatacoll.api.services import Services
+from pydatacoll.web.site import NOT_BUILT, Site
 
 OPERATIONS: Final = web.AppKey("operations", tuple[Operation, ...])
 """The declared operations of an application, in the order of the document."""
 
 
-def all_operations() -> tuple[Operation, ...]:
-    """Every route that is served."""
+def all_operations(site: Site = NOT_BUILT) -> tuple[Operation, ...]:
+    """Every route that is served, those of the built pages at the end."""
     listed: list[Operation] = [
         *devices.OPERATIONS,
         *inspection.OPERATIONS,
@@ -66,8 +68,8 @@ def all_operations() -> tuple[Operation, ...]:
         *diagnosis.OPERATIONS,
         *plugins.OPERATIONS,
     ]
-    listed.insert(0, system.index(listed))
-    return (*listed, *explorer.operations(listed))
+    listed.insert(0, system.index(listed, site))
+    return (*listed, *explorer.operations(listed), *pages.operations(site))
 
 
 async def _write_refusals(services: Services, _: web.Application) -> AsyncIterator[None]:
@@ -86,12 +88,13 @@ async def _bring_back_alarms(services: Services, _: web.Application) -> AsyncIte
         await looking
 
 
-def create_app(services: Services) -> web.Application:
-    """The REST API over these services. Run it with :func:`pydatacoll.api.server.make_runner`."""
+def create_app(services: Services, site: Site = NOT_BUILT) -> web.Application:
+    """The REST API over these services, and the built web pages. Run it with
+    :func:`pydatacoll.api.server.make_runner`."""
     app = web.Application(
         middlewares=[stats.middleware(services.http), gate.middleware(services.settings), problems.middleware]
     )
-    operations = all_operations()
+    operations = all_operations(site)
     services.http.name_routes({operation.id: operation.path for operation in operations})
     app[OPERATIONS] = operations
     app.cleanup_ctx.append(partial(_write_refusals, services))

@@ -32,11 +32,21 @@ JSON: Final = with_type("application/json")
 PROBLEM: Final = with_type("application/problem+json")
 TEXT: Final = with_type("text/plain; charset=utf-8")
 PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+"""What a page may load, run and talk to: this server only, its WebSocket included (CSP 3: 'self' covers it)."""
 HTML: Final = with_type(
-    "text/html; charset=utf-8", **{"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "no-referrer"}
+    "text/html; charset=utf-8",
+    **{
+        "Content-Security-Policy": PAGE_POLICY,
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": (
+            "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), "
+            "payment=(), usb=()"
+        ),
+    },
 )
 
 

@@ -11,17 +11,20 @@ from typing import Final
 
 from aiohttp import web
 
-from pydatacoll.api import responses
+from pydatacoll.api import pages, responses
 from pydatacoll.api.operation import Answer, Call, Operation, ref
 from pydatacoll.api.problems import ApiProblem
+from pydatacoll.api.query import flag
 from pydatacoll.model import time_to_wire
 from pydatacoll.store.keys import DOCUMENTATION
+from pydatacoll.web.site import INDEX, NOT_BUILT, Site
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
 _OF_DEVICE: Final = re.compile(r'^pydatacoll_\w+\{device="([^"]*)"')
 _NAMES: Final = {"type": "object", "additionalProperties": {"type": "string"}}
 _METRICS: Final = responses.with_type("text/plain; version=0.0.4; charset=utf-8")
 
+_VARY: Final = {"Vary": "Accept"}
 _PAGE: Final = {"text/html": {"type": "string"}}
 
 TERM_PROTOCOLS: Final = {
@@ -37,27 +40,36 @@ TERM_PROTOCOLS: Final = {
 """Protocols between a device and the terminal units behind it. Informative: no driver depends on them."""
 
 
-def index(routes: Sequence[Operation]) -> Operation:
-    """``GET /``: the list of routes, as text or, for a browser, as a page."""
+def index(routes: Sequence[Operation], site: Site = NOT_BUILT) -> Operation:
+    """``GET /``: the web pages for a browser, the list of routes as text for anything else. Where the pages are
+    not built, and on request, a browser gets the list, too."""
+    start = site.get(INDEX)
 
     async def show(call: Call) -> web.StreamResponse:
+        page = pages.wants_page(call.request)
+        if page and start is not None and not call.query["list"]:
+            return pages.answer(call.request, start, vary="Accept")
+        if page:
+            return responses.raw(_page(routes).encode(), 200, responses.HTML, _VARY)
         host = call.request.host
         base = f"{call.request.scheme}://{host if _HOST.match(host) else 'localhost'}"
-        if "text/html" in call.request.headers.get("Accept", ""):
-            return responses.raw(_page(routes).encode(), 200, responses.HTML)
         lines = ["PyDataColl is running, available API:"]
         lines += [f"method: {route.method:<8} URL: {base}{route.path}" for route in routes]
-        return responses.raw("\n".join([*lines, ""]).encode(), 200, responses.TEXT)
+        return responses.raw("\n".join([*lines, ""]).encode(), 200, responses.TEXT, _VARY)
 
     return Operation(
         id="index",
         method="GET",
         path="/",
         handler=show,
-        summary="The list of routes; a page for a browser",
+        summary="The list of routes; for a browser the web pages",
         tag="system",
         scope="open",
-        answers={200: Answer("the list", {"type": "string"}, "text/plain", also=_PAGE)},
+        query=(flag("list", "answer the list as a page where a browser would get the web pages"),),
+        answers={
+            200: Answer("the list", {"type": "string"}, "text/plain", also=_PAGE),
+            304: Answer("the page has not changed"),
+        },
     )
 
 

@@ -1,0 +1,1 @@
+"""The web pages as the build has made them from the sources in ``web/``: files below ``static/``, no code."""
