@@ -27,6 +27,7 @@ setup(
     package_dir={"pydatacoll_plugins": "plugins"},
     package_data={"pydatacoll": ["py.typed", "entry_points.ini", "*/*.lua", "*/static/*"]},
     install_requires=REQUIREMENTS,
+    extras_require={"postgresql": ["asyncpg>=0.30,<0.33"]},
     # one list for the installed package and for a checkout that is not installed
     entry_points=(HERE / "pydatacoll/entry_points.ini").read_text(encoding="utf-8"),
     classifiers=[

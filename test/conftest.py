@@ -150,11 +150,20 @@ def maria() -> Iterator[Any]:
     yield from maria_server()
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL server of the run's own, started when a test wants it."""
+    from test.integration.archive_rig import postgresql_server
+
+    yield from postgresql_server()
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
 def archive_url(request: pytest.FixtureRequest) -> str:
     """URL of an empty archive, on each database in turn; SQLite's file is in ``tmp_path``."""
     if request.param == "sqlite":
         folder: Path = request.getfixturevalue("tmp_path")
         return f"sqlite:///{folder / 'archive.db'}"
-    url: str = request.getfixturevalue("maria").create("archive")
+    server = "maria" if request.param == "mariadb" else "postgresql"
+    url: str = request.getfixturevalue(server).create("archive")
     return url

@@ -19,6 +19,8 @@ need libc6-dev /usr/include/stdlib.h
 need libmodbus-dev /usr/include/modbus/modbus.h
 need tshark tshark
 need mariadb-server mariadbd
+found=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -1) # a folder for each release
+need postgresql "${found:-postgres}"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -55,5 +57,10 @@ esac
 case $missing in
     *mariadb-server*)
         if [ -d /run/systemd/system ]; then systemctl -q disable mariadb.service || true; fi
+        ;;
+esac
+case $missing in
+    *postgresql*)
+        if [ -d /run/systemd/system ]; then systemctl -q disable postgresql.service || true; fi
         ;;
 esac

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
+from pydatacoll.archive.sql_template import Template
 from pydatacoll.archive.sql_tokens import Kind
 from pydatacoll.errors import ConfigError
 
@@ -32,7 +34,7 @@ _DRIVERS: Final[dict[str, tuple[str, ...]]] = {
     "sqlite": ("aiosqlite",),
     "mysql": ("aiomysql",),
     "mariadb": ("aiomysql",),
-    "postgresql": ("psycopg", "asyncpg"),
+    "postgresql": ("asyncpg",),
 }
 """Drivers that can be used, the best first."""
 _KINDS: Final[dict[str, Kind]] = {
@@ -43,12 +45,21 @@ _KINDS: Final[dict[str, Kind]] = {
 }
 _SQL_MODE: Final = "STRICT_TRANS_TABLES,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 """Without the modes that change what a string is: :mod:`.sql_tokens` reads statements so."""
+_POSTGRESQL: Final = {
+    "application_name": "pydatacoll",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",  # :mod:`.sql_tokens` reads statements so
+    "jit": "off",  # compiling would take longer than the short statements do
+}
 _LONGEST_GROUP: Final = 8_000_000
 """Bytes of a page of samples that MySQL joins into one text, see :mod:`.read`."""
 _BUSY: Final = 10.0
 """Seconds that SQLite waits for another process that writes."""
 _TRANSIENT_MYSQL: Final = frozenset({1021, 1040, 1041, 1114, 1205, 1213, 1290, 1836, 2006, 2013})
 """Errors of MySQL that say nothing about a statement: disk full, too many connections, deadlock, read-only."""
+_TRANSIENT_POSTGRESQL: Final = ("08", "25006", "28", "3D", "40", "53", "55P03", "57", "58")
+"""SQLSTATEs, or their beginnings, that say nothing about a statement: connection, read-only, password, no such
+database, deadlock, disk full or too many connections, a lock, being stopped, the system."""
 _TRANSIENT_SQLITE: Final = re.compile(
     r"locked|busy|disk I/O|is full|readonly|unable to open|malformed|not a database", re.IGNORECASE
 )
@@ -59,6 +70,7 @@ class Database:
 
     :ivar kind: its family.
     :ivar shown: its URL without the password.
+    :ivar parameter_types: of users' statements, as PostgreSQL has told them.
     """
 
     def __init__(self, config: ArchiveConfig, data_dir: Path) -> None:
@@ -67,8 +79,8 @@ class Database:
         """
         url = parse_url(config.url, data_dir)
         self.kind: Kind = _KINDS[url.get_backend_name()]
-        self.driver = url.get_driver_name()
         self.shown = _shown(url)
+        self.parameter_types: WeakKeyDictionary[Template, list[str]] = WeakKeyDictionary()
         self._timeout = config.timeout
         options: dict[str, Any] = {"pool_size": config.connections, "max_overflow": 0, "pool_recycle": 3600}
         if self.kind != "sqlite":
@@ -80,7 +92,9 @@ class Database:
                 "init_command": f"SET SESSION sql_mode='{_SQL_MODE}', time_zone='+00:00', "
                 f"group_concat_max_len={_LONGEST_GROUP}",
             }
-        elif self.kind == "sqlite":
+        elif self.kind == "postgresql":
+            options["connect_args"] = {"server_settings": _POSTGRESQL}
+        else:
             options["connect_args"] = {"timeout": _BUSY}
         try:
             self.engine: AsyncEngine = create_async_engine(url, **options)
@@ -125,7 +139,7 @@ class Database:
             async with self.transaction() as connection:
                 yield connection
         except StatementError as error:
-            if isinstance(error.__cause__, (DataError, IntegrityError)):
+            if _about_values(error.__cause__):
                 raise
             raise ArchiveUnavailable(f"{self.shown}: {error}") from error
 
@@ -133,7 +147,7 @@ class Database:
         """An error of the database as one of ours, in the database's own words and without the statement."""
         origin: Any = error.orig if isinstance(error, DBAPIError) else error
         text = message_of(origin) or type(origin).__name__
-        code = next(iter(getattr(origin, "args", ())), None)
+        code = getattr(origin, "sqlstate", None) or next(iter(getattr(origin, "args", ())), None)
         if isinstance(error, DBAPIError) and not error.connection_invalidated and not self._transient(code, text):
             return StatementError(text)
         return ArchiveUnavailable(f"{self.shown}: {text}")
@@ -147,11 +161,17 @@ class Database:
             return isinstance(code, int) and (code in {1044, 1045, 1049, 1129, 1130, 1698} or 2000 <= code < 2100)
         if self.kind == "sqlite":
             return bool(_TRANSIENT_SQLITE.search(text))
-        return bool(re.search(r"connect|authentication|too many|read-only|disk", text, re.IGNORECASE))
+        return isinstance(code, str) and code.startswith(_TRANSIENT_POSTGRESQL)
 
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _about_values(error: BaseException | None) -> bool:
+    """Whether a database does not take values, and would take others. asyncpg has no DataError, but SQLSTATEs."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, (DataError, IntegrityError)) or state.startswith("22")
 
 
 def message_of(error: Any) -> str:

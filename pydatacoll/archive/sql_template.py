@@ -83,7 +83,7 @@ def _as_text(value: Parameter) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Template:
     """A compiled statement.
 

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from pydatacoll.archive.database import Database
 from pydatacoll.archive.errors import StatementError
+from pydatacoll.archive.pg_types import fitted
 from pydatacoll.archive.sql_template import Parameter, Style, Template
+from pydatacoll.archive.sql_tokens import Kind
 
-_STYLES: Final[dict[str, Style]] = {
-    "aiosqlite": "qmark",
-    "aiomysql": "format",
-    "psycopg": "format",
-    "asyncpg": "numeric",
-}
-"""Driver -> how it takes parameters."""
+_STYLES: Final[dict[Kind, Style]] = {"sqlite": "qmark", "mysql": "format", "postgresql": "numeric"}
+"""How the driver of a database takes parameters."""
 
 
 class Job(NamedTuple):
@@ -57,10 +56,21 @@ async def check(database: Database, template: Template) -> None:
             await connection.exec_driver_sql("SET @pydatacoll_statement = %s", (template.sql("qmark"),))
             await connection.exec_driver_sql("PREPARE pydatacoll_check FROM @pydatacoll_statement")
             await connection.exec_driver_sql("DEALLOCATE PREPARE pydatacoll_check")
-        else:  # a % must stay as it is
-            plain = await connection.execution_options(no_parameters=True)
-            await plain.exec_driver_sql(f"PREPARE pydatacoll_check AS {template.sql('numeric')}")
-            await plain.exec_driver_sql("DEALLOCATE pydatacoll_check")
+        else:
+            await _parameter_types(connection, template)
+
+
+async def _parameter_types(connection: AsyncConnection, template: Template) -> list[str]:
+    """Let PostgreSQL prepare a statement; gives the types that it expects of the parameters, in order."""
+    await connection.exec_driver_sql(f"PREPARE pydatacoll_check AS {template.sql('numeric')}")
+    found = await connection.exec_driver_sql(
+        "SELECT format_type(type, NULL) FROM pg_prepared_statements p, "
+        "unnest(p.parameter_types) WITH ORDINALITY AS t (type, place) "
+        "WHERE p.name = 'pydatacoll_check' ORDER BY place"
+    )
+    types = [name for (name,) in found]
+    await connection.exec_driver_sql("DEALLOCATE pydatacoll_check")
+    return types
 
 
 async def execute(database: Database, jobs: Sequence[Job]) -> list[Failed]:
@@ -72,26 +82,40 @@ async def execute(database: Database, jobs: Sequence[Job]) -> list[Failed]:
     :raises ArchiveUnavailable: when the database cannot be used now. Then none was executed, unless it went away
         while they were executed one by one.
     """
-    style = _STYLES[database.driver]
     try:
         async with database.transaction() as connection:
             for template, some in _grouped(jobs):
-                rows = [template.parameters(job.values) for job in some]
-                await connection.exec_driver_sql(template.sql(style), rows if len(rows) > 1 else rows[0])
+                await _execute(database, connection, template, some)
     except StatementError:
-        return await _one_by_one(database, jobs, style)
+        database.parameter_types.clear()  # a table may have been changed
+        return await _one_by_one(database, jobs)
     return []
 
 
-async def _one_by_one(database: Database, jobs: Sequence[Job], style: Style) -> list[Failed]:
+async def _one_by_one(database: Database, jobs: Sequence[Job]) -> list[Failed]:
     failed: list[Failed] = []
     for job in jobs:
         try:
             async with database.transaction() as connection:
-                await connection.exec_driver_sql(job.template.sql(style), job.template.parameters(job.values))
+                await _execute(database, connection, job.template, [job])
         except StatementError as error:
             failed.append(Failed(job, str(error)))
     return failed
+
+
+async def _execute(
+    database: Database, connection: AsyncConnection, template: Template, jobs: Sequence[Job]
+) -> None:
+    """Execute a statement once for each job."""
+    sql = template.sql(_STYLES[database.kind])
+    rows = [template.parameters(job.values) for job in jobs]
+    if database.kind == "postgresql":
+        types = database.parameter_types.get(template)
+        if types is None:
+            types = database.parameter_types[template] = await _parameter_types(connection, template)
+        rows = [tuple(map(fitted, row, types)) for row in rows]
+        sql = f"/* {', '.join(types)} */ {sql}"  # the driver, too, remembers the types of a statement by its text
+    await connection.exec_driver_sql(sql, rows if len(rows) > 1 else rows[0])
 
 
 def _grouped(jobs: Sequence[Job]) -> list[tuple[Template, list[Job]]]:

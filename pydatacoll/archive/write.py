@@ -57,10 +57,10 @@ class Writer:
 
     def _statement(self) -> str:
         """For one row at a time."""
-        if self._database.driver == "asyncpg":
+        if self._database.kind == "postgresql":
             marks = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))
         else:
-            mark = "%s" if self._database.driver in {"aiomysql", "psycopg"} else "?"
+            mark = "%s" if self._database.kind == "mysql" else "?"
             marks = ", ".join([mark] * len(_COLUMNS))
         return f"INSERT INTO {SAMPLE} ({', '.join(_COLUMNS)}) VALUES ({marks}){self._on_conflict()}"
 

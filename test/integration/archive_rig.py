@@ -19,6 +19,7 @@ from pydatacoll.model import DataBatch, DeviceBatch, PointId
 from pydatacoll.model.registry import Registry
 from pydatacoll.sdk import PluginContext
 from test.mariadb import MariaDb, MissingServer
+from test.postgresql import Postgresql
 
 NOW = 1795224600.0
 """2026-11-21T01:30:00Z"""
@@ -43,6 +44,16 @@ def maria_server() -> Iterator[MariaDb]:
     """A server for a test run; tests are never skipped."""
     try:
         server = MariaDb()
+        with server:
+            yield server
+    except MissingServer as error:
+        pytest.fail(str(error))
+
+
+def postgresql_server() -> Iterator[Postgresql]:
+    """The same."""
+    try:
+        server = Postgresql()
         with server:
             yield server
     except MissingServer as error:

@@ -181,7 +181,7 @@ async def test_a_statement_that_is_no_statement_is_shown(archive_url, tmp_path):
 
 
 async def test_transitions_of_alarms_are_archived_once(archive_url, tmp_path):
-    await run_sql(archive_url, tmp_path, "CREATE TABLE warned (a VARCHAR(200), b DOUBLE, c DOUBLE)")
+    await run_sql(archive_url, tmp_path, "CREATE TABLE warned (a VARCHAR(200), b FLOAT(53), c FLOAT(53))")
     text = "INSERT INTO warned VALUES ('{PARAM.condition}: {PARAM.warn_msg}', :value, :limit)"
     store = NoAlarms()
     one = Transition(

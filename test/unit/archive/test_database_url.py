@@ -40,7 +40,7 @@ def test_a_url_that_cannot_be_used_is_refused(url: str, message: str, tmp_path: 
 def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        ConfigError, match="the driver of postgresql is not installed; install it: pip install psycopg"
+        ConfigError, match="the driver of postgresql is not installed; install it: pip install asyncpg"
     ):
         parse_url("postgresql://me:pw@host/db", tmp_path)
 
@@ -51,6 +51,8 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
         ("mysql://u:p@h/d", "mysql+aiomysql"),
         ("mariadb://u:p@h/d", "mysql+aiomysql"),
         ("mysql+aiomysql://u:p@h/d", "mysql+aiomysql"),
+        ("postgresql://u:p@h/d", "postgresql+asyncpg"),
+        ("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg"),
         ("sqlite:///here.db", "sqlite+aiosqlite"),
         ("", "sqlite+aiosqlite"),
     ],
