@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from pathlib import Path
 
+from pydatacoll.archive.alarms import read_alarms
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.database import Database
 from pydatacoll.archive.read import Reader
 from pydatacoll.archive.series import all_series, series_of
-from pydatacoll.archive.shapes import Bucket, Span, Stored
+from pydatacoll.archive.shapes import AlarmQuery, AlarmStep, Bucket, Span, Stored
 from pydatacoll.archive.sql_template import Template
 from pydatacoll.archive.sql_tokens import Kind
 from pydatacoll.archive.statements import check
@@ -48,6 +49,10 @@ class Archive:
     async def buckets(self, span: Span, width: int) -> list[Bucket]:
         """See :meth:`.Reader.buckets`."""
         return await self._reader.buckets(span, width)
+
+    async def alarms(self, wanted: AlarmQuery, limit: int) -> list[AlarmStep]:
+        """See :func:`.alarms.read_alarms`."""
+        return await read_alarms(self._database, wanted, limit)
 
     async def check(self, template: Template) -> None:
         """Let the database prepare a statement without executing it.

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pydatacoll.archive.database import Database
@@ -93,8 +93,41 @@ async def _alarms(connection: AsyncConnection, kind: Kind, now: float) -> None:
     )
 
 
+async def _alarm_places(connection: AsyncConnection, kind: Kind, now: float) -> None:
+    """Version 3: the place of a step in the stream of alarms as numbers, so that the newest are found by key."""
+    there, indexed = await connection.run_sync(_of_alarms)
+    for name in ("noted", "number"):
+        if name not in there:
+            await connection.exec_driver_sql(f"ALTER TABLE {ALARM} ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
+    before, after = _PLACE[kind]
+    await connection.exec_driver_sql(f"UPDATE {ALARM} SET noted = {before}, number = {after} WHERE noted = 0")
+    for name, columns in (("place", "noted, number"), ("device", "device_id, noted, number")):
+        if f"{ALARM}_{name}" not in indexed:
+            await connection.exec_driver_sql(f"CREATE INDEX {ALARM}_{name} ON {ALARM} ({columns})")
+
+
+_PLACE: Final[dict[Kind, tuple[str, str]]] = {
+    "sqlite": (
+        "CAST(substr(entry, 1, instr(entry, '-') - 1) AS INTEGER)",
+        "CAST(substr(entry, instr(entry, '-') + 1) AS INTEGER)",
+    ),
+    "mysql": (
+        "CAST(SUBSTRING_INDEX(entry, '-', 1) AS UNSIGNED)",
+        "CAST(SUBSTRING_INDEX(entry, '-', -1) AS UNSIGNED)",
+    ),
+    "postgresql": ("CAST(split_part(entry, '-', 1) AS BIGINT)", "CAST(split_part(entry, '-', 2) AS BIGINT)"),
+}
+"""What stands before and after the hyphen of ``entry``."""
+
+
+def _of_alarms(connection: Connection) -> tuple[set[str], set[str | None]]:
+    """Columns and indexes that the table has."""
+    found = inspect(connection)
+    return {one["name"] for one in found.get_columns(ALARM)}, {one["name"] for one in found.get_indexes(ALARM)}
+
+
 Migration = Callable[[AsyncConnection, Kind, float], Awaitable[None]]
-MIGRATIONS: Final[tuple[Migration, ...]] = (_samples, _alarms)
+MIGRATIONS: Final[tuple[Migration, ...]] = (_samples, _alarms, _alarm_places)
 """What makes version 1 of nothing, version 2 of version 1, and so on. Each may be repeated after it broke off."""
 
 

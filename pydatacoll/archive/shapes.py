@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from msgspec import Struct
+
+from pydatacoll.model.alarm import AlarmId, Transition
 from pydatacoll.model.sample import Value
 
 Stored = tuple[int, float | int | None, str | None, int, int]
@@ -37,3 +41,33 @@ class Span(NamedTuple):
     series: int
     since: int
     until: int
+
+
+class AlarmStep(NamedTuple):
+    """A step in the life of an alarm, with its place in the stream of its partition: when the store noted it,
+    milliseconds, and its number among those of that time."""
+
+    noted: int
+    number: int
+    step: Transition
+
+
+class AlarmQuery(Struct, frozen=True, kw_only=True):
+    """Which steps of alarms are wanted; ``None``: whatever it is.
+
+    :ivar since: noted at this time or later, milliseconds, as ``until``.
+    :ivar before: at this place (``noted``, ``number``) or before it.
+    :ivar patterns: ids of devices are like one of these globs.
+    :ivar matches: what no database can tell.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    before: tuple[int, int] | None = None
+    alarm: AlarmId | None = None
+    device_ids: Collection[str] | None = None
+    kinds: Collection[str] | None = None
+    priorities: Collection[str] | None = None
+    events: Collection[str] | None = None
+    patterns: Collection[str] | None = None
+    matches: Callable[[AlarmStep], bool] = lambda _: True
