@@ -166,6 +166,9 @@ def _described(model: ModelView, point: PointId) -> dict[str, Any]:
         "writable": item.writable,
         "down_limit": item.down_limit,
         "up_limit": item.up_limit,
+        "low_low": item.low_low,
+        "high_high": item.high_high,
+        "stale_after": item.stale_after,
     }
 
 

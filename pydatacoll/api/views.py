@@ -49,6 +49,9 @@ class PointView(Struct, kw_only=True):
     writable: bool
     down_limit: float | None
     up_limit: float | None
+    low_low: float | None
+    high_high: float | None
+    stale_after: Annotated[float | None, Meta(description="seconds without a reading after which it is stale")]
 
 
 class CallRequest(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,99 @@
+// Shapes of the API, as /openapi.json describes them; only what the pages use.
+
+export type Scope = "read" | "operate" | "admin";
+export type Json = number | string | boolean | null;
+/** "good", or flags such as comm_lost. */
+export type Quality = "good" | string[];
+
+export interface Identity {
+  name: string;
+  scope: Scope;
+  devices: string[];
+  expires: string | null;
+  time: string;
+}
+
+export interface Link {
+  state: string;
+  since: string | null;
+  last_error: string | null;
+}
+
+export interface Device {
+  id: string;
+  name: string;
+  protocol: string;
+  enabled: boolean;
+  description: string;
+  status: "on" | "off";
+  link: Link;
+  [option: string]: unknown;
+}
+
+/** A term item as an operator sees it: GET /api/v2/points. */
+export interface Point {
+  device_id: string;
+  term_id: string;
+  item_id: string;
+  protocol: string;
+  name: string;
+  unit: string;
+  protocol_code: string | null;
+  code_type: string | null;
+  coefficient: number;
+  base_val: number;
+  writable: boolean;
+  down_limit: number | null;
+  up_limit: number | null;
+  low_low: number | null;
+  high_high: number | null;
+}
+
+export interface SampleView {
+  device_id: string;
+  term_id: string;
+  item_id: string;
+  time: string;
+  value: Json;
+  quality: Quality;
+}
+
+export type AlarmState = string;
+
+export interface Alarm {
+  id: string;
+  device_id: string;
+  term_id: string;
+  item_id: string;
+  kind: string;
+  state: AlarmState;
+  active: boolean;
+  priority: string;
+  raised: string | null;
+  time: string | null;
+  value: Json;
+  quality: Quality;
+  limit: number | null;
+  warn_msg: string;
+  user: string;
+  noted: string | null;
+  note: string;
+  until: string | null;
+}
+
+export interface LogEvent {
+  id: string;
+  time: string;
+  kind: string;
+  device_id: string;
+  object: string;
+  severity: string;
+  text: string;
+  details: unknown;
+}
+
+export interface FieldProblem {
+  index?: number;
+  field: string;
+  message: string;
+}

@@ -1,0 +1,23 @@
+// Who is here, and what that allows.
+import { computed, signal } from "@preact/signals";
+import { get } from "../api/client";
+import type { Identity, Scope } from "../api/types";
+import { setServerTime } from "./time";
+
+const RANK: Record<Scope, number> = { read: 1, operate: 2, admin: 3 };
+
+/** null until the server said it. */
+export const me = signal<Identity | null>(null);
+
+export async function identify(): Promise<void> {
+  const identity = await get<Identity>("/api/v2/whoami");
+  setServerTime(identity.time);
+  me.value = identity;
+}
+
+const rank = computed(() => (me.value ? RANK[me.value.scope] : 0));
+
+/** Whether the person may: what is not allowed is not offered. */
+export const may = (scope: Scope): boolean => rank.value >= RANK[scope];
+/** Whether tokens are in use, so that one can sign out. */
+export const signedIn = computed(() => Boolean(me.value?.name));

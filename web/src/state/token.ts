@@ -1,0 +1,37 @@
+// The access token of this tab. It is kept in sessionStorage: gone with the tab, never shared with another one.
+import { signal } from "@preact/signals";
+
+const NAME = "pydatacoll.token";
+
+function read(): string {
+  try {
+    return sessionStorage.getItem(NAME) ?? "";
+  } catch {
+    return ""; // storage is blocked: the token lives as long as the page
+  }
+}
+
+export const token = signal<string>(read());
+/** Whether the server asked for a token that we do not have, or refused ours. */
+export const tokenWanted = signal(false);
+
+export function setToken(text: string): void {
+  token.value = text;
+  tokenWanted.value = false;
+  try {
+    sessionStorage.setItem(NAME, text);
+  } catch {
+    // see read()
+  }
+}
+
+/** Forget the token, because the server does not know it or the person signs out. */
+export function forgetToken(): void {
+  token.value = "";
+  tokenWanted.value = true;
+  try {
+    sessionStorage.removeItem(NAME);
+  } catch {
+    // see read()
+  }
+}
