@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -28,10 +29,16 @@ def _executable(name: str) -> str:
 
 
 class MariaDb:
-    """``with MariaDb() as server``. The server can be killed and started again; its data stay."""
+    """``with MariaDb() as server``. The server can be killed and started again; its data stay.
 
-    def __init__(self) -> None:
+    :param data: folder of its data, which is made; when not given, in a temporary one.
+    :param options: of the server, beside ours.
+    """
+
+    def __init__(self, data: Path | None = None, options: Sequence[str] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pdc-maria-"))
+        self._data = data or self.folder / "data"
+        self._options = options
         self.socket = self.folder / "s.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +55,13 @@ class MariaDb:
         self.close()
 
     def _install(self) -> None:
-        arguments = ["--no-defaults", f"--datadir={self.folder / 'data'}", "--skip-test-db", *self._user()]
+        arguments = [
+            "--no-defaults",
+            f"--datadir={self._data}",
+            "--skip-test-db",
+            *self._user(),
+            *self._options,
+        ]
         done = subprocess.run(
             [_executable("mariadb-install-db"), *arguments, "--auth-root-authentication-method=normal"],
             capture_output=True,
@@ -65,13 +78,14 @@ class MariaDb:
         """Start, and wait until it answers."""
         arguments = [
             "--no-defaults",
-            f"--datadir={self.folder / 'data'}",
+            f"--datadir={self._data}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             "--skip-networking",
             "--skip-log-bin",
             "--max-connections=50",
             *self._user(),
+            *self._options,
             *options,
         ]
         with (self.folder / "log").open("ab") as log:

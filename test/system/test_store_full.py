@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 
 from test.system import invariants
+from test.system.disk import full, mount, small_disk
 from test.system.oracle import Load, Plant, Reader, table
 from test.system.rig import eventually
 
 SETTINGS = {"history__length": 100_000, "manager__lease": 2.0}
-WITHOUT = "PYDATACOLL_TESTS_WITHOUT_MOUNT"
-
-
-def _mount(*arguments: str) -> None:
-    subprocess.run(["mount", *arguments], check=True, capture_output=True, text=True, timeout=20)
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of 8 MB. Needs the right to mount; a test that cannot have it fails unless told so."""
+def disk(tmp_path):
+    """A folder on a disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    try:
-        _mount("-t", "tmpfs", "-o", "size=8m", "none", str(folder))
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = f"mounting a small disk needs root and CAP_SYS_ADMIN ({getattr(error, 'stderr', error)})"
-        if os.environ.get(WITHOUT):
-            pytest.skip(reason)
-        pytest.fail(f"{reason}; set {WITHOUT}=1 to go without")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=20)
+    with small_disk(folder, 8):
+        yield folder
 
 
 @asynccontextmanager
@@ -45,28 +32,20 @@ async def no_memory(server, folder):
         client.config_set("maxmemory", 0)
 
 
-def fill(path):
-    with path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-
-
 @asynccontextmanager
 async def no_disk(server, folder):
-    with pytest.raises(OSError, match="No space left"):
-        fill(folder / "filler")
-    yield
-    (folder / "filler").unlink()
+    with full(folder):
+        yield
 
 
 @asynccontextmanager
 async def read_only(server, folder):
     """A server that is started on a directory where it may not write ends at once."""
     server.kill()
-    _mount("-o", "remount,ro", str(folder))
+    mount("-o", "remount,ro", str(folder))
     assert await server.fails_to_start()
     yield
-    _mount("-o", "remount,rw", str(folder))
+    mount("-o", "remount,rw", str(folder))
     await server.start()
 
 
@@ -141,13 +120,13 @@ async def test_no_memory(rig):
 
 
 @pytest.mark.parametrize("trouble", [no_disk, read_only])
-async def test_the_disk(rig, small_disk, trouble):
-    await survive(rig, rig.redis(small_disk, appendfsync="everysec"), small_disk, trouble)
+async def test_the_disk(rig, disk, trouble):
+    await survive(rig, rig.redis(disk, appendfsync="everysec"), disk, trouble)
 
 
-async def test_a_data_directory_that_cannot_be_written_stops_the_start(rig, small_disk):
-    _mount("-o", "remount,ro", str(small_disk))
-    process = rig.launch("api_server", "--port", "0", "--data-dir", str(small_disk / "data"))
+async def test_a_data_directory_that_cannot_be_written_stops_the_start(rig, disk):
+    mount("-o", "remount,ro", str(disk))
+    process = rig.launch("api_server", "--port", "0", "--data-dir", str(disk / "data"))
     process.expected_code = 1
     assert await process.ended(within=20) == 1
     assert "Read-only file system" in process.log
