@@ -196,6 +196,9 @@ async def test_points_by_pattern(plant: Api) -> None:
         "writable": True,
         "down_limit": None,
         "up_limit": None,
+        "low_low": None,
+        "high_high": None,
+        "stale_after": None,
     }
     assert [one["item_id"] for one in await plant.get("/api/v2/points")] == ["ua", "ub"]
     answer = await plant("GET", "/api/v2/points?limit=1&offset=1", status=200)
