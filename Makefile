@@ -1,5 +1,6 @@
 # make run    the whole system with a demo plant, on http://127.0.0.1:8080
 # make test   every test, with its own set-up; make test ARGS=test/unit/codec for some
+# make web    the web pages, when they have changed; run and test do it, too. PYDATACOLL_WEB=skip leaves them out
 # make soak   every fault at random for two hours, then as long with all plugins; make soak SOAK_MINUTES=10
 # A Python of your choice: make run PYTHON=python3.12
 
@@ -9,18 +10,25 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 SOURCES = requirements.txt setup.py pyproject.toml pydatacoll/entry_points.ini
+# npm of the machine or of PyPI, in web/
+PAGES = $(BIN)/python build_backend/web_pages.py
+PAGE_TESTS = $(shell find web -name node_modules -prune -o -name '*.test.ts*' -print -quit)
 ARGS ?=
 export SOAK_MINUTES SOAK_SEED
 
-.PHONY: run test lint format bench soak docs clean distclean
+.PHONY: run web test lint format bench soak docs clean distclean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m pydatacoll.api_server --demo $(ARGS)
 
+web: $(VENV)/.python
+	@$(PAGES)
+
 test: $(VENV)/.installed-dev
 	@sh test/install_servers.sh
 ifeq ($(strip $(ARGS)),)
+	@$(if $(PAGE_TESTS),$(PAGES) npm run test)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile test/unit test/integration test/fuzz
 	@$(BIN)/python -m pytest test/system
 else
@@ -32,6 +40,8 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(PAGES) npm run check
+	@$(PAGES) npm run lint --if-present
 	@for script in .ci/run test/install_servers.sh; do bash -n $$script || exit 1; done
 
 format: $(VENV)/.installed-dev
@@ -52,11 +62,11 @@ docs: $(VENV)/.installed-dev
 
 clean:
 	rm -rf build dist *.egg-info docs/_build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache
+		.import_linter_cache pydatacoll/web/static web/.built web/.replaced
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) web/node_modules
 
 # The venv is made again when its Python is gone, for instance after an upgrade of the system.
 $(VENV)/.python: $(if $(wildcard $(BIN)/python),,no-venv)
@@ -73,12 +83,13 @@ no-venv:
 	@echo "making $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)
 
-$(VENV)/.installed: $(VENV)/.python $(SOURCES)
+# The pages come first: whether they have changed is asked each time, and is no reason to install again.
+$(VENV)/.installed: $(VENV)/.python $(SOURCES) | web
 	@echo "installing the packages of requirements.txt"
 	@$(PIP) -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.python $(SOURCES) requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.python $(SOURCES) requirements-dev.txt | web
 	@echo "installing the packages of requirements-dev.txt"
 	@$(PIP) -r requirements-dev.txt -e .
 	@touch $(VENV)/.installed $@

@@ -1,5 +1,6 @@
 """Packaging. Metadata stands here; build system and tools are configured in pyproject.toml."""
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ REQUIREMENTS = [
     for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 ]
+# what build_backend/ has made of web/; a wheel without pages serves the API alone
+PAGES = [] if os.environ.get("PYDATACOLL_WEB") == "skip" else ["web/static/**"]
 
 setup(
     name="pydatacoll",
@@ -25,7 +28,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["pydatacoll", "pydatacoll.*"]), "pydatacoll_plugins"],
     package_dir={"pydatacoll_plugins": "plugins"},
-    package_data={"pydatacoll": ["py.typed", "entry_points.ini", "*/*.lua", "*/static/*"]},
+    package_data={"pydatacoll": ["py.typed", "entry_points.ini", "*/*.lua", "api/static/*", *PAGES]},
     install_requires=REQUIREMENTS,
     extras_require={"postgresql": ["asyncpg>=0.30,<0.33"]},
     # one list for the installed package and for a checkout that is not installed
