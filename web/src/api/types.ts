@@ -92,6 +92,73 @@ export interface LogEvent {
   details: unknown;
 }
 
+/** One step in the life of an alarm: GET /api/v2/alarms/history. */
+export interface AlarmStep {
+  id: string;
+  /** Id of the alarm. */
+  alarm: string;
+  device_id: string;
+  term_id: string;
+  item_id: string;
+  kind: string;
+  event: string;
+  state: AlarmState;
+  time: string;
+  value: Json;
+  quality: Quality;
+  limit: number | null;
+  priority: string;
+  warn_msg: string;
+  user: string;
+  note: string;
+  until: string | null;
+}
+
+/** Who changed or controlled what: GET /api/v2/audit. */
+export interface AuditEntry {
+  id: string;
+  time: string;
+  action: string;
+  user: string;
+  source: string;
+  object: string;
+  before: unknown;
+  after: unknown;
+  /** null: a control that is about to be sent. */
+  result: string | null;
+  devices: string[];
+  counts?: Record<string, Record<string, number>>;
+  changes?: { kind: string; key: string; before?: unknown; after?: unknown }[];
+  part?: number;
+  parts?: number;
+  command_id?: string;
+  mode?: string;
+  verify?: boolean;
+  reason?: string;
+}
+
+/** A write that the device confirmed. */
+export interface CtrlAnswer extends SampleView {
+  command_id: string;
+  outcome?: string;
+}
+
+/** A term item as it is configured; what else it has depends on the protocol. */
+export interface TermItem {
+  term_id: string;
+  item_id: string;
+  protocol_code: string | null;
+  code_type?: string | null;
+  coefficient: number;
+  base_val: number;
+  writable: boolean;
+  command_mode?: string;
+  command_type?: string;
+  bit?: number;
+  length?: number;
+  [option: string]: unknown;
+}
+
 export interface FieldProblem {
   index?: number;
   field: string;

@@ -9,7 +9,7 @@ export const words = {
     overflow: "overflow", comm_lost: "communication lost", time_invalid: "time invalid", out_of_range: "out of range",
     stale: "stale", connected: "connected", connecting: "connecting", backoff: "waiting to reconnect",
     disabled: "disabled", virtual: "calculated", no_manager: "no manager runs it", critical: "critical",
-    high: "high", medium: "medium", low: "low", enabled: "enabled", retry: "Try again", failed: "This did not work: {detail}",
+    high: "high", medium: "medium", low: "low", enabled: "enabled", all: "all", retry: "Try again", failed: "This did not work: {detail}",
   },
   zh: {
     close: "关闭", cancel: "取消", copied: "已复制", copyCurl: "复制为 curl", loading: "正在加载…",
@@ -18,6 +18,6 @@ export const words = {
     overflow: "溢出", comm_lost: "通信中断", time_invalid: "时标无效", out_of_range: "超出范围",
     stale: "陈旧", connected: "已连接", connecting: "正在连接", backoff: "等待重连",
     disabled: "已停用", virtual: "计算量", no_manager: "没有管理器运行", critical: "紧急",
-    high: "高", medium: "中", low: "低", enabled: "已启用", retry: "重试", failed: "操作失败：{detail}",
+    high: "高", medium: "中", low: "低", enabled: "已启用", all: "全部", retry: "重试", failed: "操作失败：{detail}",
   },
 } satisfies Words<string>;
