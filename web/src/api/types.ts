@@ -164,3 +164,109 @@ export interface FieldProblem {
   field: string;
   message: string;
 }
+
+/** How a device is doing, as GET /api/v2/overview counts it. */
+export interface DeviceOverview {
+  device_id: string;
+  name: string;
+  protocol: string;
+  enabled: boolean;
+  link: Link;
+  points: number;
+  bad: number;
+  stale: number;
+  alarms_active: number;
+  alarms_unacknowledged: number;
+  worst_priority: string | null;
+  values_per_second: number | null;
+}
+
+export interface HealthView {
+  name: string;
+  state: "ok" | "warning" | "error";
+  detail: string;
+}
+
+export interface Overview {
+  time: string;
+  totals: {
+    devices: number;
+    devices_down: number;
+    points: number;
+    bad: number;
+    stale: number;
+    alarms_active: number;
+    alarms_unacknowledged: number;
+    alarms_by_priority: Record<string, number>;
+    values_per_second: number | null;
+  };
+  health: HealthView[];
+  devices: DeviceOverview[];
+}
+
+/** read = stored + unchanged + rejected + dropped + pending */
+export interface Accounting {
+  read: number;
+  stored: number;
+  unchanged: number;
+  rejected: number;
+  dropped: number;
+  pending: number;
+  held: number;
+}
+
+/** GET /api/v2/devices/{id}/status. All but the link is missing while no manager has reported. */
+export interface DeviceStatus {
+  device_id: string;
+  status: "on" | "off";
+  link: Link;
+  partition?: number;
+  manager?: string | null;
+  reported?: string;
+  accounting?: Accounting;
+  last_seen?: string | null;
+  points?: number;
+  bad_points?: number;
+  stale_points?: number;
+  frozen_points?: number;
+  counters?: Record<string, number>;
+  /** What the driver tells. */
+  protocol?: Record<string, unknown>;
+}
+
+export interface Frame {
+  time: string;
+  direction: "sent" | "received" | "note";
+  hex: string;
+  text: string;
+}
+
+export interface FrameList {
+  device_id: string;
+  /** How many are kept; 0: frame logging is off. */
+  size: number;
+  frames: Frame[];
+}
+
+export interface InterrogatedTerm {
+  term_id: string | null;
+  address: number;
+  outcome: string;
+  points: number;
+  seconds: number;
+  detail: string;
+}
+
+/** An address that sends and is not configured. */
+export interface Discovered {
+  term_id: string | null;
+  address: number;
+  protocol_code: string;
+  code_type: string;
+  value: Json;
+  quality: Quality;
+  time: string;
+  cause: string;
+  count: number;
+  note: string;
+}

@@ -3,13 +3,20 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { Problem } from "../api/client";
 import type { Loaded } from "./loading";
 
+interface State<T> {
+  key: string;
+  data: T | null;
+  problem: string;
+}
+
 /**
  * Read when `key` changes, and `every` milliseconds after the last answer as long as the page is visible. The older
- * answer is kept while the next is awaited, or when it does not come; an answer of another `key` is not. "" reads nothing.
+ * answer stays when the next does not come; that of another `key` does not. With "" nothing is read.
  */
 export function usePolled<T>(read: (signal: AbortSignal) => Promise<T>, key: string, every: number): Loaded<T> {
-  const [state, setState] = useState<{ key: string; data: T | null; problem: string }>({ key, data: null, problem: "" });
+  const [state, setState] = useState<State<T>>({ key, data: null, problem: "" });
   const [turn, setTurn] = useState(0);
+  const reload = useCallback(() => setTurn((before) => before + 1), []);
   useEffect(() => {
     if (!key) return undefined;
     const controller = new AbortController();
@@ -23,29 +30,20 @@ export function usePolled<T>(read: (signal: AbortSignal) => Promise<T>, key: str
         if (!controller.signal.aborted)
           setState((before) => ({ key, data: before.key === key ? before.data : null, problem }));
       }
-      if (!controller.signal.aborted && document.visibilityState === "visible")
-        timer = setTimeout(() => void ask(), every);
-      else timer = undefined;
-    };
-    const look = (): void => {
-      if (document.visibilityState !== "visible" || timer === undefined) return;
-      clearTimeout(timer);
-      void ask();
+      if (!controller.signal.aborted && document.visibilityState === "visible") timer = setTimeout(() => void ask(), every);
     };
     const wake = (): void => {
-      if (document.visibilityState === "visible") setTurn((before) => before + 1);
+      if (document.visibilityState === "visible") reload();
     };
     void ask();
-    addEventListener("online", look);
+    addEventListener("online", wake);
     document.addEventListener("visibilitychange", wake);
     return () => {
       controller.abort();
       clearTimeout(timer);
-      removeEventListener("online", look);
+      removeEventListener("online", wake);
       document.removeEventListener("visibilitychange", wake);
     };
   }, [key, every, turn]);
-  const reload = useCallback(() => setTurn((before) => before + 1), []);
-  const current = state.key === key;
-  return { data: current ? state.data : null, problem: current ? state.problem : "", reload };
+  return state.key === key ? { data: state.data, problem: state.problem, reload } : { data: null, problem: "", reload };
 }

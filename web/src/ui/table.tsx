@@ -20,6 +20,8 @@ interface VirtualTableProps<T> {
   /** As a CSS height. */
   height?: string;
   rowClass?: (row: T) => string;
+  /** The key of a row that is scrolled into view, once it is there and whenever this changes. */
+  show?: string;
 }
 
 export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
@@ -39,6 +41,11 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
     if (body.current) observer.observe(body.current);
     return () => observer.disconnect();
   }, [rowHeight]);
+  const shownAt = props.show ? rows.findIndex((row) => props.rowKey(row) === props.show) : -1;
+  useEffect(() => {
+    const element = body.current;
+    if (element && shownAt >= 0) element.scrollTop = (shownAt + 0.5) * rowHeight - element.clientHeight / 2;
+  }, [props.show, shownAt >= 0, rowHeight]);
   const first = Math.min(view.first, Math.max(0, rows.length - view.count));
   const shown = rows.slice(first, first + view.count);
   return (
