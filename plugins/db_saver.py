@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TURN = 2000
 """Samples looked at before others in the process get their turn (some 10 ms)."""
+AGAIN = 60.0
+"""Seconds after which a batch that the database did not take has surely come again, beside its ``timeout``."""
 ALARMS = 500
 """Transitions of alarms in one step."""
 ALARM_STATE = "alarms"
@@ -57,6 +59,7 @@ class DbSaver(Plugin):
         from pydatacoll.archive.write import Writer  # noqa: PLC0415
 
         self._all = config.save_unchanged
+        self._patience = config.timeout + AGAIN
         self._database = Database(config, context.data_dir)
         self._writer = Writer(self._database)
         self._retention = Retention(self._database, config.retention)
@@ -68,7 +71,9 @@ class DbSaver(Plugin):
         self._unsubscribe = _nothing
         self._preparing = asyncio.Lock()
         self._prepared = False
-        self._held_since: float | None = None
+        self._held: dict[
+            int, tuple[float, float]
+        ] = {}  # partition -> time of its oldest sample that waits, when seen
         self._error = ""
 
     async def start(self) -> None:
@@ -137,7 +142,9 @@ class DbSaver(Plugin):
                 self._note_away(batch, error)
             raise
         self.context.counters["rows_written"] += written
-        self._held_since, self._error = None, ""
+        self._held.pop(batch.partition, None)
+        if not self._waiting():
+            self._error = ""
         return None
 
     async def _collect(self, device: DeviceBatch, rows: list[Row], jobs: list[Job]) -> None:
@@ -183,8 +190,15 @@ class DbSaver(Plugin):
             (min(device.times) if isinstance(device.times, list) else device.times for device in batch.devices),
             default=self.context.wall(),
         )
-        self._held_since = oldest if self._held_since is None else min(self._held_since, oldest)
+        before, _ = self._held.get(batch.partition, (oldest, 0.0))
+        self._held[batch.partition] = min(oldest, before), self.context.wall()
         self._error = str(error)
+
+    def _waiting(self) -> list[float]:
+        """Time of the oldest sample that waits, of each partition; where others are now does not count."""
+        now = self.context.wall()
+        self._held = {n: held for n, held in self._held.items() if now - held[1] < self._patience}
+        return [oldest for oldest, _ in self._held.values()]
 
     async def tick(self, partition: int, now: float) -> Effects | None:
         """Transitions of alarms; retention, done by the runner of the first partition."""
@@ -233,9 +247,10 @@ class DbSaver(Plugin):
 
     def status(self) -> dict[str, Any]:
         """Which database, what waits for it, and which statements are wrong."""
+        waiting = self._waiting()
         held = None
-        if self._held_since is not None:
-            held = {"since": time_to_wire(self._held_since), "until": time_to_wire(self.context.wall())}
+        if waiting:
+            held = {"since": time_to_wire(min(waiting)), "until": time_to_wire(self.context.wall())}
         return {
             "database": self._database.shown,
             "available": not self._error,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,7 +90,10 @@ class Database:
             options["isolation_level"] = "READ COMMITTED"
             options["connect_args"] = {
                 "connect_timeout": min(config.timeout, 10.0),
-                "init_command": f"SET SESSION sql_mode='{_SQL_MODE}', time_zone='+00:00', "
+                # when the network is cut within a transaction, the server has to find out alone: until it does,
+                # the rows are locked for who tries again
+                "init_command": f"SET SESSION wait_timeout={math.ceil(config.timeout)}, "
+                f"sql_mode='{_SQL_MODE}', time_zone='+00:00', "
                 f"group_concat_max_len={_LONGEST_GROUP}",
             }
         elif self.kind == "postgresql":
@@ -123,6 +127,9 @@ class Database:
             async with asyncio.timeout(seconds), self.engine.begin() as connection:
                 yield connection
         except TimeoutError as error:
+            if self.kind != "sqlite":
+                # the network may have been cut: then each idle connection would cost a time limit of its own
+                await self.engine.dispose()
             raise ArchiveUnavailable(f"{self.shown}: no answer within {seconds:g} s") from error
         except (SQLAlchemyError, OSError) as error:
             raise self.explained(error) from error

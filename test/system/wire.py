@@ -81,8 +81,8 @@ class Wire:
             await asyncio.gather(
                 self._pump(reader, back, writer, since), self._pump(back_reader, writer, back, since)
             )
-        except OSError:
-            pass  # the server is away: the connection ends
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is away, or the test is over: the connection ends
         finally:
             self._tasks.discard(task)
             writer.transport.abort()

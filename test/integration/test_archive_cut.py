@@ -1,0 +1,73 @@
+"""The network between an archive and its database server is cut, with connections open and rows locked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pydatacoll.archive.config import ArchiveConfig
+from pydatacoll.archive.database import Database
+from pydatacoll.archive.errors import ArchiveUnavailable
+from test.integration.archive_rig import run_sql
+from test.system.wire import Wire
+
+TIMEOUT = 2.0
+INSERT = "INSERT INTO t VALUES (1, 1) ON DUPLICATE KEY UPDATE b = 2"
+
+
+@pytest.fixture
+async def wire(maria, tmp_path):
+    url = maria.create("cut")
+    await run_sql(url, tmp_path, "CREATE TABLE t (a INT PRIMARY KEY, b INT)")
+    async with Wire(str(maria.socket)) as made:
+        yield made
+
+
+@pytest.fixture
+async def database(wire, tmp_path):
+    made = Database(ArchiveConfig(url=f"mysql://root@127.0.0.1:{wire.port}/cut", timeout=TIMEOUT), tmp_path)
+    yield made
+    await made.close()
+
+
+async def insert(database):
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql(INSERT)
+
+
+async def until_it_works(work):
+    """Tries; the test's own time-out is the limit."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            await work()
+        except ArchiveUnavailable:
+            await asyncio.sleep(0.05)
+        else:
+            return tries
+
+
+async def test_rows_that_a_transaction_of_a_cut_connection_has_locked_can_be_written_again(wire, database):
+    with pytest.raises(ArchiveUnavailable, match="no answer within 2 s"):
+        async with database.transaction() as connection:
+            await connection.exec_driver_sql(INSERT)
+            wire.cut()
+    await wire.mend()
+    await until_it_works(lambda: insert(database))
+
+
+async def test_idle_connections_that_were_cut_cost_one_time_limit_together(wire, database):
+    async def together(number):
+        async with database.transaction() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+            barrier.append(number)
+            while len(barrier) < 4:
+                await asyncio.sleep(0.001)
+
+    barrier = []
+    await asyncio.gather(*map(together, range(4)))  # so many connections are in the pool now
+    wire.cut()
+    await wire.mend()
+    assert await until_it_works(lambda: insert(database)) <= 2
