@@ -169,6 +169,9 @@ class FakeAlarms:
         found = [step for step in self.steps if wanted.matches(step[1]) and (before is None or step[0] < before)]
         return found[:limit]
 
+    def place(self, milliseconds: int, number: int, device_id: str) -> TransitionId:
+        return TransitionId(milliseconds, number, len(device_id))
+
 
 _NOTHING: dict[str, dict[str, Any]] = {
     "frames": {"size": 0, "frames": []},

@@ -1,13 +1,15 @@
-"""Shapes of alarms."""
+"""Shapes of alarms, and how they are chosen."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from pydatacoll.api import query
 from pydatacoll.api.view_types import Json, QualityView, Time
-from pydatacoll.model.alarm import Event, Kind, Priority, State
+from pydatacoll.codec import json
+from pydatacoll.model.alarm import KINDS, PRIORITIES, Event, Kind, Priority, State
 
 Note = Annotated[str, Meta(max_length=1024, description="why; for those who look at it later")]
 LONGEST: Final = 30 * 86_400
@@ -70,6 +72,16 @@ class ShelveRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
     seconds: Annotated[float, Meta(ge=1, le=LONGEST, description="it comes back by itself then", examples=[3600])]
     note: Note = ""
+
+
+BY_DEVICE: Final = query.ids("device_id", "only of these devices")
+BY_PRIORITY: Final = query.words("priority", "only of these priorities, separated by commas", PRIORITIES)
+BY_KIND: Final = query.words("kind", "only of these kinds, separated by commas", KINDS)
+
+
+def plain(text: str) -> Any:
+    """What a JSON text says."""
+    return json.decode(text.encode())
 
 
 COMPONENTS: Final[tuple[type[Struct], ...]] = (AlarmView, TransitionView, AckRequest, ShelveRequest)

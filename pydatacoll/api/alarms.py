@@ -1,20 +1,18 @@
-"""``/api/v2/alarms``: alarms that are not normal, what persons do with them, and what happened."""
+"""``/api/v2/alarms``: alarms that are not normal, and what persons do with them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
-from yarl import URL
 
-from pydatacoll.api import query, responses
-from pydatacoll.api.alarm_views import AckRequest, ShelveRequest
+from pydatacoll.api import alarm_history, query, responses
+from pydatacoll.api.alarm_views import BY_DEVICE, BY_KIND, BY_PRIORITY, AckRequest, ShelveRequest, plain
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
@@ -22,9 +20,9 @@ from pydatacoll.api.services import Services
 from pydatacoll.codec import json
 from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound, StoreError
 from pydatacoll.model import TermItem
-from pydatacoll.model.alarm import EVENTS, KINDS, LIMITS, PRIORITIES, STATES, Alarm, AlarmId, Transition, kinds_of
+from pydatacoll.model.alarm import LIMITS, PRIORITIES, STATES, Alarm, AlarmId, kinds_of
 from pydatacoll.model.fields import convert_each, fields_of
-from pydatacoll.store.alarms import Outcome, TransitionId, Wanted
+from pydatacoll.store.alarms import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,6 @@ _POSSIBLE: Final[Mapping[str, Collection[str]]] = {
     "unshelve": ("shelved",),
 }
 """What a person does -> the states in which that can be done."""
-_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,6}\Z")
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -58,35 +55,6 @@ async def bring_back(services: Services) -> None:
         await asyncio.sleep(PERIOD)
 
 
-def _several(name: str, description: str, words: tuple[str, ...]) -> query.Query:
-    def convert(text: str) -> frozenset[str]:
-        given = frozenset(part.strip() for part in text.split(","))
-        if not given <= set(words):
-            raise ValueError(f"must be some of {', '.join(words)}, separated by commas")
-        return given
-
-    return query.Query(name, description, {"type": "string", "examples": [words[0]]}, convert)
-
-
-_DEVICES: Final = query.ids("device_id", "only of these devices")
-_PRIORITIES: Final = _several("priority", "only of these priorities, separated by commas", PRIORITIES)
-_KINDS: Final = _several("kind", "only of these kinds, separated by commas", KINDS)
-
-
-def _before() -> query.Query:
-    def convert(text: str) -> TransitionId:
-        if not _ID.match(text):
-            raise ValueError("must be the id of a step")
-        return TransitionId.parse(text)
-
-    schema = {"type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,6}$"}
-    return query.Query("before", "only what came before the step with this id", schema, convert)
-
-
-def _number(text: str) -> Any:
-    return json.decode(text.encode())
-
-
 def _view(alarm: AlarmId, found: Alarm) -> dict[str, Any]:
     return {
         "id": str(alarm),
@@ -96,9 +64,9 @@ def _view(alarm: AlarmId, found: Alarm) -> dict[str, Any]:
         "priority": found.priority,
         "raised": found.raised or None,
         "time": found.time or None,
-        "value": _number(found.value),
-        "quality": _number(found.quality),
-        "limit": _number(found.limit),
+        "value": plain(found.value),
+        "quality": plain(found.quality),
+        "limit": plain(found.limit),
         "warn_msg": found.message,
         "user": found.user,
         "noted": found.noted or None,
@@ -126,50 +94,6 @@ async def list_alarms(call: Call) -> web.StreamResponse:
     found.sort(key=lambda pair: (PRIORITIES.index(pair[1].priority), pair[1].raised), reverse=True)
     some, headers = responses.page(call.request, found, given["limit"], given["offset"])
     return await responses.rows(some, lambda pair: _view(*pair), headers)
-
-
-def _step(found: tuple[TransitionId, Transition]) -> dict[str, Any]:
-    step_id, one = found
-    return {
-        "id": str(step_id),
-        "alarm": one.alarm,
-        **AlarmId.parse(one.alarm)._asdict(),
-        "event": one.event,
-        "state": one.state,
-        "time": one.time,
-        "value": _number(one.value),
-        "quality": _number(one.quality),
-        "limit": _number(one.limit),
-        "priority": one.priority,
-        "warn_msg": one.message,
-        "user": one.user,
-        "note": one.note,
-        "until": one.until or None,
-    }
-
-
-async def history(call: Call) -> web.StreamResponse:
-    """Newest first. Also of points that do not exist any more."""
-    given, identity = call.query, call.identity
-
-    def matches(one: Transition) -> bool:
-        alarm = AlarmId.parse(one.alarm)
-        return (
-            identity.sees(alarm.device_id)
-            and (given["device_id"] is None or alarm.device_id in given["device_id"])
-            and (given["priority"] is None or one.priority in given["priority"])
-            and (given["kind"] is None or alarm.kind in given["kind"])
-            and (given["event"] is None or one.event in given["event"])
-            and (given["alarm"] is None or one.alarm == given["alarm"])
-        )
-
-    wanted = Wanted(since=given["since"], until=given["until"], matches=matches)
-    found = await call.services.alarms.history(wanted, given["limit"], given["before"])
-    headers = {}
-    if len(found) == given["limit"]:
-        following = URL(call.request.rel_url.raw_path, encoded=True).with_query(call.request.query)
-        headers["Link"] = f'<{following.update_query({"before": str(found[-1][0])})}>; rel="next"'
-    return await responses.rows(found, _step, headers)
 
 
 def _parse(object_type: type[R], payload: Mapping[str, Any]) -> R:
@@ -301,45 +225,15 @@ OPERATIONS = [
             query.choice(
                 "state", "only in this state; active and unacknowledged stand for two states", list(_GROUPS)
             ),
-            _PRIORITIES,
-            _KINDS,
-            _DEVICES,
+            BY_PRIORITY,
+            BY_KIND,
+            BY_DEVICE,
             *query.PAGING,
         ),
         answers={200: Answer("alarms", array(ref("AlarmView")), headers=PAGE_HEADERS)},
         errors=(503,),
     ),
-    Operation(
-        id="list_alarm_history",
-        method="GET",
-        path="/api/v2/alarms/history",
-        handler=history,
-        summary="What happened to alarms, newest first",
-        description=(
-            "The store keeps about 20,000 steps for each partition; since and until are about the time at which "
-            "a step was noted."
-        ),
-        tag="alarms",
-        query=(
-            query.moment("since", "only steps noted at this time or later"),
-            query.moment("until", "only steps noted at this time or earlier"),
-            query.word("alarm", "only of the alarm with this id"),
-            _DEVICES,
-            _PRIORITIES,
-            _KINDS,
-            _several("event", "only these events, separated by commas", EVENTS),
-            query.integer("limit", "answer at most so many, the newest", ge=1, le=10_000, default=100),
-            _before(),
-        ),
-        answers={
-            200: Answer(
-                "steps",
-                array(ref("TransitionView")),
-                headers={"Link": 'when there may be more: the next page, rel="next" (RFC 8288)'},
-            )
-        },
-        errors=(503,),
-    ),
+    *alarm_history.OPERATIONS,
     _action(
         "ack",
         ack,

@@ -22,7 +22,7 @@ from pydatacoll.settings import Settings
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOWED_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Import-Id"
-_EXPOSED_HEADERS: Final = "Location, Link, X-Total-Count, Retry-After, ETag, Content-Disposition"
+_EXPOSED_HEADERS: Final = "Location, Link, X-Total-Count, X-Incomplete, Retry-After, ETag, Content-Disposition"
 _PREFLIGHT_AGE: Final = "600"
 _MOST_KNOWN: Final = 1000
 """Hosts whose check is remembered."""

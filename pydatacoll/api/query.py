@@ -105,6 +105,18 @@ def ids(name: str, description: str) -> Query:
     return Query(name, description, {"type": "string", "examples": ["feeder1,feeder2"]}, convert)
 
 
+def words(name: str, description: str, known: Sequence[str]) -> Query:
+    """Some of several words, separated by commas, as a set."""
+
+    def convert(text: str) -> frozenset[str]:
+        given = frozenset(part.strip() for part in text.split(","))
+        if not given <= set(known):
+            raise ValueError(f"must be some of {', '.join(known)}, separated by commas")
+        return given
+
+    return Query(name, description, {"type": "string", "examples": [known[0]]}, convert)
+
+
 def word(name: str, description: str, *, longest: int = 256) -> Query:
     """A text, perhaps a glob."""
 

@@ -11,9 +11,10 @@ from pydatacoll.api.body import Arriving
 from pydatacoll.api.imports import Exports, Imports
 from pydatacoll.api.refusals import Refusals
 from pydatacoll.api.stats import HttpStats
-from pydatacoll.archive.shapes import Bucket, Span, Stored
+from pydatacoll.archive.shapes import AlarmQuery, AlarmStep, Bucket, Span, Stored
 from pydatacoll.archive.sql_template import Template
 from pydatacoll.archive.sql_tokens import Kind as DatabaseKind
+from pydatacoll.live.feed import Feed
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.alarm import Alarm, AlarmId, Transition
 from pydatacoll.model.registry import ModelView
@@ -73,6 +74,8 @@ class Archive(Protocol):
 
     async def buckets(self, span: Span, width: int) -> list[Bucket]: ...
 
+    async def alarms(self, wanted: AlarmQuery, limit: int) -> Sequence[AlarmStep]: ...
+
     async def check(self, template: Template) -> None: ...
 
 
@@ -129,6 +132,8 @@ class Alarms(Protocol):
         self, wanted: Wanted, limit: int, before: TransitionId | None = None
     ) -> Sequence[tuple[TransitionId, Transition]]: ...
 
+    def place(self, milliseconds: int, number: int, device_id: str) -> TransitionId: ...
+
 
 class Commands(Protocol):
     """The way to the devices. Never raises for what a single device did; the reply says it."""
@@ -173,6 +178,7 @@ class Services:
     :ivar imports: what is being imported.
     :ivar exports: how many exports are under way.
     :ivar arriving: how much of bodies is on its way.
+    :ivar live: live push; ``None`` where it does not run.
     :ivar refusals: requests that were refused, on their way into the audit trail.
     """
 
@@ -196,3 +202,4 @@ class Services:
     imports: Imports = field(default_factory=Imports)
     exports: Exports = field(default_factory=Exports)
     arriving: Arriving = field(default_factory=Arriving)
+    live: Feed | None = None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pydatacoll.cli.audit import Moment, moment
-from pydatacoll.cli.failures import Refused
+from pydatacoll.cli.failures import FAILED, Failure, Refused
 from pydatacoll.cli.output import Column, Row
 from pydatacoll.cli.points import DeviceName, TextType
-from pydatacoll.cli.session import Session, remote
+from pydatacoll.cli.session import Session, note, remote
 from pydatacoll.cli.text import cell, local_time
 from pydatacoll.cli.values import quality_style, report
+
+if TYPE_CHECKING:
+    from pydatacoll.cli.client import Client
 
 STATES: Final = (
     "active",
@@ -26,6 +29,8 @@ STATES: Final = (
 )
 PRIORITIES: Final = ("low", "medium", "high", "critical")
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd]?)\Z")
+_PAGE: Final = 5000
+"""Steps asked for at once."""
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -118,16 +123,48 @@ def ls(session: Session, *, priority: tuple[str, ...], **filters: Any) -> None:
 )
 @click.option("--until", metavar="TIME", type=Moment(), help="Of this time or earlier.")
 @click.option("--alarm", metavar="ID", help="Only of this alarm.")
-@click.option("--device", "device_id", metavar="ID", type=DeviceName(), help="Only of this device.")
-@click.option("-n", "--count", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest.")
-def history(session: Session, *, since: str | None, until: str | None, count: int, **filters: Any) -> None:
-    """Show when alarms were raised and ended, and who acknowledged and shelved them, the newest last."""
-    client = session.client
-    now = client.now()
-    rows = client.get(
-        "/api/v2/alarms/history", since=moment(since, now), until=moment(until, now), limit=count, **filters
-    )
+@click.option("--device", "--device-id", "device_id", metavar="ID", type=DeviceName(), help="Only of this device.")
+@click.option("-n", "--count", type=click.IntRange(1), help="The newest; without --since 100, else all.")
+def history(session: Session, *, since: str | None, until: str | None, count: int | None, **filters: Any) -> None:
+    """Show when alarms were raised and ended, and who acknowledged and shelved them, the newest last.
+
+    \b
+    pydatacoll alarms history --since 2h
+    pydatacoll -o csv alarms history --device feeder1 --since 2026-01-01T00:00:00Z > alarms.csv
+    """
+    now = session.client.now()
+    most = 100 if count is None and since is None else count
+    wanted = {"since": moment(since, now), "until": moment(until, now), **filters}
+    rows, complete = _steps(session.client, wanted, most)
     session.printer.rows(rows[::-1], _STEPS)
+    if not complete:
+        note(
+            "the archive cannot be asked now: steps that the store has forgotten may be missing",
+            title="Warning:",
+            colour="yellow",
+        )
+
+
+def _steps(client: Client, wanted: Mapping[str, Any], most: int | None) -> tuple[list[Row], bool]:
+    """The newest steps, page by page, and whether none can be missing.
+
+    :param most: how many; ``None``: all.
+    """
+    found: list[Row] = []
+    complete = True
+    before: dict[str, str] = {}
+    while most is None or len(found) < most:
+        limit = _PAGE if most is None else min(most - len(found), _PAGE)
+        reply = client.request("GET", "/api/v2/alarms/history", query={**wanted, "limit": limit, **before})
+        page = reply.json
+        if not isinstance(page, list):
+            raise Failure("the answer is no list of steps", FAILED)
+        complete = complete and "X-Incomplete" not in reply.headers
+        found += page
+        if len(page) < limit:
+            break
+        before = {"before": page[-1]["id"]}
+    return found, complete
 
 
 def _act(session: Session, ids: tuple[str, ...], what: str, body: Mapping[str, Any]) -> None:

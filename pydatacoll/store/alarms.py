@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 CHUNK: Final = 500
 """Points, or transitions, in one call."""
 
+FIRST: Final = 100
+"""Transitions of a partition that are looked at, at least, for those that are wanted."""
+
 _decode_alarm = msgspec.msgpack.Decoder(Alarm).decode
 _decode_transition = msgspec.msgpack.Decoder(Transition).decode
 
@@ -141,35 +144,39 @@ class Alarms:
     async def history(
         self, wanted: Wanted, limit: int, before: TransitionId | None = None
     ) -> list[tuple[TransitionId, Transition]]:
-        """The newest transitions that match, newest first, at most ``limit``, all before the one given."""
-        found: list[list[tuple[TransitionId, Transition]]] = []
-        for partition in range(self._store.partitions):
-            found.append(await self._newest(partition, wanted, limit, before))
-        return list(merge(*found, reverse=True))[:limit]
+        """The newest transitions that match, newest first, at most ``limit``, all before the one given.
 
-    async def _newest(
-        self, partition: int, wanted: Wanted, limit: int, before: TransitionId | None
-    ) -> list[tuple[TransitionId, Transition]]:
-        oldest = "-" if wanted.since is None else str(max(0, int(wanted.since * 1000)))
-        start = "+" if wanted.until is None else str(max(0, int(wanted.until * 1000)))
+        Of all partitions the newest are read at one moment: what is noted meanwhile is in no partition, so that
+        who goes on with the last of them misses nothing.
+        """
         if before is not None and before[:2] == (0, 0):
             return []  # the store refuses to look before its very first id
-        if before is not None and (start == "+" or before.milliseconds <= int(start)):
-            start = f"{'' if partition < before.partition else '('}{before.milliseconds}-{before.number}"
-        found: list[tuple[TransitionId, Transition]] = []
-        while len(found) < limit:
-            with store_errors():
-                rows: Any = await self._store.binary.xrevrange(
-                    keys.alarm_stream(partition), start, oldest, count=CHUNK
-                )
-            for entry_id, transition in _transitions(rows):
-                if wanted.matches(transition):
-                    milliseconds, _, number = entry_id.partition("-")
-                    found.append((TransitionId(int(milliseconds), int(number), partition), transition))
-            if len(rows) < CHUNK:
-                break
-            start = f"({rows[-1][0].decode()}"
-        return found[:limit]
+        count = min(max(limit, FIRST), CHUNK)
+        oldest = "-" if wanted.since is None else str(max(0, int(wanted.since * 1000)))
+        with store_errors():
+            pipeline = self._store.binary.pipeline(transaction=True)
+            for partition in range(self._store.partitions):
+                start = _start(wanted, before, partition)
+                pipeline.xrevrange(keys.alarm_stream(partition), start, oldest, count=count)
+            newest: Any = await pipeline.execute()
+        found: list[list[tuple[TransitionId, Transition]]] = []
+        for partition, first in enumerate(newest):
+            rows: Any = first
+            some = _matching(rows, wanted, partition)
+            more = len(rows) == count
+            while more and len(some) < limit:
+                with store_errors():
+                    rows = await self._store.binary.xrevrange(
+                        keys.alarm_stream(partition), f"({rows[-1][0].decode()}", oldest, count=CHUNK
+                    )
+                some += _matching(rows, wanted, partition)
+                more = len(rows) == CHUNK
+            found.append(some)
+        return list(merge(*found, reverse=True))[:limit]
+
+    def place(self, milliseconds: int, number: int, device_id: str) -> TransitionId:
+        """The id of a transition, by the id of its entry in the stream of its device's partition."""
+        return TransitionId(milliseconds, number, keys.partition_of(device_id, self._store.partitions))
 
     async def after(self, partition: int, entry_id: str, count: int = CHUNK) -> list[tuple[str, Transition]]:
         """Transitions of a partition, oldest first, that came after the one with this id (``0-0``: all)."""
@@ -198,6 +205,25 @@ class Alarms:
 
     async def _call(self, function: str, partition: int, *arguments: Arg) -> Any:
         return await self._store.fcall(function, [keys.alarms(partition)], [keys.tag(partition), *arguments])
+
+
+def _start(wanted: Wanted, before: TransitionId | None, partition: int) -> str:
+    """Where reading of a partition begins, backwards."""
+    start = "+" if wanted.until is None else str(max(0, int(wanted.until * 1000)))
+    if before is not None and (start == "+" or before.milliseconds <= int(start)):
+        start = f"{'' if partition < before.partition else '('}{before.milliseconds}-{before.number}"
+    return start
+
+
+def _matching(
+    rows: Sequence[tuple[bytes, dict[bytes, bytes]]], wanted: Wanted, partition: int
+) -> list[tuple[TransitionId, Transition]]:
+    found = []
+    for entry_id, transition in _transitions(rows):
+        if wanted.matches(transition):
+            milliseconds, _, number = entry_id.partition("-")
+            found.append((TransitionId(int(milliseconds), int(number), partition), transition))
+    return found
 
 
 def _outcome(reply: Any) -> Outcome:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pydatacoll.cli import alarms
 from pydatacoll.model.alarm import Alarm, AlarmId
 from test.fakes_api import FakeBackend
 from test.unit.cli.conftest import Run, Served, Stub
@@ -78,4 +79,34 @@ def test_the_past_is_shown_the_newest_last(stub: Stub) -> None:
     result = stub.run("alarms", "history", "--device", "f1", "--until", "2026-11-21T10:00:00Z", "-o", "table")
     _, first, second = result.stdout.splitlines()
     assert ("raise" in first, "ack" in second, "ann" in second) == (True, True, True)
-    assert stub.seen[0][1] == "/api/v2/alarms/history?until=2026-11-21T10%3A00%3A00Z&limit=100&device_id=f1"
+    assert stub.seen[0][1] == "/api/v2/alarms/history?until=2026-11-21T10%3A00%3A00Z&device_id=f1&limit=100"
+
+
+def test_all_the_past_since_some_time_is_read_in_pages(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarms, "_PAGE", 2)
+    stub.json([step(id="5-0-0"), step(id="4-0-0")])
+    stub.json([step(id="3-0-0"), step(id="2-0-0", value="last, first")])
+    stub.json([step(id="1-0-0", value=None)])
+    since = "2026-11-21T08:00:00Z"
+    result = stub.run("-o", "csv", "alarms", "history", "--since", since, "--device-id", "f1")
+    title, *lines = result.stdout.splitlines()
+    assert (result.exit_code, title.split(",")[:2], result.stderr) == (0, ["id", "alarm"], "")
+    assert [line.partition(",")[0] for line in lines] == ["1-0-0", "2-0-0", "3-0-0", "4-0-0", "5-0-0"]
+    assert [path.partition("limit=")[2] for _, path, *_ in stub.seen] == ["2", "2&before=4-0-0", "2&before=2-0-0"]
+
+
+def test_no_more_of_the_past_is_read_than_asked_for(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarms, "_PAGE", 2)
+    stub.json([step(id="5-0-0"), step(id="4-0-0")])
+    stub.json([step(id="3-0-0")])
+    result = stub.run("alarms", "history", "-n", "3", "-o", "json")
+    assert [one["id"] for one in json.loads(result.stdout)] == ["3-0-0", "4-0-0", "5-0-0"]
+    assert [path.partition("limit=")[2] for _, path, *_ in stub.seen] == ["2", "1&before=4-0-0"]
+
+
+def test_who_may_miss_a_part_of_the_past_is_told(stub: Stub) -> None:
+    stub.headers["X-Incomplete"] = "archive unavailable"
+    stub.json([step()])
+    result = stub.run("alarms", "history", "-o", "csv")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
+    assert "the archive cannot be asked now" in result.stderr
