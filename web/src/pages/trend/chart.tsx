@@ -1,0 +1,183 @@
+// The plot itself: uPlot made again when what is drawn changes in kind, fed with data otherwise.
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { clockText, timeText, zone } from "../../state/time";
+import { theme } from "../../state/theme";
+import { language } from "../../i18n/i18n";
+import type { Aligned } from "./align";
+import { drawBackdrop, type Backdrop } from "./draw";
+import { listen } from "./gestures";
+import { tickTexts } from "./ticks";
+
+export interface Line {
+  label: string;
+  unit: string;
+  axis: number;
+  step: boolean;
+}
+
+interface ChartProps {
+  label: string;
+  lines: readonly Line[];
+  data: Aligned;
+  /** Epoch seconds. */
+  from: number;
+  to: number;
+  backdrop: Omit<Backdrop, "colors">;
+  /** Somebody wants to see this span. */
+  onSpan: (from: number, to: number) => void;
+  /** Time under the cursor; null when it left. */
+  onCursor: (time: number | null) => void;
+  /** Times of the samples, for the arrow keys. */
+  onKey: (event: KeyboardEvent) => void;
+  cursor: number | null;
+}
+
+/** Dashes of the eight lines, so that they can be told apart without colour. */
+export const DASHES: readonly number[][] = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [14, 4], [1, 4], [6, 2, 1, 2, 1, 2]];
+
+const HEIGHT = 420;
+
+export function Chart(props: ChartProps) {
+  const host = useRef<HTMLDivElement>(null);
+  const chart = useRef<uPlot | null>(null);
+  const now = useRef(props);
+  now.current = props;
+  const kind = JSON.stringify([props.lines, zone.value, theme.value, language.value]);
+
+  useEffect(() => {
+    const element = host.current;
+    if (!element) return undefined;
+    const made = new uPlot(options(element, now), props.data as uPlot.AlignedData, element);
+    chart.current = made;
+    made.setScale("x", { min: now.current.from, max: now.current.to });
+    const stop = listen(made, (from, to) => now.current.onSpan(from, to));
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: heightOf(element) }));
+    observer.observe(element);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = (): void => made.redraw(false, true);
+    dark.addEventListener("change", redraw);
+    return () => {
+      dark.removeEventListener("change", redraw);
+      observer.disconnect();
+      stop();
+      made.destroy();
+      chart.current = null;
+    };
+  }, [kind]);
+
+  useEffect(() => {
+    chart.current?.batch(() => {
+      chart.current?.setData(props.data as uPlot.AlignedData, false);
+      chart.current?.setScale("x", { min: props.from, max: props.to });
+    });
+  }, [props.data, props.from, props.to, kind]);
+
+  useEffect(() => chart.current?.redraw(false, false), [props.backdrop]);
+
+  useEffect(() => {
+    if (props.cursor === null || !chart.current) return;
+    chart.current.setCursor({ left: chart.current.valToPos(props.cursor, "x"), top: 10 }, false);
+  }, [props.cursor, props.from, props.to]);
+
+  return (
+    <div
+      class="trend-chart"
+      ref={host}
+      role="img"
+      tabIndex={0}
+      aria-label={props.label}
+      onKeyDown={(event) => props.onKey(event)}
+    />
+  );
+}
+
+const heightOf = (element: HTMLElement): number => Math.min(HEIGHT, Math.max(240, element.clientWidth * 0.6));
+
+function color(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function options(element: HTMLElement, props: { current: ChartProps }): uPlot.Options {
+  const { lines } = props.current;
+  const axes = [...new Set(lines.map((line) => line.axis))].sort();
+  const day = (seconds: number): string => timeText(seconds * 1000).slice(0, 10);
+  const clock = (seconds: number): string => clockText(seconds * 1000);
+  const grid = { stroke: () => color("--line"), width: 1 };
+  return {
+    width: element.clientWidth,
+    height: heightOf(element),
+    legend: { show: false },
+    tzDate: (seconds) => (zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "UTC") : new Date(seconds * 1000)),
+    cursor: { drag: { x: true, y: false, setScale: false }, y: false, points: { size: 7 } },
+    scales: {
+      x: { time: true, auto: false },
+      ...Object.fromEntries(axes.map((axis) => [`y${axis}`, { auto: true }])),
+    },
+    series: [{}, ...lines.flatMap((line, index) => seriesOf(line, index))],
+    bands: lines.map((_, index) => ({
+      series: [index * 3 + 3, index * 3 + 2] as [number, number],
+      fill: `${color(`--trend-${index}`)}38`,
+    })),
+    axes: [
+      {
+        stroke: () => color("--text-2"),
+        grid,
+        ticks: grid,
+        size: 46,
+        space: 70,
+        values: (_, splits, __, ___, step) => tickTexts(splits, step, { day, clock }),
+      },
+      ...axes.map((axis, place): uPlot.Axis => {
+        const units = [...new Set(lines.filter((line) => line.axis === axis).map((line) => line.unit))].filter(Boolean);
+        return {
+          scale: `y${axis}`,
+          side: place % 2 ? 1 : 3,
+          stroke: () => color("--text-2"),
+          grid: { ...grid, show: place === 0 },
+          ticks: grid,
+          label: units.join(", "),
+          labelSize: units.length ? 20 : 0,
+          size: 56,
+        };
+      }),
+    ],
+    hooks: {
+      drawClear: [
+        (chart) =>
+          drawBackdrop(chart, {
+            ...props.current.backdrop,
+            colors: { warn: color("--high"), alarm: color("--critical") },
+          }),
+      ],
+      setCursor: [
+        (chart) => {
+          const left = chart.cursor.left ?? -1;
+          props.current.onCursor(left < 0 ? null : chart.posToVal(left, "x"));
+        },
+      ],
+      setSelect: [
+        (chart) => {
+          const { left, width } = chart.select;
+          if (width < 5) return;
+          const span = [chart.posToVal(left, "x"), chart.posToVal(left + width, "x")] as const;
+          chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          props.current.onSpan(...span);
+        },
+      ],
+    },
+  };
+}
+
+function seriesOf(line: Line, index: number): uPlot.Series[] {
+  const stepped = line.step ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
+  const common = { scale: `y${line.axis}`, spanGaps: false, ...(stepped ? { paths: stepped } : {}) };
+  const stroke = (): string => color(`--trend-${index}`);
+  const edge = { ...common, stroke: () => `${stroke()}80`, width: 0.5, points: { show: false } };
+  return [
+    { ...common, label: line.label, stroke, width: 1.75, dash: [...(DASHES[index] ?? [])], points: { show: false } },
+    { ...edge, label: `${line.label} min` },
+    { ...edge, label: `${line.label} max` },
+  ];
+}

@@ -1,0 +1,53 @@
+// Reads what a trend needs: the archive for the past, recent samples for what the archive does not have yet.
+import { get, Problem, withQuery } from "../../api/client";
+import { joined, placeOfBucket, placeOfSample, type Bucket, type Place, type Raw } from "./samples";
+
+export interface Span {
+  /** Epoch seconds. */
+  from: number;
+  to: number;
+}
+
+export interface Series {
+  places: Place[];
+  /** Why there is nothing from the archive; "" when there is. */
+  noArchive: string;
+}
+
+const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
+
+export function historyPath(id: string, span: Span, buckets?: number): string {
+  const [device_id, term_id, item_id] = id.split(":");
+  return withQuery("/api/v2/history", {
+    device_id,
+    term_id,
+    item_id,
+    since: iso(span.from),
+    until: iso(span.to),
+    buckets,
+  });
+}
+
+async function archived(id: string, span: Span, buckets: number, signal: AbortSignal): Promise<Series> {
+  try {
+    const list = await get<Bucket[]>(historyPath(id, span, buckets), signal);
+    return { places: list.map(placeOfBucket), noArchive: "" };
+  } catch (error) {
+    if (error instanceof Problem && [404, 409, 501, 503].includes(error.status))
+      return { places: [], noArchive: error.message };
+    throw error;
+  }
+}
+
+async function recent(id: string, span: Span, signal: AbortSignal): Promise<Place[]> {
+  const [device, term, item] = id.split(":").map(encodeURIComponent);
+  const path = `/api/v2/devices/${device}/terms/${term}/items/${item}/datas`;
+  const list = await get<Raw[]>(withQuery(path, { since: iso(span.from), until: iso(span.to) }), signal);
+  return list.map(placeOfSample).sort((a, b) => a.x - b.x);
+}
+
+/** The samples of an item in a span, in `buckets` pieces at most where the archive is asked. */
+export async function load(id: string, span: Span, buckets: number, signal: AbortSignal): Promise<Series> {
+  const [old, fresh] = await Promise.all([archived(id, span, buckets, signal), recent(id, span, signal)]);
+  return { places: joined(old.places, fresh), noArchive: old.noArchive };
+}
