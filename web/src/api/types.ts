@@ -163,6 +163,59 @@ export interface FieldProblem {
   index?: number;
   field: string;
   message: string;
+  /** Of a document: line of a table, index in a list. */
+  row?: number;
+  /** Of a document: column of a table, field of an object. */
+  column?: string;
+  kind?: string;
+  key?: string;
+}
+
+/** A kind of object of the model. */
+export type Kind = "device" | "term" | "term_item" | "item" | "formula";
+/** Any object of the model, as the API represents it. */
+export type ModelObject = Record<string, unknown>;
+/** How many objects of each kind, as deletions and copies count them. */
+export type KindCounts = Partial<Record<"devices" | "terms" | "items" | "term_items" | "formulas", number>>;
+
+export interface ImportChange {
+  action: "add" | "change" | "delete";
+  kind: Kind;
+  key: string;
+  /** Field -> before and after; null: not set. */
+  fields: Record<string, [unknown, unknown]>;
+}
+
+export interface ImportCounts {
+  add: number;
+  change: number;
+  delete: number;
+  unchanged: number;
+}
+
+/** What an import did, or would do. */
+export interface ImportAnswer extends ImportCounts {
+  errors: FieldProblem[];
+  error_count: number;
+  counts: Record<string, ImportCounts>;
+  changes: ImportChange[];
+  truncated: boolean;
+}
+
+/** What trying a device or a point found. */
+export interface ProbeAnswer {
+  reachable: boolean;
+  seconds: number;
+  error: string | null;
+  raw: string | null;
+  sample: { time: string; value: Json; quality: Quality } | null;
+  interpretations: {
+    code_type: string;
+    byte_order: string | null;
+    word_order: string | null;
+    value: Json;
+    configured: boolean;
+  }[];
 }
 
 /** How a device is doing, as GET /api/v2/overview counts it. */
