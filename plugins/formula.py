@@ -135,9 +135,10 @@ class FormulaPlugin(Plugin):
                 for device in devices:
                     await self._take(device, now, results)
                 await self._evaluate(now, results)
+            effects = await self._effects(batch.partition, results)
         self._lag[batch.partition] = self.context.wall() - now
         self._busy.add(batch.partition)
-        return self._effects(batch.partition, results)
+        return effects
 
     async def tick(self, partition: int, now: float) -> Effects | None:
         """Evaluate formulas that are new, and those that depend on time."""
@@ -147,7 +148,8 @@ class FormulaPlugin(Plugin):
         if partition not in self._busy:  # nothing has come since the last tick
             self._lag[partition] = 0.0 if self._lag[partition] != inf else CURRENT
         self._busy.discard(partition)
-        return self._effects(partition, results)
+        with self._pass():
+            return await self._effects(partition, results)
 
     async def _pass_time(self, now: float, results: Results) -> None:
         graph = self._graph
@@ -254,18 +256,24 @@ class FormulaPlugin(Plugin):
             for user in one.result.users:
                 self._graph.due(user)
 
-    def _effects(self, partition: int, results: Results) -> Effects | None:
+    async def _effects(self, partition: int, results: Results) -> Effects | None:
+        """What is to be committed; the last part of a pass."""
         points = self._changed.pop(partition, ())
         state: dict[str, bytes | None] = {}
         known = self._graph.points
-        for point in points:
-            if point.changed and known.get(point.id) is point:
-                state.update(point.state())
         own = self._states[partition]
+        for number, point in enumerate(points):
+            if not number % LOOKS and perf_counter() > self._slice_ends:
+                await self._others()
+            if point.changed and known.get(point.id) is point:
+                changes = point.state()
+                own.update(changes)
+                state |= changes
         if partition in self._untidy and not self._outdated:
             self._untidy.discard(partition)
-            state.update(dict.fromkeys(own.unused(self._graph.points)))
-        own.update(state)
+            unused = dict.fromkeys(own.unused(known))
+            own.update(unused)
+            state |= unused
         return Effects(state=state, samples=results) if state or results else None
 
     # The graph

@@ -12,7 +12,7 @@ import click
 from pydatacoll import supervise
 from pydatacoll.config import known_secrets
 from pydatacoll.logging_setup import setup_logging
-from pydatacoll.runtime import load_from_options, plugin_hosts, run_command, runtime, store_url
+from pydatacoll.runtime import load_from_options, plugin_hosts, run_command, runtime, store_url, tune_gc
 from pydatacoll.settings import Settings
 
 log = logging.getLogger("pydatacoll.plugin_runner")  # not __name__: this module runs as __main__
@@ -24,6 +24,7 @@ async def serve(settings: Settings, config: Path | None, name: str, stop: asynci
         host = plugin_hosts(made, [name])[name]
         task = supervise.start(f"plugin {name}", host.run)
         log.info("plugin %s is running", name)
+        tune_gc()
         made.notifier.ready(f"plugin {name}")
         await stop.wait()
         made.notifier.stopping()

@@ -254,7 +254,7 @@ class PartitionRunner:
             batch = work.batch(self.partition, deliveries)
             try:
                 effects = await self._give(batch)
-                prepared = None if effects is None else self._prepare(work, _checked(effects, "handle"))
+                prepared = None if effects is None else await self._prepare(work, _checked(effects, "handle"))
             except (TryLater, StoreError) as failure:
                 self._trouble(failure, "waiting for what it needs")
                 if deliveries == 1:
@@ -302,8 +302,8 @@ class PartitionRunner:
 
     # Acknowledging.
 
-    def _prepare(self, work: Work, effects: Effects) -> Prepared:
-        return self._progress.prepare(self._step([*self._handled, work], effects))
+    async def _prepare(self, work: Work, effects: Effects) -> Prepared:
+        return await self._progress.prepare(self._step([*self._handled, work], effects))
 
     def _step(self, works: list[Work], effects: Effects | None = None) -> Step:
         last = works[-1]
@@ -319,7 +319,7 @@ class PartitionRunner:
         if prepared is None:
             if self.buffer and len(self._handled) < TOGETHER and work.finished:
                 return
-            prepared = self._progress.prepare(self._step(self._handled))
+            prepared = await self._progress.prepare(self._step(self._handled))
         await self._commit(prepared)
         self._handled.clear()
         self._retries = 0
@@ -327,7 +327,7 @@ class PartitionRunner:
     async def _flush(self) -> None:
         """Acknowledge what has been handled."""
         if self._handled:
-            await self._commit(self._progress.prepare(self._step(self._handled)))
+            await self._commit(await self._progress.prepare(self._step(self._handled)))
             self._handled.clear()
             self._retries = 0
 
@@ -368,7 +368,7 @@ class PartitionRunner:
 
     async def _bury(self, step: Step, letter: DeadLetter) -> None:
         step.retries, step.dead = self._retries, letter
-        await self._commit(self._progress.prepare(step))
+        await self._commit(await self._progress.prepare(step))
         self._retries = 0
         self._host.stats.dead_lettered += letter.samples
         self._host.stats.troubles.pop(self.partition, None)
@@ -391,7 +391,7 @@ class PartitionRunner:
                     now = plugin.context.wall()
                     effects = await self._host.watch.over(plugin.tick(self.partition, now), "tick")
                 if effects is not None:
-                    prepared = self._progress.prepare(Step(effects=_checked(effects, "tick")))
+                    prepared = await self._progress.prepare(Step(effects=_checked(effects, "tick")))
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is kept and shown
                 waits = isinstance(error, (TryLater, StoreError))
                 self._trouble(error, "waiting for what it needs" if waits else "failing")
@@ -410,4 +410,4 @@ class PartitionRunner:
     async def _tidy(self) -> None:
         """When nothing else is committed soon."""
         if self._progress.untidy and not self._handled:
-            await self._commit(self._progress.prepare(Step()))
+            await self._commit(await self._progress.prepare(Step()))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pydatacoll.model import DeviceBatch, PointId, Sample
+from pydatacoll.model.steps import Steps
 from pydatacoll.store import keys
 from pydatacoll.store.client import Arg, Store
 from pydatacoll.store.ingest_call import encode
@@ -49,19 +50,22 @@ class Outgoing:
 
 def outgoing(
     partitions: int, samples: Sequence[tuple[PointId, Sample]], history: Callable[[PointId], int], last: int
-) -> list[Outgoing]:
-    """Samples as calls, the order of every device kept.
+) -> Steps[list[Outgoing]]:
+    """Samples as calls, the order of every device kept, in steps.
 
     :param partitions: number of partitions of the store.
     :param history: samples kept of a point.
     :param last: number of the last call before these.
     """
     by_partition: dict[int, list[tuple[PointId, Sample]]] = {}
-    for one in samples:
-        by_partition.setdefault(keys.partition_of(one[0].device_id, partitions), []).append(one)
+    for start in range(0, len(samples), MAX_CALL):
+        yield
+        for one in samples[start : start + MAX_CALL]:
+            by_partition.setdefault(keys.partition_of(one[0].device_id, partitions), []).append(one)
     result: list[Outgoing] = []
     for partition, ours in by_partition.items():
         for start in range(0, len(ours), MAX_CALL):
+            yield
             part = ours[start : start + MAX_CALL]
             payload, control = encode(_packets(partition, part, history))
             last += 1

@@ -5,7 +5,7 @@ See ``plugins.lua``. Only the runner that has the lease of the partition can com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,13 +13,18 @@ import msgspec
 
 from pydatacoll.errors import StoreError
 from pydatacoll.model import DeviceBatch, PointId
+from pydatacoll.model.steps import Steps
 from pydatacoll.plugin import Effects
 from pydatacoll.store import keys
 from pydatacoll.store.client import Arg, Store
 from pydatacoll.store.derived import Outgoing, deliver, outgoing
+from pydatacoll.store.pace import Pace
 
 DEAD_LETTERS: Final = 10_000
 """Most dead letters kept per plugin and partition, about."""
+
+AT_ONCE: Final = 500
+"""Keys of the state before others may get their turn: less than half a millisecond."""
 
 _LOST, _GONE, _TRIMMED = -1, -2, -3  # answers of plugin_commit
 _pack = msgspec.msgpack.encode
@@ -164,15 +169,17 @@ class Progress:
         self._delivered = []
         return _map(state)
 
-    def prepare(self, step: Step) -> Prepared:
-        """A commit that comes next; nothing else may be committed before it.
+    async def prepare(self, step: Step) -> Prepared:
+        """A commit that comes next; nothing else may be committed before it. Others get their turn meanwhile.
 
         :raises TypeError: when the effects are not what they should be.
         :raises ValueError: the same.
         """
         place = self._place
         effects = step.effects or Effects()
-        out = outgoing(self._store.partitions, effects.samples, self._names.history, place.out)
+        pace = Pace()
+        out = await pace.run(outgoing(self._store.partitions, effects.samples, self._names.history, place.out))
+        state, deleted = await pace.run(_state(effects.state))
         entry, offset = step.part or (("", 0) if step.entries else (place.entry, place.offset))
         dead = 0 if step.dead is None else step.dead.samples
         after = _Place(
@@ -182,13 +189,8 @@ class Progress:
         payload = _pack(
             (
                 _changes(place, after),
-                [
-                    part
-                    for key, value in effects.state.items()
-                    if value is not None
-                    for part in (key, _string(value))
-                ],
-                [key for key, value in effects.state.items() if value is None],
+                state,
+                deleted,
                 [part for one in out for part in (str(one.number), _string(one.encoded()))],
                 self._delivered,
                 [part for channel, message in effects.publish for part in (channel, _string(message))],
@@ -272,6 +274,20 @@ def _changes(old: _Place, new: _Place) -> list[str]:
         if getattr(old, name) != getattr(new, name)
         for text in (name, str(getattr(new, name)))
     ]
+
+
+def _state(changes: Mapping[str, bytes | None]) -> Steps[tuple[list[str | msgspec.Raw], list[str]]]:
+    """What is written, keys and values in turn, and the keys that are deleted; in steps."""
+    written: list[str | msgspec.Raw] = []
+    deleted: list[str] = []
+    for number, (key, value) in enumerate(changes.items()):
+        if not number % AT_ONCE:
+            yield
+        if value is None:
+            deleted.append(key)
+        else:
+            written += (key, _string(value))
+    return written, deleted
 
 
 def _string(data: bytes) -> msgspec.Raw:
