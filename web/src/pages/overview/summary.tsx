@@ -1,0 +1,82 @@
+// The plant in figures, and the health of what collects it.
+import type { ComponentChildren } from "preact";
+import type { Alarm, HealthView, Overview } from "../../api/types";
+import { translator } from "../../i18n/i18n";
+import { href } from "../../routes";
+import { isActive, isUnacknowledged, rankOf } from "../../state/alarms";
+import { Priority } from "../../ui/marks";
+import { numberText } from "../../ui/number";
+import { isLost, type Tile } from "./tiles";
+import { words } from "./words";
+
+const t = translator(words);
+
+interface FigureProps {
+  label: string;
+  value: number | null | undefined;
+  /** Shown before the number when it is abnormal: never colour alone. */
+  mark?: ComponentChildren;
+  to?: string;
+  children?: ComponentChildren;
+}
+
+function Figure({ label, value, mark, to, children }: FigureProps) {
+  const number = value === null || value === undefined ? "—" : numberText(value);
+  return (
+    <div class="overview-figure">
+      <dt class="muted">{label}</dt>
+      <dd>
+        {mark} {to ? <a href={to}>{number}</a> : number} {children}
+      </dd>
+    </div>
+  );
+}
+
+interface SummaryProps {
+  overview: Overview | null;
+  tiles: readonly Tile[];
+  alarms: readonly Alarm[];
+}
+
+export function Summary({ overview, tiles, alarms }: SummaryProps) {
+  const lost = tiles.filter((tile) => isLost(tile.enabled, tile.link)).length;
+  const ringing = alarms.filter(isUnacknowledged);
+  const worst = ringing.reduce<string>((found, { priority }) => (found && rankOf(found) >= rankOf(priority) ? found : priority), "");
+  const totals = overview?.totals;
+  return (
+    <dl class="overview-figures card">
+      <Figure label={t("unacknowledged")} value={ringing.length} to={href("alarms")} mark={worst && <Priority priority={worst} />} />
+      <Figure label={t("active")} value={alarms.filter(isActive).length} to={href("alarms")} />
+      <Figure label={t("devices")} value={tiles.length}>
+        {lost > 0 && <span class="tag high"><span aria-hidden="true">✕</span> {lost} {t("lost")}</span>}
+      </Figure>
+      <Figure label={t("bad")} value={totals?.bad} mark={totals?.bad ? <span class="tag bad" aria-hidden="true">✕</span> : null} />
+      <Figure label={t("stale")} value={totals?.stale} mark={totals?.stale ? <span class="tag stale" aria-hidden="true">◌</span> : null} />
+      <Figure label={t("points")} value={totals?.points} />
+      <Figure label={t("rate")} value={totals?.values_per_second} />
+    </dl>
+  );
+}
+
+const SHAPES = { ok: "●", warning: "▲", error: "✕" };
+const CLASSES = { ok: "mark muted", warning: "tag medium", error: "tag critical" };
+
+/** Store, archive, managers, plugins: grey and short while all is well, in words when not. */
+export function HealthList({ health }: { health: readonly HealthView[] }) {
+  const ordered = [...health].sort((a, b) => Number(a.state === "ok") - Number(b.state === "ok"));
+  return (
+    <section aria-labelledby="overview-health" class="overview-health">
+      <h2 id="overview-health" class="hidden-text">{t("health")}</h2>
+      <ul>
+        {ordered.map(({ name, state, detail }) => (
+          <li key={name} title={detail}>
+            <span class={CLASSES[state]}>
+              <span aria-hidden="true">{SHAPES[state]}</span> {name} {t(state)}
+            </span>
+            {state !== "ok" && <span class="wrap-anywhere">{detail}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

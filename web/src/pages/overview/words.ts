@@ -1,0 +1,36 @@
+import type { Words } from "../../i18n/i18n";
+
+export const words = {
+  en: {
+    title: "Overview", devices: "Devices", lost: "not connected", points: "Points", rate: "Values per second",
+    unacknowledged: "Alarms unacknowledged", active: "Alarms active", bad: "Bad values", stale: "Stale values",
+    health: "Health of the system", ok: "ok", warning: "warning", error: "error",
+    filter: "Filter devices", filterHint: "name, id or protocol", onlyAbnormal: "only abnormal",
+    tiles: "Devices, worst first", shown: "{shown} of {all}",
+    nUnacknowledged: "{count} unacknowledged", nActive: "{count} active", nBad: "{count} bad", nStale: "{count} stale",
+    nPoints: "{count} points", nRate: "{rate} values/s", normal: "normal", outOfService: "out of service",
+    noMatch: "No device matches this filter.", allNormal: "Everything is normal: no device needs attention.",
+    showAll: "Show all devices",
+    beginTitle: "There are no devices yet", beginHow: "This is how to begin:",
+    beginAdd: "Add a device, its terms and points on the page", beginImport: "or import a table of points there, from CSV, JSON or YAML;",
+    beginDemo: "or look around first: start the server with --demo and an empty data directory, and it brings a simulated plant.",
+    beginRead: "Your token does not allow changes of the model. Ask somebody with the scope admin to add devices.",
+    model: "Model",
+  },
+  zh: {
+    title: "总览", devices: "设备", lost: "未连接", points: "测点", rate: "每秒数值",
+    unacknowledged: "未确认告警", active: "有效告警", bad: "坏值", stale: "陈旧值",
+    health: "系统健康", ok: "正常", warning: "警告", error: "错误",
+    filter: "筛选设备", filterHint: "名称、标识或协议", onlyAbnormal: "仅异常",
+    tiles: "设备，最严重的在前", shown: "{shown} / {all}",
+    nUnacknowledged: "{count} 条未确认", nActive: "{count} 条有效", nBad: "{count} 个坏值", nStale: "{count} 个陈旧",
+    nPoints: "{count} 个测点", nRate: "{rate} 个/秒", normal: "正常", outOfService: "已停用",
+    noMatch: "没有符合筛选条件的设备。", allNormal: "一切正常：没有需要关注的设备。",
+    showAll: "显示全部设备",
+    beginTitle: "还没有设备", beginHow: "可以这样开始：",
+    beginAdd: "在此页面添加设备、终端和测点：", beginImport: "或在该页面从 CSV、JSON 或 YAML 导入测点表；",
+    beginDemo: "或先体验一下：用 --demo 和空的数据目录启动服务器，即可看到模拟电站。",
+    beginRead: "您的令牌不允许修改模型。请具有 admin 权限的人员添加设备。",
+    model: "模型",
+  },
+} satisfies Words<string>;
