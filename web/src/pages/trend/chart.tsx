@@ -5,6 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { clockText, timeText, zone } from "../../state/time";
 import { theme } from "../../state/theme";
 import { language } from "../../i18n/i18n";
+import { useNarrow } from "../../ui/media";
 import type { Aligned } from "./align";
 import { drawBackdrop, type Backdrop } from "./draw";
 import { listen } from "./gestures";
@@ -44,12 +45,13 @@ export function Chart(props: ChartProps) {
   const chart = useRef<uPlot | null>(null);
   const now = useRef(props);
   now.current = props;
-  const kind = JSON.stringify([props.lines, zone.value, theme.value, language.value]);
+  const few = useNarrow();
+  const kind = JSON.stringify([props.lines, zone.value, theme.value, language.value, few]);
 
   useEffect(() => {
     const element = host.current;
     if (!element) return undefined;
-    const made = new uPlot(options(element, now), props.data as uPlot.AlignedData, element);
+    const made = new uPlot(options(element, now, few), props.data as uPlot.AlignedData, element);
     chart.current = made;
     made.setScale("x", { min: now.current.from, max: now.current.to });
     const stop = listen(made, (from, to) => now.current.onSpan(from, to));
@@ -74,7 +76,8 @@ export function Chart(props: ChartProps) {
     });
   }, [props.data, props.from, props.to, kind]);
 
-  useEffect(() => chart.current?.redraw(false, false), [props.backdrop]);
+  const limits = JSON.stringify(props.backdrop.limits);
+  useEffect(() => chart.current?.redraw(true, true), [limits]);
 
   useEffect(() => {
     if (props.cursor === null || !chart.current) return;
@@ -99,7 +102,8 @@ function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-function options(element: HTMLElement, props: { current: ChartProps }): uPlot.Options {
+/** @param few whether there is room for the axes of two lines only; the read-out has all values. */
+function options(element: HTMLElement, props: { current: ChartProps }, few: boolean): uPlot.Options {
   const { lines } = props.current;
   const axes = [...new Set(lines.map((line) => line.axis))].sort();
   const day = (seconds: number): string => timeText(seconds * 1000).slice(0, 10);
@@ -113,7 +117,7 @@ function options(element: HTMLElement, props: { current: ChartProps }): uPlot.Op
     cursor: { drag: { x: true, y: false, setScale: false }, y: false, points: { size: 7 } },
     scales: {
       x: { time: true, auto: false },
-      ...Object.fromEntries(axes.map((axis) => [`y${axis}`, { auto: true }])),
+      ...Object.fromEntries(axes.map((axis) => [`y${axis}`, { auto: true, range: rangeWith(props) }])),
     },
     series: [{}, ...lines.flatMap((line, index) => seriesOf(line, index))],
     bands: lines.map((_, index) => ({
@@ -134,12 +138,14 @@ function options(element: HTMLElement, props: { current: ChartProps }): uPlot.Op
         return {
           scale: `y${axis}`,
           side: place % 2 ? 1 : 3,
-          stroke: () => color("--text-2"),
+          stroke: () => color(colorOfAxis(lines, axis)),
           grid: { ...grid, show: place === 0 },
           ticks: grid,
-          label: units.join(", "),
-          labelSize: units.length ? 20 : 0,
-          size: 56,
+          show: !few || place < 2,
+          label: few ? "" : units.join(", "),
+          labelSize: units.length && !few ? 20 : 0,
+          size: few ? 54 : 56,
+          gap: few ? 2 : 5,
         };
       }),
     ],
@@ -170,13 +176,29 @@ function options(element: HTMLElement, props: { current: ChartProps }): uPlot.Op
   };
 }
 
+/** An axis has the colour of its line when it has one line only. */
+function colorOfAxis(lines: readonly Line[], axis: number): string {
+  const own = lines.flatMap((line, index) => (line.axis === axis ? [index] : []));
+  return own.length === 1 ? `--trend-${own[0]}` : "--text-2";
+}
+
+/** The range of an axis: its values, and the limits when they are shown. */
+function rangeWith(props: { current: ChartProps }): uPlot.Range.Function {
+  return (_, low, high, scale) => {
+    const { limits } = props.current.backdrop;
+    const shown = limits?.scale === scale ? [limits.low, limits.high, limits.lowLow, limits.highHigh] : [];
+    const all = [low, high, ...shown].filter((value) => value !== null && Number.isFinite(value)) as number[];
+    return all.length ? uPlot.rangeNum(Math.min(...all), Math.max(...all), 0.1, true) : [0, 1];
+  };
+}
+
 function seriesOf(line: Line, index: number): uPlot.Series[] {
   const stepped = line.step ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
   const common = { scale: `y${line.axis}`, spanGaps: false, ...(stepped ? { paths: stepped } : {}) };
   const stroke = (): string => color(`--trend-${index}`);
   const edge = { ...common, stroke: () => `${stroke()}80`, width: 0.5, points: { show: false } };
   return [
-    { ...common, label: line.label, stroke, width: 1.75, dash: [...(DASHES[index] ?? [])], points: { show: false } },
+    { ...common, label: line.label, stroke, width: 1.75, dash: [...(DASHES[index] ?? [])], points: { size: 5 } },
     { ...edge, label: `${line.label} min` },
     { ...edge, label: `${line.label} max` },
   ];

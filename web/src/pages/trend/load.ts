@@ -17,21 +17,22 @@ export interface Series {
 const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
 
 export function historyPath(id: string, span: Span, buckets?: number): string {
+  return path(id, { since: iso(span.from), until: iso(span.to), buckets });
+}
+
+function path(id: string, query: Record<string, string | number | undefined>): string {
   const [device_id, term_id, item_id] = id.split(":");
-  return withQuery("/api/v2/history", {
-    device_id,
-    term_id,
-    item_id,
-    since: iso(span.from),
-    until: iso(span.to),
-    buckets,
-  });
+  return withQuery("/api/v2/history", { device_id, term_id, item_id, ...query });
 }
 
 async function archived(id: string, span: Span, buckets: number, signal: AbortSignal): Promise<Series> {
   try {
-    const list = await get<Bucket[]>(historyPath(id, span, buckets), signal);
-    return { places: list.map(placeOfBucket), noArchive: "" };
+    // a value that was stored before the span and did not change since is not stored again in it
+    const [before, list] = await Promise.all([
+      get<Raw[]>(path(id, { until: iso(span.from), limit: 1 }), signal),
+      get<Bucket[]>(historyPath(id, span, buckets), signal),
+    ]);
+    return { places: [...before.map(placeOfSample), ...list.map(placeOfBucket)], noArchive: "" };
   } catch (error) {
     if (error instanceof Problem && [404, 409, 501, 503].includes(error.status))
       return { places: [], noArchive: error.message };
@@ -41,8 +42,8 @@ async function archived(id: string, span: Span, buckets: number, signal: AbortSi
 
 async function recent(id: string, span: Span, signal: AbortSignal): Promise<Place[]> {
   const [device, term, item] = id.split(":").map(encodeURIComponent);
-  const path = `/api/v2/devices/${device}/terms/${term}/items/${item}/datas`;
-  const list = await get<Raw[]>(withQuery(path, { since: iso(span.from), until: iso(span.to) }), signal);
+  const datas = `/api/v2/devices/${device}/terms/${term}/items/${item}/datas`;
+  const list = await get<Raw[]>(withQuery(datas, { since: iso(span.from), until: iso(span.to) }), signal);
   return list.map(placeOfSample).sort((a, b) => a.x - b.x);
 }
 

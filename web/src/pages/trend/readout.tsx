@@ -60,7 +60,7 @@ function Row({ one, index, cursor, change }: { one: Shown; index: number } & Pic
           <span class="trend-name">{name}<br /><span class="muted mono">{item.id}</span></span>
         </span>
       </td>
-      <td class="number">
+      <td class="number trend-value">
         {place ? (
           <>
             <span class="value">{valueText(place.value)}{point?.unit && <span class="unit">{point.unit}</span>}</span>
@@ -73,8 +73,8 @@ function Row({ one, index, cursor, change }: { one: Shown; index: number } & Pic
           <button type="button" class="button quiet small" aria-label={name} onClick={() => openControl(item.id)}>✎</button>
         )}
       </td>
-      <td>{place ? <QualityMark quality={place.quality} always /> : null}</td>
-      <td>{place ? <time dateTime={place.time}>{exactText(place.time)}</time> : null}</td>
+      <td class="trend-quality">{place ? <QualityMark quality={place.quality} always /> : null}</td>
+      <td class="trend-time">{place ? <time dateTime={place.time}>{exactText(place.time)}</time> : null}</td>
       <td>
         <select
           aria-label={`${t("axis")}: ${name}`}
@@ -89,12 +89,15 @@ function Row({ one, index, cursor, change }: { one: Shown; index: number } & Pic
         </select>
       </td>
       <td>
-        <input
-          type="checkbox"
-          aria-label={`${t("step")}: ${name}`}
-          checked={step}
-          onChange={(event) => change(index, { ...item, step: event.currentTarget.checked })}
-        />
+        <label class="check">
+          <input
+            type="checkbox"
+            aria-label={`${t("step")}: ${name}`}
+            checked={step}
+            onChange={(event) => change(index, { ...item, step: event.currentTarget.checked })}
+          />
+          <span class="trend-step" aria-hidden="true">{t("step")}</span>
+        </label>
       </td>
       <td>
         <button type="button" class="button quiet small" aria-label={t("remove", { name })} onClick={() => change(index, null)}>✕</button>

@@ -38,8 +38,8 @@ export function Toolbar({ view, span, change }: ToolbarProps) {
       </label>
       <span class="row">
         <button type="button" class="button" aria-label={t("earlier")} onClick={() => show(span.from - shift, span.to - shift)}>◀</button>
-        <button type="button" class="button" aria-label={t("zoomIn")} onClick={() => show(...zoomed(span.from, span.to, middle, 0.5))}>＋</button>
-        <button type="button" class="button" aria-label={t("zoomOut")} onClick={() => show(...zoomed(span.from, span.to, middle, 2))}>－</button>
+        <button type="button" class="button" aria-label={t("zoomIn")} onClick={() => show(...zoomed(span.from, span.to, middle, 0.5))}>+</button>
+        <button type="button" class="button" aria-label={t("zoomOut")} onClick={() => show(...zoomed(span.from, span.to, middle, 2))}>−</button>
         <button type="button" class="button" aria-label={t("later")} onClick={() => show(span.from + shift, span.to + shift)}>▶</button>
       </span>
       {!view.live && <Spans span={span} show={show} />}
