@@ -43,7 +43,7 @@ export default function TrendPage({ route }: PageProps) {
     item,
     point: known[index],
     axis: axes[index] ?? 0,
-    step: item.step ?? isState(known[index]?.code_type ?? null),
+    step: item.step ?? (isState(known[index]?.code_type ?? null) || hasStates(series.places[index])),
     places: series.places[index] ?? [],
   }));
   const lines: Line[] = shown.map(({ item, point, axis, step }) => ({
@@ -162,6 +162,11 @@ export default function TrendPage({ route }: PageProps) {
       )}
     </>
   );
+}
+
+/** Coils and single bits have no type of their own, but values that are true or false. */
+function hasStates(places: Shown["places"] = []): boolean {
+  return typeof places.at(-1)?.value === "boolean";
 }
 
 function samplesIn(places: Shown["places"], from: number, to: number): number {
