@@ -8,14 +8,15 @@ import { words } from "./words";
 
 const t = translator(words);
 
-/** `request` is made when the button is pressed, so that it holds what the form holds then. */
-export function CurlButton({ request }: { request: () => Request }) {
+/** `request` is made when the button is pressed, so that it holds what the form holds then; several give a line each. */
+export function CurlButton({ request }: { request: () => Request | Request[] }) {
   return (
     <button
       type="button"
       class="button quiet small"
       onClick={() => {
-        void copyText(curlOf(request())).then(() => toast(t("copied")));
+        const text = [request()].flat().map((one) => curlOf(one)).join("\n");
+        void copyText(text).then(() => toast(t("copied")));
       }}
     >
       {t("copyCurl")}
