@@ -33,6 +33,7 @@ from pydatacoll.config import cautions, effective, known_secrets, plugin_setting
 from pydatacoll.errors import ConfigError, StoreUnavailable
 from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
+from pydatacoll.live.feed import Feed
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
 from pydatacoll.manager.metrics import Metrics
@@ -202,6 +203,7 @@ class ApiServer:
                 plugins=partial(look_at_plugins, made.store),
                 archive=archive,
                 access=Access(self._settings.auth),
+                live=self._live(made),
             ),
             pages,
         )
@@ -228,6 +230,11 @@ class ApiServer:
         scheme = "http" if secured is None else "https"
         click.echo(f"PyDataColl is running on {scheme}://{host}:{port}")
         made.notifier.ready(f"running on {scheme}://{host}:{port}")
+
+    def _live(self, made: Runtime) -> Feed:
+        """Live push; nothing runs of it before somebody listens."""
+        virtual = {name: driver.virtual for name, driver in made.schemas.protocols.items()}
+        return Feed(made.store, made.repository, virtual, most=self._settings.server.live_clients)
 
     def _archive(self, stack: AsyncExitStack) -> Archive | None:
         """The archive for reading, whichever process writes it; SQLAlchemy is imported only when there is one."""

@@ -41,6 +41,7 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     cors_origins: Annotated[
         list[str], Meta(description="origins whose web pages may use the API, as https://hmi.example.com")
     ] = []
+    live_clients: Annotated[Count, Meta(description="clients of live push (WebSocket or SSE) at once")] = 500
     device_metrics: Annotated[
         bool, Meta(description="whether /metrics has figures of every device; else only sums over all")
     ] = True

@@ -127,7 +127,7 @@ class Access:
             identity = self._by_hash.get(hashlib.sha256(secret).hexdigest())
         if identity is None:
             raise _unauthorized("the access token is not known here", ', error="invalid_token"')
-        if identity.expires is not None and self._wall() >= identity.expires:
+        if self.expired(identity):
             detail = f"the access token {identity.name!r} has expired"
             raise _unauthorized(detail, ', error="invalid_token"', identity.name)
         if _RANK[identity.scope] < _RANK[scope]:
@@ -140,6 +140,10 @@ class Access:
                 },
             )
         return identity
+
+    def expired(self, identity: Identity) -> bool:
+        """Whether a token that was taken has expired since."""
+        return identity.expires is not None and self._wall() >= identity.expires
 
     def spend(self, identity: Identity, writes: int) -> None:
         """Count writes to devices against the rate limit of a token.

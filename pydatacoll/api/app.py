@@ -27,6 +27,7 @@ from pydatacoll.api import (
     inspection,
     interrogation,
     items,
+    live,
     pages,
     plugins,
     problems,
@@ -56,6 +57,7 @@ def all_operations(site: Site = NOT_BUILT) -> tuple[Operation, ...]:
         *term_items.OPERATIONS,
         *formulas.OPERATIONS,
         *values.OPERATIONS,
+        *live.OPERATIONS,
         *history.OPERATIONS,
         *commands.OPERATIONS,
         *interrogation.OPERATIONS,
@@ -88,6 +90,12 @@ async def _bring_back_alarms(services: Services, _: web.Application) -> AsyncIte
         await looking
 
 
+async def _live_push(services: Services, _: web.Application) -> AsyncIterator[None]:
+    yield
+    if services.live is not None:
+        await services.live.close()
+
+
 def create_app(services: Services, site: Site = NOT_BUILT) -> web.Application:
     """The REST API over these services, and the built web pages. Run it with
     :func:`pydatacoll.api.server.make_runner`."""
@@ -99,6 +107,9 @@ def create_app(services: Services, site: Site = NOT_BUILT) -> web.Application:
     app[OPERATIONS] = operations
     app.cleanup_ctx.append(partial(_write_refusals, services))
     app.cleanup_ctx.append(partial(_bring_back_alarms, services))
+    app.cleanup_ctx.append(partial(_live_push, services))
+    app[live.SOCKETS] = set()
+    app.on_shutdown.append(live.close_all)
     for operation in operations:
         handler, expect = bind(operation, services), expectation(operation, services)
         if operation.method == "GET":

@@ -1,59 +1,22 @@
-"""Points chosen by patterns: ``feeder*:main:u?``."""
+"""Patterns of points as query parameters."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from fnmatch import translate
-from typing import Final
-
 from pydatacoll.api.query import Query
-from pydatacoll.model import PointId
-from pydatacoll.model.registry import ModelView
+from pydatacoll.model.globs import PointGlob, matching
+from pydatacoll.model.globs import point_globs as _point_globs
 
-MOST: Final = 100
-"""Patterns in one request."""
-_ALLOWED: Final = re.compile(r"[A-Za-z0-9_.\-*?\[\]!]{1,64}\Z")
-
-_Matcher = Callable[[str], object]
-PointGlob = tuple[_Matcher, _Matcher, _Matcher]
-"""What says whether an id of a device, of a term and of an item matches."""
+__all__ = ["globs", "matching", "point_globs"]
 
 
 def point_globs(text: str) -> tuple[PointGlob, ...]:
-    """``device:term:item`` patterns, separated by commas; what is left out at the end of one matches everything.
+    """``device:term:item`` patterns, separated by commas.
 
     :raises ValueError: with a message fit for the user.
     """
-    found: list[PointGlob] = []
-    for one in dict.fromkeys(part.strip() for part in text.split(",")):
-        parts = one.split(":")
-        if len(parts) > 3 or not all(_ALLOWED.match(part) for part in parts):
-            raise ValueError(
-                "must be device:term:item patterns separated by commas; a part is an id or has *, ? and [] in it"
-            )
-        device, term, item = (re.compile(translate(part)).match for part in (*parts, "*", "*")[:3])
-        found.append((device, term, item))
-    if len(found) > MOST:
-        raise ValueError(f"takes at most {MOST} patterns")
-    return tuple(found)
+    return _point_globs(text.split(","))
 
 
 def globs(name: str, description: str) -> Query:
     """Patterns of points, as :func:`point_globs` makes them."""
     return Query(name, description, {"type": "string", "examples": ["feeder*:main:u?"]}, point_globs)
-
-
-def matching(model: ModelView, chosen: Sequence[PointGlob], device_ids: Sequence[str]) -> Iterator[PointId]:
-    """The points of these devices that match one of the patterns at least, by path."""
-    for device_id in device_ids:
-        of_device = [glob for glob in chosen if glob[0](device_id)]
-        if not of_device:
-            continue
-        for term_id in sorted(model.terms_of(device_id)):
-            of_term = [glob[2] for glob in of_device if glob[1](term_id)]
-            if not of_term:
-                continue
-            for item_id in sorted(model.items_of(term_id)):
-                if any(match(item_id) for match in of_term):
-                    yield PointId(device_id, term_id, item_id)

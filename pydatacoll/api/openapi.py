@@ -45,6 +45,7 @@ _TAGS: Final = {
     "batches": "many objects, all or nothing",
     "transfer": "the whole model as a document, and back; copies of devices",
     "alarms": "values beyond their limits, and what is done about it",
+    "live": "what changes, as it happens",
     "audit": "who changed or controlled what",
     "system": "the service itself",
 }

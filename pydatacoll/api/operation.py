@@ -125,6 +125,8 @@ class Call:
         identity = self.identity
 
         def checked(tx: Transaction) -> Steps[T]:
+            if identity.devices:
+                tx.tell_of(identity.sees)
             result = yield from fn(tx)
             if identity.devices:
                 changes = yield from tx.changes_steps()
@@ -154,11 +156,16 @@ class Call:
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
+def authorization(request: web.Request) -> str | None:
+    """The header ``Authorization``."""
+    return request.headers.get("Authorization")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method on one path. ``id`` is the stable ``operationId``; ``errors`` are the statuses it can fail with
     besides those that follow from its body, its parameters and its scope. Without a ``scope``, reading needs
-    ``read`` and everything else ``admin``."""
+    ``read`` and everything else ``admin``. ``credentials`` finds what a request has for ``Authorization``."""
 
     id: str
     method: str
@@ -173,6 +180,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     description: str = ""
     scope: Scope | None = None
+    credentials: Callable[[web.Request], str | None] = authorization
 
     @property
     def needs(self) -> Scope:
@@ -211,7 +219,7 @@ def expectation(operation: Operation, services: Services) -> Expectation:
             kind = problems.KINDS["expectation"]
             return problems.respond(problems.document(kind, f"Expect: {given} cannot be met."))
         try:
-            services.access.identify(request.headers.get("Authorization"), operation.needs)
+            services.access.identify(operation.credentials(request), operation.needs)
         except ApiProblem:
             return None  # the handler says so
         if (request.content_length or 0) <= limit and request.version >= HttpVersion11:
@@ -245,13 +253,14 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     defaults = {query.name: query.default for query in operation.query}
     body = operation.body
     identify, scope = services.access.identify, operation.needs
+    credentials = operation.credentials
 
     if body is None or body.shape == "document":
 
         async def without_body(request: web.Request) -> web.StreamResponse:
             identity: Identity | None = None
             try:
-                identity = identify(request.headers.get("Authorization"), scope)
+                identity = identify(credentials(request), scope)
                 query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
                 return await handler(Call(services, request, request.match_info, query, None, identity))
             except ApiProblem as error:
@@ -269,7 +278,7 @@ def bind(operation: Operation, services: Services) -> Callable[[web.Request], Aw
     async def with_body(request: web.Request) -> web.StreamResponse:
         identity: Identity | None = None
         try:
-            identity = identify(request.headers.get("Authorization"), scope)
+            identity = identify(credentials(request), scope)
             query = parse(request, declared, defaults) if request.rel_url.raw_query_string else defaults
             content = await bodies.read_json(request, limit, services.arriving, media_types)
             if not isinstance(content, types):

@@ -66,6 +66,7 @@ KINDS: Final[dict[str, Kind]] = {
             "The body is of a type that is not taken here; detail names those that are.",
         ),
         Kind("expectation", 417, "Expectation failed", "Only Expect: 100-continue is known."),
+        Kind("upgrade", 426, "Upgrade required", "This path speaks WebSocket only."),
         Kind(
             "misdirected", 421, "Misdirected request", "The name in the header Host is not one of this server's."
         ),

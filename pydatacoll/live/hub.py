@@ -1,0 +1,329 @@
+"""The present state of everything that is watched, in the order in which it changed. Pure.
+
+Every change has a number. The newest state of each point stands once, in order of change, and that is all there is
+to it: who has seen everything up to a number gets what stands behind it. So a client that is slow, or comes back
+after a break, gets the newest value of what it has missed, and costs no memory.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from pydatacoll.codec.entry import row_json
+from pydatacoll.live.messages import Topic
+from pydatacoll.live.selection import Selection
+from pydatacoll.model.batch import DeviceBatch
+from pydatacoll.model.sample import Sample, Value
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+StreamId = tuple[int, int]
+"""Id of an entry of a stream: milliseconds, number."""
+START: Final[StreamId] = (0, 0)
+GONE_KEPT: Final = 20_000
+"""Points that are gone which are remembered."""
+STATES_KEPT: Final = 20_000
+"""Alarms that went back to normal, and devices that are gone, which are remembered."""
+EVENTS_KEPT: Final = 1_000
+
+
+class Cell:
+    """The newest value of a point. ``text`` is its row as JSON, made when first wanted."""
+
+    __slots__ = ("quality", "seq", "text", "time", "value")
+
+    def __init__(self, seq: int, time: float, value: Value, quality: int) -> None:
+        self.seq = seq
+        self.time = time
+        self.value = value
+        self.quality = quality
+        self.text = ""
+
+
+class DeviceState:
+    """A device that is watched.
+
+    :ivar seq: of the last change of one of its values.
+    :ivar cells: by ``term_id:item_id``, that which changed last at the end.
+    :ivar fields: the points it has in the model.
+    :ivar flags: added to the quality of all its values.
+    :ivar loaded: whether the cells are what the store has.
+    :ivar upto: entries of the stream up to this one are in the cells already.
+    """
+
+    __slots__ = ("cells", "fields", "flags", "id", "loaded", "seq", "upto")
+
+    def __init__(self, device_id: str, fields: frozenset[str]) -> None:
+        self.id = device_id
+        self.seq = 0
+        self.cells: dict[str, Cell] = {}
+        self.fields = fields
+        self.flags = 0
+        self.loaded = False
+        self.upto = START
+
+
+class Changes(Generic[K, V]):
+    """The newest state by key, in the order of changes. States that are ``final`` matter only to those who missed
+    them: only the last ones are kept.
+
+    :ivar floor: number of the last change that is not known any more.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._states: dict[K, tuple[int, V]] = {}
+        self._final: dict[K, None] = {}
+        self.floor = 0
+
+    def put(self, key: K, seq: int, state: V, *, final: bool = False) -> None:
+        """Take a new state."""
+        self._states.pop(key, None)
+        self._states[key] = seq, state
+        self._final.pop(key, None)
+        if final:
+            self._final[key] = None
+            if len(self._final) > self._kept:
+                oldest = next(iter(self._final))
+                del self._final[oldest]
+                self.floor = max(self.floor, self._states.pop(oldest)[0])
+
+    def get(self, key: K) -> V | None:
+        """The state, also a final one."""
+        found = self._states.get(key)
+        return None if found is None else found[1]
+
+    def current(self) -> Iterator[tuple[K, V]]:
+        """All states that are not final."""
+        return ((key, state) for key, (_, state) in self._states.items() if key not in self._final)
+
+    def since(self, position: int) -> Iterator[tuple[K, V]]:
+        """What changed after a number, the newest first."""
+        for key, (seq, state) in reversed(self._states.items()):
+            if seq <= position:
+                return
+            yield key, state
+
+
+class Event(NamedTuple):
+    """Something that happened, as it is shown.
+
+    :ivar text: JSON.
+    :ivar devices: those it concerns; none: the system.
+    :ivar whole: it concerns the model as a whole: nothing for a token that is limited to devices.
+    """
+
+    text: str
+    devices: tuple[str, ...]
+    whole: bool = False
+
+
+class AlarmState(NamedTuple):
+    """An alarm as it is shown: its point, and its JSON."""
+
+    device_id: str
+    term_id: str
+    item_id: str
+    text: str
+
+
+class Hub:
+    """All that is watched.
+
+    :ivar epoch: names one life of these numbers.
+    :ivar seq: number of the last change.
+    :ivar devices: those that are watched, that whose values changed last at the end.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = secrets.token_urlsafe(9)
+        self.seq = 0
+        self.devices: dict[str, DeviceState] = {}
+        self.links: Changes[str, str] = Changes(STATES_KEPT)
+        self.alarms: Changes[str, AlarmState] = Changes(STATES_KEPT)
+        self.events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
+        self._gone: deque[tuple[int, str, str]] = deque()
+        self._gone_floor = 0
+
+    # Values
+
+    def watch(self, device_id: str, fields: frozenset[str]) -> DeviceState:
+        """A device whose values are wanted from now on."""
+        state = self.devices.get(device_id)
+        if state is None:
+            state = self.devices[device_id] = DeviceState(device_id, fields)
+        return state
+
+    def apply(self, batch: DeviceBatch, entry: StreamId) -> None:
+        """Take samples from the stream, in order."""
+        state = self.devices.get(batch.device_id)
+        if state is None or not state.loaded or entry <= state.upto or batch.late:
+            return
+        cells, fields = state.cells, state.fields
+        times, qualities = batch.times, batch.qualities
+        one_time = None if isinstance(times, list) else times
+        one_quality = None if isinstance(qualities, list) else qualities
+        self.seq += 1
+        seq = self.seq
+        for i, (field, value) in enumerate(zip(batch.fields, batch.values, strict=True)):
+            cell = cells.pop(field, None)
+            time = times[i] if one_time is None else one_time  # type: ignore[index]
+            quality = qualities[i] if one_quality is None else one_quality  # type: ignore[index]
+            if cell is None:
+                if field not in fields:
+                    continue
+                cell = Cell(seq, time, value, quality)
+            else:
+                cell.seq = seq
+                cell.time = time
+                cell.value = value
+                cell.quality = quality
+                cell.text = ""
+            cells[field] = cell
+        self._changed(state)
+
+    def _changed(self, state: DeviceState) -> None:
+        state.seq = self.seq
+        self.devices.pop(state.id)
+        self.devices[state.id] = state
+
+    def load(self, device_id: str, samples: Mapping[str, Sample], upto: StreamId) -> None:
+        """Take the latest values of a device as the store has them; what did not change keeps its number."""
+        state = self.devices.get(device_id)
+        if state is None:
+            return
+        self.seq += 1
+        changed = False
+        for field, sample in samples.items():
+            if field not in state.fields:
+                continue
+            cell = state.cells.get(field)
+            if cell is not None and _same(cell, sample):
+                continue
+            state.cells.pop(field, None)
+            state.cells[field] = Cell(self.seq, *sample)
+            changed = True
+        state.loaded = True
+        state.upto = upto
+        if changed:
+            self._changed(state)
+
+    def flag(self, device_id: str, flags: int) -> None:
+        """Take what is to be added to the quality of all values of a device."""
+        state = self.devices.get(device_id)
+        if state is None or state.flags == flags:
+            return
+        state.flags = flags
+        self.seq += 1
+        for cell in state.cells.values():
+            cell.seq = self.seq
+            cell.text = ""
+        self._changed(state)
+
+    def model(self, device_id: str, fields: frozenset[str]) -> bool:
+        """Take the points of a device as the model has them now; returns whether they are others than before."""
+        state = self.devices.get(device_id)
+        if state is None or state.fields == fields:
+            return False
+        self.seq += 1
+        for field in sorted(state.fields - fields):
+            state.cells.pop(field, None)
+            self._gone.append((self.seq, device_id, field))
+        while len(self._gone) > GONE_KEPT:
+            self._gone_floor = self._gone.popleft()[0]
+        state.fields = fields
+        if not fields:
+            del self.devices[device_id]
+        return True
+
+    # What subscribers get
+
+    def knows(self, position: int, topics: Collection[Topic]) -> bool:
+        """Whether everything that happened after a number can still be told."""
+        floors = {
+            "values": self._gone_floor,
+            "devices": self.links.floor,
+            "alarms": self.alarms.floor,
+            "events": self.events[0][0] if len(self.events) == EVENTS_KEPT else 0,
+        }
+        return max(floors[topic] for topic in topics) <= position <= self.seq
+
+    def rows(self, selection: Selection) -> Iterator[str]:
+        """Rows of all points that have a value; they may change while the caller takes his time."""
+        for device_id, wanted in list(selection.members.items()):
+            state = self.devices.get(device_id)
+            if state is None:
+                continue
+            for field, cell in list(state.cells.items()):
+                if field in wanted:
+                    yield cell.text or _text(state, field, cell)
+
+    def rows_since(self, selection: Selection, position: int) -> list[str]:
+        """Rows of the points that changed after a number."""
+        found: list[str] = []
+        members = selection.members
+        for state in reversed(self.devices.values()):
+            if state.seq <= position:
+                break
+            wanted = members.get(state.id)
+            if wanted is None:
+                continue
+            for field, cell in reversed(state.cells.items()):
+                if cell.seq <= position:
+                    break
+                if field in wanted:
+                    found.append(cell.text or _text(state, field, cell))
+        return found
+
+    def gone_since(self, selection: Selection, position: int) -> list[str]:
+        """Points that left the selection after a number, and did not come back."""
+        found: dict[str, None] = {}
+        for seq, device_id, field in reversed(self._gone):
+            if seq <= position:
+                break
+            if field in selection.members.get(device_id, ()):
+                continue
+            term_id, _, item_id = field.partition(":")
+            if selection.has_point(device_id, term_id, item_id):
+                found[f"{device_id}:{field}"] = None
+        return list(found)
+
+    def links_of(self, selection: Selection, position: int | None) -> list[str]:
+        """Devices, those that changed after a number or all."""
+        found = self.links.current() if position is None else self.links.since(position)
+        return [text for device_id, text in found if selection.has_device(device_id)]
+
+    def alarms_of(self, selection: Selection, position: int | None) -> list[str]:
+        """Alarms, those that changed after a number or all that are not normal."""
+        found = self.alarms.current() if position is None else self.alarms.since(position)
+        return [one.text for _, one in found if selection.has_point(*one[:3])]
+
+    def events_of(self, selection: Selection, position: int | None, most: int = EVENTS_KEPT) -> list[str]:
+        """Events after a number, oldest first; or the last ones."""
+        found: list[str] = []
+        for seq, event in reversed(self.events):
+            if (position is not None and seq <= position) or len(found) >= most:
+                break
+            if selection.has_devices(event.devices) and not (event.whole and selection.limited):
+                found.append(event.text)
+        found.reverse()
+        return found
+
+
+def _same(cell: Cell, sample: Sample) -> bool:
+    return (
+        cell.time == sample.time
+        and cell.quality == sample.quality
+        and type(cell.value) is type(sample.value)
+        and cell.value == sample.value
+    )
+
+
+def _text(state: DeviceState, field: str, cell: Cell) -> str:
+    text = row_json(state.id, field, cell.time, cell.value, int(cell.quality) | state.flags)
+    cell.text = text
+    return text

@@ -1,0 +1,99 @@
+"""What one subscription is about: points chosen by patterns or by name, as the model has them now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from pydatacoll.model.globs import PointGlob, point_globs
+
+ALL: Final = ("*",)
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class Selection:
+    """The points, devices and alarms that a subscription shows; shared by all with the same choice and rights.
+
+    :ivar members: device -> the fields (``term_id:item_id``) of its points that are shown, without empty ones.
+    """
+
+    def __init__(
+        self, globs: tuple[str, ...] | None, ids: tuple[str, ...] | None, sees: Callable[[str], bool] | None
+    ) -> None:
+        """
+        :param sees: whether the access token is for a device; ``None``: for all.
+        """
+        self._sees = sees
+        self._all = globs is not None and "*" in globs
+        self._globs: tuple[PointGlob, ...] = () if globs is None else point_globs(globs)
+        self._ids: dict[str, set[str]] = {}
+        for one in ids or ():
+            device_id, _, field = one.partition(":")
+            self._ids.setdefault(device_id, set()).add(field)
+        self.members: dict[str, frozenset[str]] = {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether the access token is for some devices only."""
+        return self._sees is not None
+
+    def sees(self, device_id: str) -> bool:
+        """Whether the access token is for a device."""
+        return self._sees is None or self._sees(device_id)
+
+    def has_device(self, device_id: str) -> bool:
+        """Whether a device is shown itself, with whatever points."""
+        if not self.sees(device_id):
+            return False
+        return self._all or device_id in self._ids or any(glob[0](device_id) for glob in self._globs)
+
+    def has_point(self, device_id: str, term_id: str, item_id: str) -> bool:
+        """Whether a point is shown, were it in the model."""
+        if not self.sees(device_id):
+            return False
+        if self._all:
+            return True
+        if self._ids:
+            return f"{term_id}:{item_id}" in self._ids.get(device_id, ())
+        return any(glob[0](device_id) and glob[1](term_id) and glob[2](item_id) for glob in self._globs)
+
+    def has_devices(self, device_ids: Collection[str]) -> bool:
+        """Whether an event that concerns these devices is shown; without any it concerns the whole.
+
+        With a token for some devices: only when it is for all of them.
+        """
+        if not device_ids:
+            return True
+        return all(map(self.sees, device_ids)) and any(map(self.has_device, device_ids))
+
+    def resolve(self, device_id: str, fields: frozenset[str]) -> None:
+        """Take the points of a device as they are now; none when it is gone."""
+        found = self._of(device_id, fields)
+        if found:
+            self.members[device_id] = found
+        else:
+            self.members.pop(device_id, None)
+
+    def _of(self, device_id: str, fields: frozenset[str]) -> frozenset[str]:
+        if not fields or not self.sees(device_id):
+            return _NONE
+        if self._all:
+            return fields
+        if self._ids:
+            return fields & self._ids.get(device_id, _NONE)
+        globs = [glob[1:] for glob in self._globs if glob[0](device_id)]
+        return frozenset(_matching(globs, fields)) if globs else _NONE
+
+    @property
+    def count(self) -> int:
+        """Points that are shown."""
+        return sum(map(len, self.members.values()))
+
+
+def _matching(
+    globs: Collection[tuple[Callable[[str], object], Callable[[str], object]]], fields: Iterable[str]
+) -> Iterable[str]:
+    for field in fields:
+        term_id, _, item_id = field.partition(":")
+        if any(term(term_id) and item(item_id) for term, item in globs):
+            yield field
