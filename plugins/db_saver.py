@@ -35,7 +35,8 @@ AGAIN = 60.0
 ALARMS = 500
 """Transitions of alarms in one step."""
 ALARM_STATE = "alarms"
-"""Key of the state of a partition: id of the last transition that is archived."""
+"""Key of the state of a partition: id of the last transition that is archived. The store counts by it what is lost
+when it has to forget transitions before they are archived, see ``alarms.lua``."""
 
 
 class DbSaver(Plugin):
@@ -66,6 +67,7 @@ class DbSaver(Plugin):
         self._statements = Statements(self._database, context.model, context.counters)
         self._tracks = Tracks(self._database, self._writer, context.model, self._statements.compile)
         self._alarms: dict[int, str] = {}
+        self._unmarked: set[int] = set()
         self._devices: dict[int, set[str]] = {}
         self._retention_error = ""
         self._unsubscribe = _nothing
@@ -111,10 +113,13 @@ class DbSaver(Plugin):
     async def partition_started(self, partition: int, state: dict[str, bytes]) -> None:
         """Alarms are archived from where that ended."""
         self._alarms[partition] = state.get(ALARM_STATE, b"0-0").decode()
+        if ALARM_STATE not in state:
+            self._unmarked.add(partition)
 
     async def partition_stopped(self, partition: int) -> None:
         """What was saved last is read again: another runner may save more now, or this one has saved less."""
         self._alarms.pop(partition, None)
+        self._unmarked.discard(partition)
         self._tracks.forget(self._devices.pop(partition, ()))
 
     async def handle(self, batch: DataBatch) -> Effects | None:
@@ -202,6 +207,9 @@ class DbSaver(Plugin):
 
     async def tick(self, partition: int, now: float) -> Effects | None:
         """Transitions of alarms; retention, done by the runner of the first partition."""
+        if partition in self._unmarked:  # also while the database is away
+            self._unmarked.discard(partition)
+            return Effects(state={ALARM_STATE: self._alarms[partition].encode()})
         if not self._prepared:
             if partition == 0:
                 with suppress(ArchiveUnavailable):  # the status says it

@@ -14,6 +14,7 @@ from pydatacoll.errors import StoreError
 from pydatacoll.manager.device_metrics import OUTCOMES, device_families, device_text
 from pydatacoll.manager.system_metrics import (
     LoopLag,
+    alarm_families,
     manager_families,
     plugin_families,
     process_families,
@@ -107,6 +108,7 @@ class Metrics:
             *_sums(details, links),
             *manager_families(overview),
             *plugin_families(overview, reports),
+            *alarm_families(overview),
             *process_families(self.lag),
             *self._more(),
         ]

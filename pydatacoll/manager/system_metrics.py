@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pydatacoll import supervise
+from pydatacoll.model.alarm import PRIORITIES, STATES
 from pydatacoll.store.overview import Overview
 from pydatacoll.store.plugin_reports import PluginReport
 
@@ -154,6 +155,34 @@ def plugin_families(overview: Overview | None, reports: Mapping[str, Mapping[str
             for event, count in said.counters.items():
                 events.add_metric([plugin, runner, event], count)
     return [entries, *families.values(), behind, up, owned, step, events]
+
+
+def alarm_families(overview: Overview | None) -> list[Metric]:
+    """Of alarms that are not normal."""
+    alarms = GaugeMetricFamily("pydatacoll_alarms", "Alarms that are not normal", labels=["state", "priority"])
+    unacknowledged = GaugeMetricFamily(
+        "pydatacoll_alarms_unacknowledged",
+        "Alarms that nobody has acknowledged, active or returned, but not shelved",
+        labels=["priority"],
+    )
+    shelved = GaugeMetricFamily("pydatacoll_alarms_shelved", "Alarms that are silenced for some time")
+    lost = CounterMetricFamily(
+        "pydatacoll_alarm_steps_lost",
+        "Steps of alarms that the store forgot before a plugin that follows them (db_saver) had read them",
+        labels=["plugin"],
+    )
+    if overview is not None:
+        counts = overview.alarms
+        for state in STATES[1:]:
+            for priority in PRIORITIES:
+                alarms.add_metric([state, priority], counts[state, priority])
+        for priority in PRIORITIES:
+            open_ = (counts[state, priority] for state in STATES if state.endswith("_unacknowledged"))
+            unacknowledged.add_metric([priority], sum(open_))
+        shelved.add_metric([], sum(counts["shelved", priority] for priority in PRIORITIES))
+        for plugin in overview.groups:
+            lost.add_metric([plugin], overview.alarms_lost[plugin])
+    return [alarms, unacknowledged, shelved, lost]
 
 
 def process_families(lag: LoopLag) -> list[Metric]:

@@ -7,6 +7,8 @@
 -- and never read. ZSET:SHELVED:{pN} has those that are shelved, by the time when that ends (milliseconds).
 
 local ALARMS_KEPT = 20000
+local ALARMS_TRIMMED = 100 -- at once, so that it is done seldom
+local ALARM_PLACE = 'alarms' -- in the state of a plugin that follows the stream: how far it is
 
 local function alarm_keys(tag)
   return 'HS:ALARM:' .. tag, 'ZSET:SHELVED:' .. tag, 'STREAM:ALARM:' .. tag
@@ -37,6 +39,48 @@ local function alarm_now()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
+-- Whether the first id of a stream comes after the second one.
+local function alarm_after(one, other)
+  local ms, number = string.match(one, '^(%d+)-(%d+)$')
+  local other_ms, other_number = string.match(other, '^(%d+)-(%d+)$')
+  if not other_ms then
+    return true
+  end
+  if ms == other_ms then
+    return tonumber(number) > tonumber(other_number)
+  end
+  return tonumber(ms) > tonumber(other_ms)
+end
+
+-- Forget the oldest transitions when there are too many. Those that a plugin has not read yet are lost to it, and
+-- counted.
+local function alarm_trim(tag, stream)
+  local surplus = redis.call('XLEN', stream) - ALARMS_KEPT
+  if surplus < ALARMS_TRIMMED then
+    return
+  end
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(surplus, 5 * ALARMS_TRIMMED) + 1)
+  local groups = redis.pcall('XINFO', 'GROUPS', 'STREAM:DATA:' .. tag)
+  for _, group in ipairs(groups.err and {} or groups) do
+    local name
+    for i = 1, #group, 2 do
+      name = group[i] == 'name' and group[i + 1] or name
+    end
+    local place = redis.call('HGET', 'HS:PLUGIN_STATE:' .. tag .. ':' .. name, ALARM_PLACE)
+    local lost = 0
+    for i = place and #oldest - 1 or 0, 1, -1 do
+      if not alarm_after(oldest[i][1], place) then
+        break
+      end
+      lost = lost + 1
+    end
+    if lost > 0 then
+      redis.call('HINCRBY', 'HS:ALARM_LOST:' .. tag, name, lost)
+    end
+  end
+  redis.call('XTRIM', stream, 'MINID', '=', oldest[#oldest][1])
+end
+
 -- Note what happened to an alarm. Who listens is told, unless the alarm is shelved and stays so.
 -- what: event, time, and of what a person did user, note, until
 local function alarm_note(tag, id, alarm, what)
@@ -55,7 +99,8 @@ local function alarm_note(tag, id, alarm, what)
     note = what.note,
     ['until'] = what['until'],
   }
-  redis.call('XADD', stream, 'MAXLEN', '~', ALARMS_KEPT, '*', 't', cmsgpack.pack(transition))
+  redis.call('XADD', stream, '*', 't', cmsgpack.pack(transition))
+  alarm_trim(tag, stream)
   if alarm.state == 'shelved' and what.event ~= 'shelve' then
     return
   end
@@ -248,6 +293,38 @@ local function bring_back_due(_, argv)
   return alarm_bring_back_due(argv[1])
 end
 
+-- How many alarms are not normal, and what plugins that follow the stream have lost of it.
+-- KEYS[1] HS:ALARM:{pN}; ARGV[1] hash tag
+-- Reply: { state, priority, count, ... }, { plugin, count, ... }
+local function overview(names, argv)
+  local counts, kinds = {}, {}
+  for _, state in ipairs({ 'active_unacknowledged', 'active_acknowledged', 'returned_unacknowledged', 'shelved' }) do
+    for _, priority in ipairs({ 'low', 'medium', 'high', 'critical' }) do
+      table.insert(kinds, { state, priority })
+      counts[state .. priority] = 0
+    end
+  end
+  local stored = redis.call('HVALS', names[1])
+  for i = 1, #stored do
+    local readable, alarm = pcall(cmsgpack.unpack, stored[i])
+    if readable and type(alarm) == 'table' then
+      local kind = tostring(alarm.state) .. tostring(alarm.priority)
+      counts[kind] = counts[kind] and counts[kind] + 1
+    end
+  end
+  local reply = {}
+  for _, kind in ipairs(kinds) do
+    local count = counts[kind[1] .. kind[2]]
+    if count > 0 then
+      table.insert(reply, kind[1])
+      table.insert(reply, kind[2])
+      table.insert(reply, count)
+    end
+  end
+  return { reply, redis.call('HGETALL', 'HS:ALARM_LOST:' .. argv[1]) }
+end
+
+redis.register_function({ function_name = 'alarm_overview', callback = overview, flags = { 'no-writes' } })
 redis.register_function('alarm_apply', apply_now)
 redis.register_function('alarm_drop', drop)
 redis.register_function('alarm_ack', ack)

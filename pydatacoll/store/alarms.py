@@ -186,16 +186,6 @@ class Alarms:
             )
         return list(_transitions(rows))
 
-    async def trimmed(self) -> int:
-        """Transitions that the streams do not have any more: they keep about 20,000 for each partition."""
-        count = 0
-        for partition in range(self._store.partitions):
-            with store_errors():
-                if await self._store.redis.exists(keys.alarm_stream(partition)):
-                    info: Any = await self._store.binary.xinfo_stream(keys.alarm_stream(partition))
-                    count += int(info["entries-added"]) - int(info["length"])
-        return count
-
     def _partition(self, alarm: AlarmId) -> int:
         return keys.partition_of(alarm.device_id, self._store.partitions)
 

@@ -143,6 +143,10 @@ def alarm_stream(partition: int) -> str:
     return f"STREAM:ALARM:{tag(partition)}"
 
 
+def alarms_lost(partition: int) -> str:
+    return f"HS:ALARM_LOST:{tag(partition)}"
+
+
 def lease(partition: int) -> str:
     return f"LEASE:{tag(partition)}"
 
@@ -277,6 +281,7 @@ DOCUMENTATION: dict[str, str] = {
     "HS:ALARM:{pN}": "alarms that are not normal: d:t:i:kind -> state, condition, who acknowledged it (msgpack)",
     "ZSET:SHELVED:{pN}": "alarms that are shelved, by the time when that ends (milliseconds)",
     "STREAM:ALARM:{pN}": "transitions of alarms, the last ones: t = transition (msgpack)",
+    "HS:ALARM_LOST:{pN}": "plugin -> transitions of alarms that were forgotten before it had read them",
     "HS:LINK:{pN}": "device -> link state (JSON: state, since, last_error)",
     "HS:STATUS:{pN}": "device -> counters and protocol details (JSON)",
     "SET:DATA_DEVICE:{pN}": "devices that have data in the partition",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,8 @@ class Overview:
     :ivar owners: partition -> manager, ``None`` where nobody runs the devices.
     :ivar managers: those that are alive.
     :ivar audit: entries of the audit trail.
+    :ivar alarms: state and priority -> alarms that are not normal.
+    :ivar alarms_lost: plugin -> transitions of alarms that were forgotten before it had read them, since ever.
     """
 
     time: float
@@ -88,6 +91,8 @@ class Overview:
     groups: dict[str, GroupState] = field(default_factory=dict)
     managers: dict[str, ManagerReport] = field(default_factory=dict)
     audit: int = 0
+    alarms: Counter[tuple[str, str]] = field(default_factory=Counter)
+    alarms_lost: Counter[str] = field(default_factory=Counter)
 
     @property
     def unowned(self) -> int:
@@ -126,6 +131,7 @@ async def _look(store: Store) -> Overview:
             pipeline.xlen(keys.stream(partition))
             names = [of(partition) for of in (keys.stream, keys.stream_dropped, keys.stream_samples)]
             pipeline.fcall("plugin_lags", len(names), *names, keys.tag(partition))
+            pipeline.fcall("alarm_overview", 1, keys.alarms(partition), keys.tag(partition))
         replies = await pipeline.execute()
     (seconds, microseconds), info, count, layout, alive, reports, audit, *rest = replies
     return Overview(
@@ -133,9 +139,11 @@ async def _look(store: Store) -> Overview:
         info=info,
         keys=count,
         layout=layout,
-        owners=rest[::3],
-        streams=rest[1::3],
-        groups=_groups(rest[2::3]),
+        owners=rest[::4],
+        streams=rest[1::4],
+        groups=_groups(rest[2::4]),
+        alarms=_alarms(rest[3::4]),
+        alarms_lost=_alarms_lost(rest[3::4]),
         managers={
             name: msgspec.json.decode(reports[name], type=ManagerReport) for name in alive if name in reports
         },
@@ -161,6 +169,23 @@ def _groups(partitions: Iterable[Iterable[Sequence[Any]]]) -> dict[str, GroupSta
                 retries=one.retries + retries,
             )
     return dict(sorted(groups.items()))
+
+
+def _alarms(partitions: Iterable[Sequence[list[Any]]]) -> Counter[tuple[str, str]]:
+    """Sums over the partitions of what ``alarm_overview`` said of each."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for flat, _ in partitions:
+        for state, priority, count in zip(*[iter(flat)] * 3, strict=True):
+            counts[state, priority] += count
+    return counts
+
+
+def _alarms_lost(partitions: Iterable[Sequence[list[Any]]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for _, flat in partitions:
+        for plugin, count in zip(*[iter(flat)] * 2, strict=True):
+            counts[plugin] += int(count)
+    return counts
 
 
 async def report(store: Store, manager_id: str, text: ManagerReport) -> None:

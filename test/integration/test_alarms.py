@@ -13,6 +13,7 @@ from pydatacoll.model.alarm import AlarmId, Condition, Transition
 from pydatacoll.store import keys
 from pydatacoll.store.alarms import Alarms, TransitionId, Wanted
 from pydatacoll.store.client import Store
+from pydatacoll.store.overview import look
 from pydatacoll.testing.model import device
 from test.integration.model_rig import plant, running
 
@@ -239,7 +240,6 @@ async def test_transitions_can_be_followed(alarms: Alarms, store: Store) -> None
     assert await alarms.after(partition, first) == [(second, two)]
     assert await alarms.after(partition, "0-0", 1) == [(first, one)]
     assert await alarms.after(partition, second) == []
-    assert await alarms.trimmed() == 0
 
 
 async def test_what_another_program_put_there_harms_nobody(alarms: Alarms, store: Store) -> None:
@@ -271,3 +271,51 @@ async def test_an_alarm_ends_when_its_point_is_deleted_or_renamed(alarms: Alarms
     assert [(one.alarm, one.event) for one in await transitions(alarms)][-2:] == [
         (str(HIGH), "remove"), (str(other), "remove"),
     ]  # fmt: skip
+
+
+async def follows(store: Store, plugin: str, place: str | None) -> None:
+    """A plugin that has read the transitions of the partition of ``d`` up to a place."""
+    partition = keys.partition_of("d", store.partitions)
+    await store.redis.xgroup_create(keys.stream(partition), plugin, "$", mkstream=True)
+    if place is not None:
+        await store.redis.hset(keys.plugin_state(partition, plugin), "alarms", place)
+
+
+async def swing(alarms: Alarms, count: int) -> None:
+    """An alarm comes and goes: so many transitions."""
+    for start in range(0, count, 500):
+        steps = range(start, min(start + 500, count))
+        await alarms.apply([cleared() if n % 2 else raised() for n in steps])
+
+
+async def test_what_is_forgotten_before_it_was_read_is_counted(alarms: Alarms, store: Store) -> None:
+    """The store keeps 20,000 transitions of a partition, and at most 100 more."""
+    partition = keys.partition_of("d", store.partitions)
+    await swing(alarms, 400)
+    ids = [entry for entry, _ in await alarms.after(partition, "0-0")]
+    await follows(store, "quick", ids[-1])
+    await follows(store, "slow", ids[149])
+    await follows(store, "stuck", "0-0")
+    await follows(store, "other", None)
+    await swing(alarms, 20_000)
+    kept = int(await store.redis.xlen(keys.alarm_stream(partition)))
+    gone = 20_400 - kept
+    assert 20_000 <= kept < 20_100
+    assert (await look(store)).alarms_lost == {"stuck": gone, "slow": gone - 150}
+    await swing(alarms, 200)
+    lost = (await look(store)).alarms_lost
+    assert (lost["stuck"] > gone, lost["quick"] > 0) == (True, True)
+
+
+async def test_alarms_are_counted_by_state_and_priority(alarms: Alarms, store: Store) -> None:
+    urgent = Condition("e:t:i:low", "raise", EARLY, priority="critical")
+    await alarms.apply([raised(), urgent, Condition("f:t:i:low", "raise", EARLY), cleared()])
+    await alarms.ack(AlarmId("e", "t", "i", "low"), "ann", "")
+    await store.redis.hset(keys.alarms(0), "junk", "\xc1")
+    foreign = msgspec.msgpack.encode({"state": "strange", "priority": "high"})
+    await store.redis.hset(keys.alarms(0), "foreign", foreign)
+    assert (await look(store)).alarms == {
+        ("returned_unacknowledged", "high"): 1,
+        ("active_acknowledged", "critical"): 1,
+        ("active_unacknowledged", "medium"): 1,
+    }

@@ -15,9 +15,11 @@ from pydatacoll.health.readiness import Readiness
 from pydatacoll.manager.metrics import Metrics
 from pydatacoll.manager.self_report import SelfReport
 from pydatacoll.model import TermItem
+from pydatacoll.model.alarm import AlarmId, Condition
 from pydatacoll.model.registry import Registry
 from pydatacoll.settings import RedisSettings, Settings
 from pydatacoll.store import keys, plugin_reports
+from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.ingest import Writer
 from pydatacoll.store.leases import Leases
@@ -245,6 +247,14 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     await store.redis.xgroup_create(keys.stream(3), "a", "$", mkstream=True)
     await store.redis.hset(keys.plugin_place(3, "a"), mapping={"done": 7, "dead": 1, "retries": 2, "base": -8})
 
+    raised = [Condition(f"d{n}:t:i:high", "raise", "2026-11-21T09:00:00Z", priority="high") for n in range(3)]
+    await Alarms(store).apply(raised)
+    await Alarms(store).ack(AlarmId("d0", "t", "i", "high"), "ann", "")
+    await Alarms(store).shelve(
+        AlarmId("d1", "t", "i", "high"), "ann", "", seconds=60, limit="1", priority="high", message=""
+    )
+    await store.redis.hset(keys.alarms_lost(5), "a", 12)
+
     async def exposed(one: Store, **options: bool) -> dict[tuple[str, ...], float]:
         metrics = Metrics(
             repository,  # type: ignore[arg-type]
@@ -273,6 +283,11 @@ async def test_the_exposition_is_valid_with_and_without_the_store(store: Store) 
     assert found["pydatacoll_plugin_up", "a", "r"] == 1
     assert found["pydatacoll_plugin_longest_step_seconds", "a", "r"] == 0.5
     assert found["pydatacoll_plugin_events_total", "a", "r", "rows"] == 3
+    assert found["pydatacoll_alarms", "active_acknowledged", "high"] == 1  # labels sorted
+    assert found["pydatacoll_alarms", "high", "shelved"] == found["pydatacoll_alarms_shelved",] == 1
+    assert found["pydatacoll_alarms", "critical", "shelved"] == 0
+    assert found["pydatacoll_alarms_unacknowledged", "high"] == 1
+    assert found["pydatacoll_alarm_steps_lost_total", "a"] == 12
     sums = await exposed(store, devices=False)
     assert sums["pydatacoll_accounted_samples_total", "read"] == 20
     assert not any("d1" in key for key in sums)

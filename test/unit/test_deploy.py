@@ -70,6 +70,7 @@ def test_the_dashboard_shows_what_an_operator_asks_for() -> None:
         "pydatacoll_service_failures_total",
         "pydatacoll_store_memory_bytes",
         "pydatacoll_plugin_lag_entries",
+        "pydatacoll_alarms_unacknowledged",
     ):
         assert wanted in text
 
