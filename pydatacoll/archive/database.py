@@ -85,7 +85,9 @@ class Database:
         self._timeout = config.timeout
         options: dict[str, Any] = {"pool_size": config.connections, "max_overflow": 0, "pool_recycle": 3600}
         if self.kind != "sqlite":
-            options |= {"pool_pre_ping": True, "pool_timeout": config.timeout}
+            # no rollback when a connection goes back, as each transaction has ended: a round trip more, for
+            # which SQLAlchemy waits without end when the network is cut in this moment
+            options |= {"pool_pre_ping": True, "pool_timeout": config.timeout, "pool_reset_on_return": None}
         if self.kind == "mysql":
             options["isolation_level"] = "READ COMMITTED"
             options["connect_args"] = {

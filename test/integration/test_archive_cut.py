@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import event
 
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.database import Database
@@ -31,9 +33,11 @@ async def database(wire, tmp_path):
     await made.close()
 
 
-async def insert(database):
+async def insert(database, then=lambda: None):
+    """``then`` is called before the transaction is committed."""
     async with database.transaction() as connection:
         await connection.exec_driver_sql(INSERT)
+        then()
 
 
 async def until_it_works(work):
@@ -51,9 +55,18 @@ async def until_it_works(work):
 
 async def test_rows_that_a_transaction_of_a_cut_connection_has_locked_can_be_written_again(wire, database):
     with pytest.raises(ArchiveUnavailable, match="no answer within 2 s"):
-        async with database.transaction() as connection:
-            await connection.exec_driver_sql(INSERT)
-            wire.cut()
+        await insert(database, wire.cut)
+    await wire.mend()
+    await until_it_works(lambda: insert(database))
+
+
+async def test_a_cut_in_the_moment_when_a_transaction_has_ended_does_not_hang(wire, database):
+    await insert(database)
+    pool = database.engine.sync_engine.pool
+    event.listen(pool, "reset", cut := lambda *_: wire.cut())
+    with suppress(ArchiveUnavailable):  # whether it was told of the commit does not matter
+        await insert(database)
+    event.remove(pool, "reset", cut)
     await wire.mend()
     await until_it_works(lambda: insert(database))
 
