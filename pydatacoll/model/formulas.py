@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
-from pydatacoll.model.objects import Formula
-from pydatacoll.model.overlay import Overlay
+from pydatacoll.model.objects import Device, Formula
+from pydatacoll.model.registry import ModelView, formula_points
 from pydatacoll.model.sample import PointId
 from pydatacoll.model.steps import Steps
 from pydatacoll.model.validation import Schemas
@@ -15,24 +15,64 @@ from pydatacoll.model.validation import Schemas
 class FormulaFault(NamedTuple):
     """A formula that breaks a rule.
 
+    :ivar name: the id, as far as it may be told.
     :ivar place: in a batch.
     :ivar conflict: it is fine by itself, but not beside the others.
     """
 
     formula_id: str
+    name: str
     place: int
     field: str
     message: str
     conflict: bool
 
 
-class FormulaRules:
-    """Looks at the formulas that were touched since the last time, and at all that these depend on."""
+_OTHERS: Final = "(other devices)"
 
-    def __init__(self, overlay: Overlay, schemas: Schemas) -> None:
+
+class Formulas(Protocol):
+    """Formulas and devices, as :class:`pydatacoll.model.overlay.Overlay` has them."""
+
+    def device(self, device_id: str) -> Device | None: ...
+    def formula(self, formula_id: str) -> Formula | None: ...
+    def formulas_with(self, point: PointId) -> Collection[str]: ...
+
+
+class _Beside:
+    """A model with one more formula, which takes the place of the one with its id."""
+
+    def __init__(self, model: ModelView, own: Formula) -> None:
+        self._model = model
+        self._own = own
+        self._points = formula_points(own)
+
+    def device(self, device_id: str) -> Device | None:
+        return self._model.devices.get(device_id)
+
+    def formula(self, formula_id: str) -> Formula | None:
+        return self._own if formula_id == self._own.id else self._model.formulas.get(formula_id)
+
+    def formulas_with(self, point: PointId) -> Collection[str]:
+        others = [key for key in self._model.formulas_with(point) if key != self._own.id]
+        return [*others, self._own.id] if point in self._points else others
+
+
+def _all(_: str) -> bool:
+    return True
+
+
+class FormulaRules:
+    """Looks at the formulas that were touched since the last time, and at all that these depend on.
+
+    :ivar sees: of which devices messages may tell: who asks may not know the others.
+    """
+
+    def __init__(self, overlay: Formulas, schemas: Schemas) -> None:
         self._overlay = overlay
         self._schemas = schemas
         self._touched: dict[str, int] = {}
+        self.sees: Callable[[str], bool] = _all
 
     def touch(self, formula_id: str, index: int) -> None:
         """A formula was written, or its points or their devices changed."""
@@ -62,9 +102,8 @@ class FormulaRules:
             if fault is None:
                 circle = yield from self._circle(formula.target, done)
                 if circle:
-                    path = " -> ".join(map(str, circle))
-                    message = f"formula {formula_id} would depend on its own result: {path}"
-                    fault = FormulaFault(formula_id, index, "formula", message, conflict=True)
+                    message = f"{self._called(formula)} would depend on its own result: {self._path(circle)}"
+                    fault = self._fault(formula, index, "formula", message, conflict=True)
             if fault is not None:
                 faults.append(fault)
         self._touched.clear()
@@ -76,18 +115,40 @@ class FormulaRules:
         if driver is None or driver.virtual:
             return None
         message = (
-            f"the result of formula {formula.id} would be a point of device {formula.device_id}, which is read by "
-            f"{driver.name}; a result needs a virtual device, of protocol formula"
+            f"the result of {self._called(formula)} would be a point of device {formula.device_id}, which is read "
+            f"by {driver.name}; a result needs a virtual device, of protocol formula"
         )
-        return FormulaFault(formula.id, index, "device_id", message, conflict=False)
+        return self._fault(formula, index, "device_id", message, conflict=False)
 
     def _taken(self, formula: Formula, index: int, before: set[str]) -> FormulaFault | None:
         """Of two that were touched, the second is at fault."""
         for other in self._producers(formula.target):
             if other.id != formula.id and (other.id in before or other.id not in self._touched):
-                message = f"{formula.target} is already the result of formula {other.id}"
-                return FormulaFault(formula.id, index, "item_id", message, conflict=True)
+                message = f"{formula.target} is already the result of {self._called(other)}"
+                return self._fault(formula, index, "item_id", message, conflict=True)
         return None
+
+    def _fault(self, formula: Formula, index: int, field: str, message: str, *, conflict: bool) -> FormulaFault:
+        name = formula.id if self._visible(formula) else ""
+        return FormulaFault(formula.id, name, index, field, message, conflict)
+
+    def _visible(self, formula: Formula) -> bool:
+        return all(self.sees(point.device_id) for point in formula_points(formula))
+
+    def _called(self, formula: Formula) -> str:
+        if not self._visible(formula):
+            return "a formula that uses other devices"
+        return f"formula {formula.id}" if formula.id else "the formula"
+
+    def _path(self, circle: Sequence[PointId]) -> str:
+        """Points of devices that may not be told stand together as one."""
+        names: list[str] = []
+        for point in circle:
+            if self.sees(point.device_id):
+                names.append(str(point))
+            elif names[-1:] != [_OTHERS]:
+                names.append(_OTHERS)
+        return " -> ".join(names)
 
     def _producers(self, point: PointId) -> Iterator[Formula]:
         for formula_id in self._overlay.formulas_with(point):
@@ -122,3 +183,17 @@ class FormulaRules:
                 on_path.add(point)
                 ahead.append(self._inputs(point))
         return ()
+
+
+def formula_faults(
+    model: ModelView, schemas: Schemas, formula: Formula, sees: Callable[[str], bool]
+) -> Steps[list[FormulaFault]]:
+    """What would be wrong with a formula beside all others, if it was saved; in steps.
+
+    :param formula: takes the place of the one with its id, if there is one.
+    :param sees: of which devices messages may tell.
+    """
+    rules = FormulaRules(_Beside(model, formula), schemas)
+    rules.sees = sees
+    rules.touch(formula.id, 0)
+    return (yield from rules.settle())

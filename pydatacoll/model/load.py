@@ -143,7 +143,7 @@ class Loader:
             self._fault(Fault(row, "term_item", key_text(key), "protocol_code", message))
             self._refused["term_item", key] = None
         for fault in (yield from self._cascade.formulas.settle()):
-            self._fault(Fault(fault.place, "formula", fault.formula_id, fault.field, fault.message))
+            self._fault(Fault(fault.place, "formula", fault.name, fault.field, fault.message))
             self._refused["formula", fault.formula_id] = None
         return Loaded(self._faults, self._seen, self._refused, self._more_faults)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, cast
 
@@ -95,9 +95,12 @@ class Transaction:
         deleted = Counter(self._cascade.deleted)
         return {PLURAL[kind]: deleted[kind] for kind in KINDS if deleted[kind] or kind in self._asked}
 
+    def tell_of(self, sees: Callable[[str], bool]) -> None:
+        """Let messages name nothing of devices that ``sees`` denies, unless the request itself named it."""
+        self._cascade.formulas.sees = sees
+
     def audit(self, entry: Mapping[str, Any]) -> None:
-        """Say something in the audit trail: JSON types. It is written by the commit itself, before anything else;
-        when nothing changed, it is not written."""
+        """Say something in the audit trail: JSON types. It is written with the commit, first, or not at all."""
         self.entries.append(entry)
 
     def rollback(self) -> None:

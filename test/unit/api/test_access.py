@@ -324,6 +324,66 @@ async def test_a_limited_token_cannot_take_a_term_of_others(two: Api) -> None:
         assert "is not for term south1.main" in answer.json["detail"]
 
 
+@pytest.fixture
+async def virtual(two: Api) -> Api:
+    """Besides, virtual devices northv and southv with the points a and b, and formulas over the border: ``secret``
+    works out southv's a from northv's a, ``hidden`` northv's b from that."""
+    admin = _bearer("admin")
+    for item in "ab":
+        await two("POST", "/api/v1/items", {**ITEM, "id": item}, headers=admin, status=201)
+    for name in ("northv", "southv"):
+        device = {"id": name, "name": name, "protocol": "formula"}
+        await two("POST", "/api/v1/devices", device, headers=admin, status=201)
+        await two(
+            "POST", "/api/v1/terms", {"id": name, "name": name, "device_id": name}, headers=admin, status=201
+        )
+        for item in "ab":
+            await two("POST", f"/api/v1/terms/{name}/items", {"item_id": item}, headers=admin, status=201)
+    for key, device, item, param in (
+        ("secret", "southv", "a", "northv:northv:a"),
+        ("hidden", "northv", "b", "southv:southv:a"),
+    ):
+        body = {"id": key, "formula": "p1", "device_id": device, "term_id": device, "item_id": item, "p1": param}
+        await two("POST", "/api/v1/formulas", body, headers=admin, status=201)
+    return two
+
+
+async def test_a_limited_token_is_told_of_a_circle_and_not_of_others(virtual: Api, backend: FakeBackend) -> None:
+    """The circle leads through a device of others, whose name and formula stay theirs."""
+    north = _bearer("north")
+    body = {"formula": "p1", "device_id": "northv", "term_id": "northv", "item_id": "a", "p1": "northv:northv:b"}
+    path = "northv:northv:a -> (other devices) -> northv:northv:b -> northv:northv:a"
+    before = _snapshot(backend)
+    answer = await virtual("POST", "/api/v1/formulas", {**body, "id": "f"}, headers=north, status=409)
+    assert answer.json["detail"] == f"formula f would depend on its own result: {path}"
+    admin = await virtual("POST", "/api/v1/formulas", {**body, "id": "f"}, headers=_bearer("admin"), status=409)
+    assert admin.json["detail"].endswith(path.replace("(other devices)", "southv:southv:a"))
+    answers = [
+        await virtual("POST", "/api/v1/formula_check", {**body, "id": "f"}, headers=north, status=200),
+        await virtual("POST", "/api/v2/formulas", [{**body, "id": "f"}], headers=north, status=422),
+        await virtual("POST", "/api/v2/import", {"formulas": [{**body, "id": "f"}]}, headers=north),
+    ]
+    for answer in answers:
+        assert path in answer.raw.decode()
+        assert b"south" not in answer.raw
+    taken = {**body, "id": "g", "item_id": "b", "p1": "northv:northv:a"}
+    answer = await virtual("POST", "/api/v1/formulas", taken, headers=north, status=409)
+    assert answer.json["detail"] == "northv:northv:b is already the result of a formula that uses other devices"
+    for answer in (
+        await virtual("PATCH", "/api/v1/devices/northv", {"protocol": "modbus_tcp"}, headers=north, status=422),
+        await virtual(
+            "POST",
+            "/api/v2/import",
+            {"devices": [{"id": "northv", "name": "n", "protocol": "modbus_tcp"}]},
+            headers=north,
+        ),
+        await virtual("POST", "/api/v1/formula_check", {**taken, "id": "hidden"}, headers=north, status=200),
+    ):
+        assert b"south" not in answer.raw
+        assert b"secret" not in answer.raw
+    assert _snapshot(backend) == before
+
+
 async def test_a_limited_token_imports_new_devices_with_their_terms(two: Api) -> None:
     document = {
         "devices": [{**DEVICE, "id": "north2"}],

@@ -125,3 +125,39 @@ async def test_a_circle_is_refused_in_batches_and_imports(virtual: Api) -> None:
     answer = await virtual("POST", "/api/v2/import", {"formulas": circle})
     assert "sums:totals:a -> sums:totals:b -> sums:totals:a" in answer.raw.decode()
     assert await virtual.get("/api/v1/formulas") == []
+
+
+A, B = ({"device_id": "sums", "term_id": "totals", "item_id": item} for item in "ab")
+
+
+async def test_the_check_says_of_the_result_what_saving_would(virtual: Api) -> None:
+    await virtual.post("/api/v1/formulas", formula("f", "b", p1="sums:totals:a"))
+    circle = "would depend on its own result: sums:totals:a -> sums:totals:b -> sums:totals:a"
+    assert await check(virtual, formula="p1", p1="sums:totals:b") == "OK"  # its result is not known
+    assert await check(virtual, formula="p1", p1="sums:totals:b", **A) == f"formula: the formula {circle}"
+    assert await check(virtual, formula="p1", p1="sums:totals:b", id="h", **A) == f"formula: formula h {circle}"
+    assert (await virtual.post("/api/v1/formulas", formula("h", "a", p1="sums:totals:b"), 409))[
+        "detail"
+    ] == f"formula h {circle}"
+    # f itself may be changed, whether it is named or not
+    assert await check(virtual, formula="p1 * 2", p1="sums:totals:a", **B) == "OK"
+    assert await check(virtual, formula="p1", p1="sums:totals:b", **B) == (
+        "formula: formula f would depend on its own result: sums:totals:b -> sums:totals:b"
+    )
+    taken = "item_id: sums:totals:b is already the result of formula f"
+    assert await check(virtual, formula="p1", p1=UA, id="g", **B) == taken
+    assert await check(virtual, formula="p1", p1=UA, id="f", **A) == "OK"
+    real = {"device_id": "feeder1", "term_id": "main", "item_id": "ua"}
+    assert (await check(virtual, formula="1", **real)).startswith("device_id: the result of the formula would be")
+    nowhere = await check(virtual, formula="1", **{**A, "item_id": "x"})
+    assert nowhere == "item_id: term_item not found! sums:totals:x"
+    assert (
+        await check(virtual, formula="1 +", **A)
+        == "line 1, column 4: " + (await check(virtual, formula="1 +"))[18:]
+    )
+    assert sorted(await virtual.get("/api/v1/formulas")) == ["f"]
+
+
+@pytest.mark.parametrize("body", [{"device_id": "sums"}, {**A, "term_id": "a b"}, {**A, "id": {}}])
+async def test_a_check_of_half_a_result(virtual: Api, body: dict[str, Any]) -> None:
+    assert "errors" in await check(virtual, 422, formula="1", **body)
