@@ -98,7 +98,7 @@ OPERATIONS = [
         description="The answer is OK, or says line and column, or the parameter. It needs no more of a formula "
         "than text and parameters. With device_id, term_id and item_id of the result it also says what saving "
         "would: that formulas would make a circle, that the point is the result of another formula, or that it is "
-        "of no virtual device. With id, or when a formula has that result, that formula is the one that is changed.",
+        "of no virtual device. With id, or when a formula has that result, that formula is the one changed.",
         body=Body(
             {
                 "type": "object",
