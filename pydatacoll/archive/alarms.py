@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,6 +29,8 @@ LONGEST_VALUE: Final = 4200
 """Characters of the JSON text of a value that are kept."""
 PAGE: Final = 1000
 """Steps in one query."""
+SLICE: Final = 100
+"""Steps decoded before others get their turn (about 2 ms)."""
 _TIES: Final = 16
 """Steps that different partitions may have noted at one place; were there more, a larger page is read."""
 
@@ -87,7 +90,10 @@ async def read_alarms(database: Database, wanted: AlarmQuery, limit: int) -> lis
         query, given = _query(wanted, start)
         async with database.tables() as connection:
             rows: Sequence[Any] = (await connection.execute(text(query), {**given, "page": size})).all()
-        steps = [_step(*row) for row in rows]
+        steps: list[AlarmStep] = []
+        for first in range(0, len(rows), SLICE):
+            steps += [_step(*row) for row in rows[first : first + SLICE]]
+            await asyncio.sleep(0)
         if len(rows) < size:
             return [*found, *filter(wanted.matches, steps)]
         start = steps[-1][:2]
@@ -136,11 +142,16 @@ def _query(wanted: AlarmQuery, start: tuple[int, int] | None) -> tuple[str, dict
     ), given
 
 
+_PIECES: Final = re.compile(r"(\*)|(\?|\[!?\]?[^\]]*\])|([!%_])|(.)")
+"""Of a glob: any characters, one character (perhaps of several), what ``LIKE`` would misread, any other."""
+
+
 def _like(glob: str) -> str:
     """What a glob means for ``LIKE``, or more than that: databases have no ``[]``."""
-    plain, bracket, _ = glob.partition("[")
-    marked = re.sub(r"[!%_]", lambda found: f"!{found[0]}", plain)
-    return marked.replace("*", "%").replace("?", "_") + ("%" if bracket else "")
+    return "".join(
+        "%" if found[1] else "_" if found[2] else f"!{found[3]}" if found[3] else found[4]
+        for found in _PIECES.finditer(glob)
+    )
 
 
 def _step(noted: int, number: int, *columns: Any) -> AlarmStep:
