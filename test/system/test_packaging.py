@@ -11,6 +11,7 @@ import tarfile
 import textwrap
 import venv
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,9 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
-def python(*arguments: str | Path, executable: str | Path = sys.executable, cwd: Path) -> str:
-    """Run Python away from the checkout; what it printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+def python(*arguments: str | Path, executable: str | Path = sys.executable, cwd: Path, **more: str) -> str:
+    """Run Python away from the checkout, with ``more`` in its environment; what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | more
     run = subprocess.run(
         [executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -44,10 +45,12 @@ def python(*arguments: str | Path, executable: str | Path = sys.executable, cwd:
     return run.stdout
 
 
-def build(source: Path, kind: str) -> Path:
-    """Build with the tools of this environment, so that nothing is downloaded."""
-    python("-m", "build", f"--{kind}", "--no-isolation", "--outdir", source / "dist", source, cwd=source.parent)
-    (made,) = (source / "dist").glob("*.whl" if kind == "wheel" else "*.tar.gz")
+def build(source: Path, kind: str, folder: str = "dist", **environment: str) -> Path:
+    """Build with the tools of this environment; only npm downloads, and only when the pages are not built."""
+    target = source / folder
+    arguments = ("-m", "build", f"--{kind}", "--no-isolation", "--outdir", target, source)
+    python(*arguments, cwd=source.parent, **environment)
+    (made,) = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return made
 
 
@@ -94,12 +97,14 @@ def test_the_wheel_has_every_module_and_data_file(wheel: Path, source: Path) -> 
     expected = {
         str(path.relative_to(source))
         for path in (source / "pydatacoll").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
     expected |= {f"pydatacoll_plugins/{path.name}" for path in (source / "plugins").glob("*.py")}
     assert expected <= names
     assert any(name.endswith(".lua") for name in names)
-    assert any("/static/" in name for name in names)
+    assert any("api/static/" in name for name in names)
+    assert "pydatacoll/web/static/index.html" in names
+    assert any(fnmatch(name, "pydatacoll/web/static/assets/*.js.gz") for name in names)
     assert {name.partition("/")[0] for name in names} == {
         "pydatacoll",
         "pydatacoll_plugins",
@@ -116,7 +121,24 @@ def test_the_sdist_builds_the_same_wheel(source: Path, wheel: Path, tmp_path: Pa
     assert {"LICENSE", "NOTICE", "README.rst", "CHANGELOG.rst", "Makefile", "requirements.txt", "test"} <= {
         path.name for path in unpacked.iterdir()
     }
-    assert contents(build(unpacked, "wheel")) == contents(wheel)
+    assert (unpacked / "web/package-lock.json").is_file()
+    assert not list(unpacked.glob("web/node_modules"))
+    # the pages are in it, built: no Node is needed
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("node", "npm"):
+        (tools / name).write_text("#!/bin/sh\nexit 1\n")
+        (tools / name).chmod(0o755)
+    hidden = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    assert contents(build(unpacked, "wheel", PATH=hidden)) == contents(wheel)
+
+
+def test_a_wheel_without_pages(source: Path, wheel: Path) -> None:
+    """Also where pages were built before."""
+    with_pages, without = (
+        set(contents(one)) for one in (wheel, build(source, "wheel", "api", PYDATACOLL_WEB="skip"))
+    )
+    assert without == {name for name in with_pages if not name.startswith("pydatacoll/web/static/")}
 
 
 def test_the_wheel_works_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
@@ -125,6 +147,7 @@ def test_the_wheel_works_where_it_is_installed(installed: Path, tmp_path: Path) 
         from pathlib import Path
         import pydatacoll, pydatacoll_plugins
         from pydatacoll.discovery import discover_plugins, discover_protocols
+        from pydatacoll.web.site import load
 
         for package in (pydatacoll, pydatacoll_plugins):
             assert Path(package.__file__).is_relative_to(sys.prefix), package.__file__
@@ -133,6 +156,7 @@ def test_the_wheel_works_where_it_is_installed(installed: Path, tmp_path: Path) 
         for point in points:
             point.load()
             assert Path(sys.modules[point.module].__file__).is_relative_to(sys.prefix), point
+        assert {"index.html", "favicon.svg"} <= load().keys()
         protocols, plugins = discover_protocols(), discover_plugins()
         assert protocols.problems == plugins.problems == [], (protocols, plugins)
         for group, found in (("protocols", protocols.found), ("plugins", plugins.found)):
