@@ -19,6 +19,7 @@ need libc6-dev /usr/include/stdlib.h
 need libmodbus-dev /usr/include/modbus/modbus.h
 need tshark tshark
 need mariadb-server mariadbd
+need chromium chromium
 found=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -1) # a folder for each release
 need postgresql "${found:-postgres}"
 [ -n "$missing" ] || exit 0

@@ -1,0 +1,33 @@
+"""Fixtures of the end-to-end tests: real processes, simulated devices, and a real browser that is watched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pydatacoll.testing.modbus_server import ModbusServer
+from test.e2e.browser import Browser
+from test.system.rig import Rig
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """Starts real processes; at its end all have stopped cleanly, without tracebacks and leftovers."""
+    async with Rig(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def plc() -> AsyncIterator[ModbusServer]:
+    """A simulated device in the test's own process."""
+    async with ModbusServer(history=100_000) as server:
+        yield server
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Opens pages; at its end none of them had an error, or asked another host for anything."""
+    async with Browser() as made:
+        yield made
