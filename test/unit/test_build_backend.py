@@ -6,6 +6,7 @@ npm is a shell script here; the real one is called by the tests of the packages.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -165,6 +166,24 @@ def test_large_files_have_a_compressed_copy_that_is_always_the_same(built: Check
     (built.static / ".build-hash").unlink()
     assert web_pages.build(built.root)
     assert copy.read_bytes() == first
+
+
+def test_licences_of_what_is_in_the_pages_come_with_them(built: Checkout) -> None:
+    """And not those of tools."""
+    packages = {
+        "": {"name": "pages"},
+        "node_modules/@a/shown": {"version": "1.2.3", "license": "MIT"},
+        "node_modules/tool": {"version": "4.5.6", "license": "MIT", "dev": True},
+    }
+    built.npm = built.npm.replace("mkdir node_modules", "mkdir -p node_modules/@a/shown node_modules/tool")
+    built.npm = built.npm.replace("    ;;\nrun)", "    echo Holder > node_modules/@a/shown/LICENSE\n    ;;\nrun)")
+    built.install()
+    (built.web / "package-lock.json").write_text(json.dumps({"packages": packages}))
+    assert web_pages.build(built.root)
+    text = (built.static / "licences.txt").read_text()
+    assert "@a/shown 1.2.3 (MIT)" in text
+    assert "Holder" in text
+    assert "tool" not in text
 
 
 def test_old_files_do_not_stay(built: Checkout) -> None:
