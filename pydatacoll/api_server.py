@@ -53,6 +53,7 @@ from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
 from pydatacoll.store.overview import look
+from pydatacoll.store.plugin_forget import check_unused, forget
 from pydatacoll.store.plugin_overview import look_at_plugins
 from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.repository import Repository
@@ -201,6 +202,8 @@ class ApiServer:
                 alarms=Alarms(made.store),
                 plugins_enabled=frozenset(self._settings.plugins),
                 plugins=partial(look_at_plugins, made.store),
+                plugin_unused=partial(check_unused, made.store),
+                plugin_forget=partial(forget, made.store),
                 archive=archive,
                 access=Access(self._settings.auth),
                 live=self._live(made),

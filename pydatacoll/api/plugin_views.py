@@ -36,7 +36,13 @@ class PluginView(Struct, kw_only=True):
     name: str
     description: str
     enabled: Annotated[bool, Meta(description="whether the settings of this server name it")]
-    state: Annotated[str, Meta(description="running; or what is wrong with a runner; stopped without a runner")]
+    state: Annotated[
+        str,
+        Meta(
+            description="running; or what is wrong with a runner; without a runner stopped, or not enabled when "
+            "it is not enabled here"
+        ),
+    ]
     behind: Annotated[float, Meta(description="how long the oldest sample to be handled has waited, seconds")]
     lag: Annotated[int, Meta(description="samples to be handled")]
     lag_entries: Annotated[int, Meta(description="batches of the data stream to be handled")]
@@ -47,4 +53,17 @@ class PluginView(Struct, kw_only=True):
     runners: list[RunnerView]
 
 
-COMPONENTS: Final[tuple[type[Struct], ...]] = (PluginView, RunnerView)
+class HeldSamples(Struct):
+    """What the data stream has kept for a plugin."""
+
+    samples: int
+    entries: Annotated[int, Meta(description="batches of the data stream")]
+
+
+class ForgottenPlugin(Struct):
+    """A plugin that has no place in the data stream any more."""
+
+    released: HeldSamples
+
+
+COMPONENTS: Final[tuple[type[Struct], ...]] = (PluginView, RunnerView, HeldSamples, ForgottenPlugin)

@@ -1,4 +1,4 @@
-"""``GET /api/v2/plugins``: what plugins do, in whatever process they run."""
+"""``/api/v2/plugins``: what plugins do, in whatever process they run; and the end of those that are not used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from aiohttp import web
 
 from pydatacoll.api import responses
 from pydatacoll.api.operation import Answer, Call, Operation, array, ref
+from pydatacoll.api.problems import ApiProblem
+from pydatacoll.errors import Conflict
 from pydatacoll.model import time_to_wire
 from pydatacoll.store.plugin_overview import PluginOverview
 from pydatacoll.store.plugin_reports import PluginReport
@@ -63,6 +65,31 @@ def _runner(runner: str, said: PluginReport, *, whole: bool) -> dict[str, Any]:
     return view
 
 
+async def forget_plugin(call: Call) -> web.StreamResponse:
+    """Let go of what is held for a plugin. The entry in the audit trail comes first, or nothing happens.
+
+    :raises ApiProblem: 403 for a token that is limited to some devices: samples of all are held.
+    :raises Conflict: the plugin is in use.
+    """
+    name, services = call.path["plugin"], call.services
+    if call.identity.devices:
+        text = f"the access token {call.identity.name!r} is for some devices; a plugin has samples of all"
+        raise ApiProblem("forbidden", text)
+    if name in services.plugins_enabled:
+        raise Conflict(f"plugin {name} is enabled here: take it out of the setting plugins first")
+    await services.plugin_unused(name)
+    entry = call.entry("plugin.forget", name)
+    await services.audit.write([{**entry, "result": None}])
+    try:
+        held = await services.plugin_forget(name)
+    except Conflict as problem:  # it was started in this moment
+        await services.audit.write([{**entry, "result": f"409 {problem}"}])
+        raise
+    given_up = {"samples": held.samples, "entries": held.entries}
+    await services.audit.write([{**entry, "after": {"released": given_up}}])
+    return responses.of({"released": given_up})
+
+
 OPERATIONS = [
     Operation(
         id="list_plugins",
@@ -77,5 +104,21 @@ OPERATIONS = [
         tag="system",
         answers={200: Answer("plugins by name", array(ref("PluginView")))},
         errors=(503,),
-    )
+    ),
+    Operation(
+        id="forget_plugin",
+        method="DELETE",
+        path="/api/v2/plugins/{plugin}",
+        handler=forget_plugin,
+        summary="Forget a plugin that is not used any more, and let go of the samples that are held for it",
+        description=(
+            "As long as a plugin that was once run has a place in the data stream, the stream keeps what it has "
+            "not handled, up to stream.max_bytes. What it remembers stays: when it is run again, it begins with "
+            "what comes then. 409 while a runner of it is alive, or was some seconds ago, and when it is enabled "
+            "here. 404 when it was never run."
+        ),
+        tag="system",
+        answers={200: Answer("what was held for it", ref("ForgottenPlugin"))},
+        errors=(403, 404, 409, 503),
+    ),
 ]

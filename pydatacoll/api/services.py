@@ -14,6 +14,7 @@ from pydatacoll.api.stats import HttpStats
 from pydatacoll.archive.shapes import AlarmQuery, AlarmStep, Bucket, Span, Stored
 from pydatacoll.archive.sql_template import Template
 from pydatacoll.archive.sql_tokens import Kind as DatabaseKind
+from pydatacoll.errors import NotFound
 from pydatacoll.live.feed import Feed
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.alarm import Alarm, AlarmId, Transition
@@ -25,6 +26,7 @@ from pydatacoll.settings import AuthSettings, Settings
 from pydatacoll.store.alarms import Outcome, TransitionId, Wanted
 from pydatacoll.store.audit import AuditFilter, AuditPage
 from pydatacoll.store.commands import CommandReply, CommandRequest
+from pydatacoll.store.plugin_forget import Held
 from pydatacoll.store.plugin_overview import PluginOverview
 from pydatacoll.store.queries import QueryReply, What
 
@@ -165,6 +167,14 @@ async def _no_plugins(_: Sequence[str]) -> Sequence[PluginOverview]:
     return ()
 
 
+async def _no_plugin(plugin: str) -> Held:
+    raise NotFound(f"plugin not found! {plugin}")
+
+
+async def _none_unused(plugin: str) -> None:
+    raise NotFound(f"plugin not found! {plugin}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a handler may use.
@@ -175,6 +185,8 @@ class Services:
     :ivar http: counts requests.
     :ivar diagnosis: looks after everything; of devices after those in the model that it is given.
     :ivar plugins: looks at all plugins, at least those named.
+    :ivar plugin_unused: raises NotFound for a plugin that was never run, Conflict for one that is in use.
+    :ivar plugin_forget: lets go of the place of one that is not.
     :ivar imports: what is being imported.
     :ivar exports: how many exports are under way.
     :ivar arriving: how much of bodies is on its way.
@@ -194,6 +206,8 @@ class Services:
     alarms: Alarms
     plugins_enabled: frozenset[str] = field(default_factory=frozenset)
     plugins: Callable[[Sequence[str]], Awaitable[Sequence[PluginOverview]]] = _no_plugins
+    plugin_unused: Callable[[str], Awaitable[None]] = _none_unused
+    plugin_forget: Callable[[str], Awaitable[Held]] = _no_plugin
     archive: Archive | None = None
     access: Access = field(default_factory=lambda: Access(AuthSettings()))
     refusals: Refusals = field(default_factory=Refusals)

@@ -195,7 +195,7 @@ class AuditEntry(Struct, kw_only=True):
         str | None,
         Meta(
             description="ok, in brackets what the protocol tells beyond that; or status and reason of a failure; "
-            "null: a control about to be sent"
+            "null: a control about to be sent, or what else is about to be done"
         ),
     ]
     devices: Annotated[list[str], Meta(description="devices it concerns; empty: the model as a whole")]

@@ -272,12 +272,13 @@ def plugins(
     for name, group in overview.groups.items():
         behind = group.behind(overview.time)
         if behind > BEHIND:
-            remedy = (
-                f"start more runners with python -m pydatacoll.plugin_runner {name}"
-                if reports.get(name)
-                else f"run it with python -m pydatacoll.plugin_runner {name}, or remove its consumer group"
-            )
             text = f"{name} is {behind:.0f} s and {group.samples} samples behind"
+            remedy = f"start more runners with python -m pydatacoll.plugin_runner {name}"
+            if name not in reports:
+                remedy = f"let what reads with this consumer group go on, or remove it: XGROUP DESTROY ... {name}"
+            elif not reports[name] and name not in enabled:
+                text = f"{name} is not enabled, and {group.samples} samples are held for it since {behind:.0f} s"
+                remedy = f"enable it, or give them up with pydatacoll plugins forget {name}"
             found.append(Check("plugins", "warning", text, remedy))
         if group.dropped:
             text = f"{name} has missed {group.dropped} samples since ever: it was too slow"

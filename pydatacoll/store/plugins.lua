@@ -186,6 +186,35 @@ local function commit(names, argv)
   return { 1 }
 end
 
+-- Samples that a plugin has not handled; nil when that is not known.
+local function waiting(place, name, count, dropped)
+  local numbers = redis.call('HMGET', place, 'base', 'done', 'dead')
+  if numbers[1] then
+    local lost = tonumber(redis.call('HGET', dropped, name) or 0)
+    local left = tonumber(redis.call('GET', count) or 0) - numbers[1] - numbers[2] - numbers[3] - lost
+    return math.max(0, left)
+  end
+end
+
+-- Let go of the place of a plugin that nobody runs. What it remembers and counted stays, and the number of its last
+-- commit, see open.
+-- KEYS stream, lease, holder, place, dropped, count; ARGV group
+-- Reply: { 1, samples and entries that were held for it }; { -1, 0, 0 } when a runner has the lease
+local function forget(names, argv)
+  if redis.call('GET', names[2]) then
+    return { -1, 0, 0 }
+  end
+  local group = group_of(names[1], argv[1])
+  local samples = group and waiting(names[4], argv[1], names[6], names[5]) or 0
+  if group then
+    redis.call('XGROUP', 'DESTROY', names[1], argv[1])
+  end
+  redis.call('DEL', names[3])
+  redis.call('HDEL', names[4], 'base', 'entry', 'offset')
+  redis.call('HDEL', names[5], argv[1])
+  return { 1, samples, group and group['lag'] or 0 }
+end
+
 -- How far all groups of a partition are behind.
 -- KEYS stream, dropped, count; ARGV hash tag
 -- Reply: a row for each group: name, entries and samples to be handled (-1: not known), entries pending, id of the
@@ -200,12 +229,8 @@ local function lags(names, argv)
     local group = pairs_of(row)
     local name = group['name']
     local dropped = tonumber(redis.call('HGET', names[2], name) or 0)
-    local place = redis.call('HMGET', 'HS:PLUGIN:' .. argv[1] .. ':' .. name, 'base', 'done', 'dead', 'retries')
-    local samples = -1
-    if place[1] then
-      samples = tonumber(redis.call('GET', names[3]) or 0) - place[1] - place[2] - place[3] - dropped
-      samples = math.max(0, samples)
-    end
+    local key = 'HS:PLUGIN:' .. argv[1] .. ':' .. name
+    local place = redis.call('HMGET', key, 'done', 'dead', 'retries')
     local oldest = redis.call('XRANGE', names[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1)
     local id = oldest[1] and oldest[1][1] or ''
     if group['pending'] > 0 then
@@ -214,13 +239,13 @@ local function lags(names, argv)
     table.insert(rows, {
       name,
       group['lag'] or -1,
-      samples,
+      waiting(key, name, names[3], names[2]) or -1,
       group['pending'],
       id,
       dropped,
+      tonumber(place[1] or 0),
       tonumber(place[2] or 0),
       tonumber(place[3] or 0),
-      tonumber(place[4] or 0),
     })
   end
   return rows
@@ -228,4 +253,5 @@ end
 
 redis.register_function('plugin_open', open)
 redis.register_function('plugin_commit', commit)
+redis.register_function('plugin_forget', forget)
 redis.register_function({ function_name = 'plugin_lags', callback = lags, flags = { 'no-writes' } })

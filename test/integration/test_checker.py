@@ -21,6 +21,7 @@ from pydatacoll.store import keys
 from pydatacoll.store.alarms import Alarms, Wanted
 from pydatacoll.store.client import Store
 from pydatacoll.store.packets import Account, Packet
+from pydatacoll.store.plugin_forget import forget
 from pydatacoll.store.plugin_reads import PluginReads
 from test.integration.plugin_rig import DEVICE, PARTITION, FaultyStore, Rig, until
 
@@ -242,4 +243,23 @@ async def test_late_samples_raise_no_alarm(rig: Rig) -> None:
     await caught_up(rig)
     assert [(name, event, value) for name, event, _, value in await told(Alarms(rig.store))] == [
         ("i0:high", "raise", "25")
+    ]
+
+
+async def test_a_checker_that_was_forgotten_ends_what_it_had_raised_when_it_is_run_again(rig: Rig) -> None:
+    alarms = Alarms(rig.store)
+    host = await rig.host(checker(rig.store, model()), "one")
+    await rig.ready(host)
+    await put(rig, 1.0, [25.0, 15.0])
+    await caught_up(rig)
+    await rig.stop(host)
+    await put(rig, 2.0, [35.0, 35.0])  # is given up
+    assert (await forget(rig.store, "checker")).samples == 2
+    await put(rig, 3.0, [15.0, 15.0])
+    await rig.ready(await rig.host(checker(rig.store, model()), "two"))
+    await put(rig, 4.0, [14.0, 14.0])
+    await caught_up(rig)
+    assert [(alarm, event) for alarm, event, *_ in await told(alarms)] == [
+        ("i0:high", "raise"),
+        ("i0:high", "clear"),
     ]

@@ -161,7 +161,7 @@ class Stub:
                 self.wfile.write(content)
                 self.close_connection = stub.cut
 
-            do_GET = do_POST = answer  # noqa: N815 - named by the library
+            do_GET = do_POST = do_DELETE = answer  # noqa: N815 - named by the library
 
             def log_message(self, *_: Any) -> None:
                 """Nothing."""

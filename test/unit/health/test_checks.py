@@ -189,10 +189,25 @@ def test_plugins_that_are_behind_or_stand_still() -> None:
     ]
     assert [check.status for check in found] == ["failed"] * 2 + ["warning"] * 4
     assert "start more runners" in found[2].remedy
-    assert "remove its consumer group" in found[5].remedy
+    assert "XGROUP DESTROY" in found[5].remedy
     assert list(checks.plugins(overview(), [], {})) == []
     (sound,) = checks.plugins(overview(groups={"a": GroupState()}), ["a"], {"a": {"r": plugin_report("running")}})
     assert (sound.status, sound.detail) == ("ok", "a")
+
+
+def test_a_plugin_that_nobody_enables_holds_samples() -> None:
+    groups = {
+        "old": GroupState(oldest=900.0, samples=5000),
+        "idle": GroupState(),
+        "fresh": GroupState(oldest=990.0),
+    }
+    reports: dict[str, dict[str, PluginReport]] = {"old": {}, "idle": {}, "fresh": {}}
+    (check,) = checks.plugins(overview(time=1000.0, groups=groups), [], reports)
+    assert (check.status, check.detail) == (
+        "warning",
+        "old is not enabled, and 5000 samples are held for it since 100 s",
+    )
+    assert "pydatacoll plugins forget old" in check.remedy
 
 
 def test_a_certificate_that_ends() -> None:
