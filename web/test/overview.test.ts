@@ -50,41 +50,41 @@ const order = (tiles: readonly Tile[]): string[] => inOrder(tiles, new Map()).ma
 describe("tiles", () => {
   it("stand worst first: lost, unacknowledged by priority, active, bad, stale, normal, out of service", () => {
     const tiles = [
-      tileOf(device("off", "disabled", false), counts("off", 0, 10), []),
-      tileOf(device("normal"), counts("normal", 0, 0), []),
-      tileOf(device("stale"), counts("stale", 0, 1), []),
-      tileOf(device("bad"), counts("bad", 1, 9), []),
-      tileOf(device("active"), undefined, [alarm("active_acknowledged", "critical")]),
-      tileOf(device("low"), undefined, [alarm("active_unacknowledged", "low")]),
-      tileOf(device("critical"), undefined, [alarm("returned_unacknowledged", "critical"), alarm("active_unacknowledged", "low")]),
-      tileOf(device("lost", "backoff"), counts("lost", 0, 10), []),
+      tileOf(device("off", "disabled", false), counts("off", 0, 10), [], 10),
+      tileOf(device("normal"), counts("normal", 0, 0), [], 10),
+      tileOf(device("stale"), counts("stale", 0, 1), [], 10),
+      tileOf(device("bad"), counts("bad", 1, 9), [], 10),
+      tileOf(device("active"), undefined, [alarm("active_acknowledged", "critical")], 10),
+      tileOf(device("low"), undefined, [alarm("active_unacknowledged", "low")], 10),
+      tileOf(device("critical"), undefined, [alarm("returned_unacknowledged", "critical"), alarm("active_unacknowledged", "low")], 10),
+      tileOf(device("lost", "backoff"), counts("lost", 0, 10), [], 10),
     ];
     expect(order(tiles)).toEqual(["lost", "critical", "low", "active", "bad", "stale", "normal", "off"]);
   });
 
   it("count a calculated device as normal, and one without a manager as lost", () => {
-    expect(tileOf(device("a", "virtual"), undefined, []).rank).toBe(0);
-    expect(tileOf(device("a", "no_manager"), undefined, []).rank).toBeGreaterThan(0);
-    expect(tileOf(device("a", "no_manager", false), undefined, []).rank).toBeLessThan(0);
+    expect(tileOf(device("a", "virtual"), undefined, [], 10).rank).toBe(0);
+    expect(tileOf(device("a", "no_manager"), undefined, [], 10).rank).toBeGreaterThan(0);
+    expect(tileOf(device("a", "no_manager", false), undefined, [], 10).rank).toBeLessThan(0);
   });
 
   it("do not count shelved alarms", () => {
-    expect(tileOf(device("a"), undefined, [alarm("shelved", "critical")]).rank).toBe(0);
+    expect(tileOf(device("a"), undefined, [alarm("shelved", "critical")], 10).rank).toBe(0);
   });
 
   it("name the worst priority that nobody has acknowledged", () => {
-    const tile = tileOf(device("a"), undefined, [alarm("active_acknowledged", "critical"), alarm("active_unacknowledged", "medium")]);
+    const tile = tileOf(device("a"), undefined, [alarm("active_acknowledged", "critical"), alarm("active_unacknowledged", "medium")], 10);
     expect(tile).toMatchObject({ priority: "medium", unacknowledged: 1, active: 2 });
   });
 
   it("sort equal ones by name, numbers as numbers", () => {
-    expect(order(["f10", "f9", "f1"].map((id) => tileOf(device(id), undefined, [])))).toEqual(["f1", "f9", "f10"]);
+    expect(order(["f10", "f9", "f1"].map((id) => tileOf(device(id), undefined, [], 10)))).toEqual(["f1", "f9", "f10"]);
   });
 
   it("move up at once and down only when they stay better", () => {
-    const good = tileOf(device("a"), counts("a", 0, 0), []);
-    const bad = tileOf(device("a"), counts("a", 1, 0), []);
-    const other = tileOf(device("b"), counts("b", 0, 1), []);
+    const good = tileOf(device("a"), counts("a", 0, 0), [], 10);
+    const bad = tileOf(device("a"), counts("a", 1, 0), [], 10);
+    const other = tileOf(device("b"), counts("b", 0, 1), [], 10);
     const start = hold(new Map(), [bad, other], 0);
     const early = hold(start, [good, other], PATIENCE - 1);
     expect(inOrder([good, other], early).map(({ id }) => id)).toEqual(["a", "b"]);
@@ -95,7 +95,7 @@ describe("tiles", () => {
   });
 
   it("are found by every word, and by being abnormal", () => {
-    const tiles = [tileOf(device("feeder1"), undefined, []), tileOf(device("pump1", "backoff"), undefined, [])];
+    const tiles = [tileOf(device("feeder1"), undefined, [], 10), tileOf(device("pump1", "backoff"), undefined, [], 10)];
     expect(matching(tiles, "DEVICE pump", false).map(({ id }) => id)).toEqual(["pump1"]);
     expect(matching(tiles, "", true).map(({ id }) => id)).toEqual(["pump1"]);
     expect(matching(tiles, "feeder pump", false)).toEqual([]);

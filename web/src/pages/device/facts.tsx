@@ -33,7 +33,9 @@ export function Connection({ device }: { device: Device }) {
       <Fact label={t("connection")}>
         <LinkMark state={state} />{" "}
         {since && (
-          <span class="muted">{t("since", { time: timeText(since), age: ageText(now.value - Date.parse(since)) })}</span>
+          <time class="muted" dateTime={since} title={exactText(since)}>
+            {t("since", { time: timeText(since), age: ageText(now.value - Date.parse(since)) })}
+          </time>
         )}
       </Fact>
       <Fact label={t("service")}>

@@ -9,7 +9,7 @@ const t = translator(words);
 
 export const FRAME_COLUMNS = {
   card: "auto minmax(0, 1fr)",
-  wide: "112px 104px minmax(0, 3fr) minmax(0, 2fr)",
+  wide: "128px 108px minmax(0, 3fr) minmax(0, 2fr)",
 };
 
 const ARROWS = { sent: "→", received: "←", note: "·" };
@@ -43,7 +43,7 @@ export function FrameRow({ kept, open }: { kept: Kept; open: (kept: Kept) => voi
       <div role="cell"><time dateTime={frame.time}>{shortTime(frame.time)}</time></div>
       <div role="cell"><Way direction={frame.direction} /></div>
       <div role="cell" class="device-frame-text">
-        {gap && <span class="tag medium" title={t("gap")}><span aria-hidden="true">▲</span><span class="hidden-text">{t("gap")}</span></span>}{" "}
+        {gap && <span class="tag medium" title={t("gap")}><span aria-hidden="true">▲</span><span class="hidden-text">{t("gap")}</span></span>}
         <button type="button" class="device-frame-open" onClick={() => open(kept)}>{frame.text}</button>
       </div>
       <div role="cell" class="mono muted device-frame-hex">{spaced(frame.hex)}</div>

@@ -106,7 +106,7 @@ function FrameView({ device, path, kept: all, paused, setPaused }: ViewProps) {
       {!kept.length && <p class="muted" role="status">{t("waiting")}</p>}
       {kept.length > 0 && !shown.length && <p class="muted">{t("noFrameMatch")}</p>}
       {shown.length > 0 && (
-        <div class={`device-frames ${narrow ? "card" : ""}`}>
+        <div class={`device-frames ${narrow ? "device-cards" : ""}`}>
           <VirtualTable
             label={t("framesTable", { name: device.name || device.id })}
             rows={shown}

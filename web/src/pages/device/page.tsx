@@ -5,6 +5,7 @@ import { translator } from "../../i18n/i18n";
 import { href, type Route } from "../../routes";
 import { devices, loaded, pointsByDevice } from "../../state/plant";
 import { Loading, ProblemNotice } from "../../ui/loading";
+import { useNarrow } from "../../ui/media";
 import { usePolled } from "../../ui/poll";
 import type { PageProps } from "../pages";
 import { DeviceActions } from "./actions";
@@ -36,6 +37,7 @@ export default function DevicePage({ route }: PageProps) {
 
 function DeviceView({ device, route }: { device: Device; route: Route }) {
   const path = statusPath(device.id);
+  const narrow = useNarrow();
   const { data: status, problem, reload } = usePolled((signal) => get<DeviceStatus>(path, signal), path, EVERY);
   const tab = TABS.find((name) => name === route.query.get("tab")) ?? "points";
   const points = pointsByDevice.value.get(device.id) ?? [];
@@ -52,8 +54,16 @@ function DeviceView({ device, route }: { device: Device; route: Route }) {
           </div>
           <DeviceActions device={device} status={status} count={points.length} />
         </div>
-        <Connection device={device} />
-        <Figures status={status} />
+        <div class="device-states">
+          <Connection device={device} />
+          {!narrow && <Figures status={status} />}
+        </div>
+        {narrow && (
+          <details class="device-more">
+            <summary>{t("figures")}</summary>
+            <Figures status={status} />
+          </details>
+        )}
         <ProblemNotice problem={problem} retry={reload} />
       </section>
       <nav class="device-tabs" aria-label={t("tabs")}>

@@ -83,7 +83,7 @@ export function PointsTab({ device, points, route }: PointsProps) {
         </div>
       )}
       {!waiting && shown.length > 0 && (
-        <div class={`device-points ${shape}`}>
+        <div class={`device-points ${shape === "card" ? "device-cards" : ""}`}>
           <VirtualTable
             key={device.id}
             label={t("table", { name: device.name || device.id })}

@@ -4,6 +4,7 @@ export const words = {
   en: {
     unknown: "There is no device {id}.", toOverview: "All devices",
     points: "Points", frames: "Frames", details: "Details", tabs: "Views of this device",
+    figures: "Round trip, losses, errors",
     connection: "Connection", since: "since {time} ({age})", service: "Service", inService: "enabled", outOfService: "disabled",
     lastError: "Last error: {detail}", manager: "Manager", roundTrip: "Round trip", reconnects: "Reconnects",
     read: "Values read", lost: "Values lost", pending: "Waiting to be stored", lastSeen: "Last value", errors: "Errors",
@@ -16,7 +17,7 @@ export const words = {
     counters: "37: all counters", counterGroup: "{group}: group {n} of the counters", freeze: "What becomes of the counters",
     freeze_read: "read", freeze_freeze: "freeze", freeze_freeze_reset: "freeze and reset", freeze_reset: "reset",
     asking: "Waiting for the device …", address: "Address", outcome: "Outcome", nPoints: "Points", seconds: "Seconds", detail: "Detail",
-    discovered: "Not configured", discoveredTitle: "Addresses of {name} that send and are not configured",
+    discovered: "Unconfigured addresses", discoveredTitle: "Addresses of {name} that send and are not configured",
     discoveredNone: "Everything this device sends is configured.", type: "Type", value: "Value", cause: "Cause", count: "Count",
     time: "Time", note: "Note", saveTable: "Save as a table to import", importHow: "Import the table on the page",
     model: "Model", refresh: "Read again", cancel: "Cancel",
@@ -44,6 +45,7 @@ export const words = {
   zh: {
     unknown: "没有设备 {id}。", toOverview: "全部设备",
     points: "测点", frames: "报文", details: "详情", tabs: "此设备的视图",
+    figures: "往返时间、丢失、错误",
     connection: "连接", since: "自 {time}（{age}）", service: "运行", inService: "已启用", outOfService: "已停用",
     lastError: "最近错误：{detail}", manager: "管理器", roundTrip: "往返时间", reconnects: "重连次数",
     read: "读取数值", lost: "丢失数值", pending: "等待存储", lastSeen: "最近数值", errors: "错误",

@@ -4,7 +4,7 @@ import { get } from "../../api/client";
 import type { Overview } from "../../api/types";
 import { translator } from "../../i18n/i18n";
 import { setQuery } from "../../routes";
-import { alarms, alarmsByDevice, devices, loaded } from "../../state/plant";
+import { alarms, alarmsByDevice, devices, loaded, pointsByDevice } from "../../state/plant";
 import { now } from "../../state/time";
 import { CurlButton } from "../../ui/curl";
 import { Loading, ProblemNotice } from "../../ui/loading";
@@ -30,7 +30,7 @@ export default function OverviewPage({ route }: PageProps) {
 
   const counts = new Map(data?.devices.map((row) => [row.device_id, row]));
   const tiles = [...devices.value.values()].map((device) =>
-    tileOf(device, counts.get(device.id), alarmsByDevice.value.get(device.id) ?? []),
+    tileOf(device, counts.get(device.id), alarmsByDevice.value.get(device.id) ?? [], pointsByDevice.value.get(device.id)?.length ?? 0),
   );
   held.current = hold(held.current, tiles, now.value); // read here, so that tiles settle without another change
   const shown = inOrder(matching(tiles, text, abnormal), held.current);

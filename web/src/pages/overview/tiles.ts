@@ -9,8 +9,7 @@ export interface Tile {
   description: string;
   enabled: boolean;
   link: Link;
-  /** null: not counted yet. */
-  points: number | null;
+  points: number;
   bad: number;
   stale: number;
   valuesPerSecond: number | null;
@@ -37,8 +36,13 @@ function worstOf(alarms: readonly Alarm[]): string {
   return alarms.reduce((worst, { priority }) => (worst && rankOf(worst) >= rankOf(priority) ? worst : priority), "");
 }
 
-/** `counts` are some seconds old at most, `device` and `alarms` are those of now. */
-export function tileOf(device: Device, counts: DeviceOverview | undefined, alarms: readonly Alarm[]): Tile {
+/** `counts` are some seconds old at most, the others are those of now. */
+export function tileOf(
+  device: Device,
+  counts: DeviceOverview | undefined,
+  alarms: readonly Alarm[],
+  points: number,
+): Tile {
   const ringing = alarms.filter(isUnacknowledged);
   const active = alarms.filter(isActive);
   const priority = worstOf(ringing.length ? ringing : active);
@@ -58,7 +62,7 @@ export function tileOf(device: Device, counts: DeviceOverview | undefined, alarm
     description: device.description,
     enabled: device.enabled,
     link: device.link,
-    points: counts?.points ?? null,
+    points,
     bad,
     stale,
     valuesPerSecond: counts?.values_per_second ?? null,
