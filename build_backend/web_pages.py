@@ -169,7 +169,7 @@ def _npm(node: Node, web: Path, *arguments: str) -> None:
     run = subprocess.run(
         [*node.npm, *arguments],
         cwd=web,
-        env=_environment(node),
+        env={**_environment(node), "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
