@@ -44,7 +44,10 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
   const shownAt = props.show ? rows.findIndex((row) => props.rowKey(row) === props.show) : -1;
   useEffect(() => {
     const element = body.current;
-    if (element && shownAt >= 0) element.scrollTop = (shownAt + 0.5) * rowHeight - element.clientHeight / 2;
+    if (!element || shownAt < 0) return;
+    element.scrollTop = (shownAt + 0.5) * rowHeight - element.clientHeight / 2;
+    const middle = element.getBoundingClientRect().top + (shownAt + 1) * rowHeight - element.scrollTop;
+    if (middle < rowHeight || middle > innerHeight - rowHeight) scrollBy(0, middle - innerHeight / 2);
   }, [props.show, shownAt >= 0, rowHeight]);
   const first = Math.min(view.first, Math.max(0, rows.length - view.count));
   const shown = rows.slice(first, first + view.count);

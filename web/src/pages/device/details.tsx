@@ -19,27 +19,17 @@ function Section({ title, children }: { title: string; children: ComponentChildr
   );
 }
 
-const FATES = ["stored", "unchanged", "rejected", "dropped", "pending"] as const;
-
-function AccountingTable({ accounting }: { accounting: Accounting }) {
-  const row = (name: keyof Accounting, label: string) => (
-    <tr key={name}>
-      <th scope="row">{label}</th>
-      <td class="number">{numberText(accounting[name])}</td>
-    </tr>
-  );
-  return (
-    <>
-      <table class="device-accounting">
-        <tbody>
-          {row("read", t("a_read"))}
-          {FATES.map((name) => row(name, t(name === "pending" ? "a_pending" : name)))}
-          {row("held", t("held"))}
-        </tbody>
-      </table>
-      <p class="muted">{t("accountingHow")}</p>
-    </>
-  );
+/** What became of the values, in the words of the page. */
+function fates({ read, stored, unchanged, rejected, dropped, pending, held }: Accounting): Record<string, string> {
+  return {
+    [t("a_read")]: numberText(read),
+    [t("stored")]: numberText(stored),
+    [t("unchanged")]: numberText(unchanged),
+    [t("rejected")]: numberText(rejected),
+    [t("dropped")]: numberText(dropped),
+    [t("a_pending")]: numberText(pending),
+    [t("held")]: numberText(held),
+  };
 }
 
 export function DetailsTab({ device, status }: { device: Device; status: DeviceStatus | null }) {
@@ -48,7 +38,10 @@ export function DetailsTab({ device, status }: { device: Device; status: DeviceS
     <div class="device-details">
       {!status && <Loading />}
       {status?.accounting && (
-        <Section title={t("accounting")}><AccountingTable accounting={status.accounting} /></Section>
+        <Section title={t("accounting")}>
+          <Tree value={fates(status.accounting)} />
+          <p class="muted">{t("accountingHow")}</p>
+        </Section>
       )}
       {status?.counters && <Section title={t("countersOf")}><Tree value={status.counters} /></Section>}
       {status && (

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Device, DeviceStatus } from "../../api/types";
 import { translator } from "../../i18n/i18n";
-import { ageText, exactText, now, timeText } from "../../state/time";
+import { ageText, clockText, exactText, now, timeText } from "../../state/time";
 import { LinkMark } from "../../ui/marks";
 import { numberText } from "../../ui/number";
 import { errorKinds, lostValues, reconnects, roundTrip } from "./facts-of";
@@ -26,6 +26,12 @@ function Ago({ time }: { time: string }) {
   return <time dateTime={time} title={exactText(time)}>{t("ago", { age: ageText(now.value - Date.parse(time)) })}</time>;
 }
 
+/** Without the day when it is today. */
+function shortTime(time: string): string {
+  const day = (of: string | number): string => timeText(of).replace(clockText(of), "");
+  return day(time) === day(now.value) ? clockText(time) : timeText(time);
+}
+
 export function Connection({ device }: { device: Device }) {
   const { state, since, last_error } = device.link;
   return (
@@ -34,7 +40,7 @@ export function Connection({ device }: { device: Device }) {
         <LinkMark state={state} />{" "}
         {since && (
           <time class="muted" dateTime={since} title={exactText(since)}>
-            {t("since", { time: timeText(since), age: ageText(now.value - Date.parse(since)) })}
+            {t("since", { time: shortTime(since), age: ageText(now.value - Date.parse(since)) })}
           </time>
         )}
       </Fact>

@@ -22,7 +22,7 @@ export type Shape = "card" | "medium" | "wide";
 export const COLUMNS: Record<Shape, string> = {
   card: "minmax(0, 1fr) auto",
   medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(110px, 1fr) 64px 190px",
-  wide: "minmax(180px, 2.4fr) minmax(100px, 1fr) minmax(150px, 1.3fr) 64px 112px 140px 190px",
+  wide: "minmax(170px, 2.4fr) minmax(100px, 1fr) minmax(150px, 1.3fr) 64px 112px 160px 190px",
 };
 
 interface RowProps {
