@@ -21,6 +21,8 @@ export interface Request {
   body?: unknown;
   /** Sent as it is, for instance a file; `body` is JSON otherwise. */
   raw?: BodyInit;
+  /** Name of the file that `raw` holds, for the curl command. */
+  file?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }

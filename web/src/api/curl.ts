@@ -13,6 +13,7 @@ export function curlOf(request: Request, origin: string = location.origin): stri
   if (request.body !== undefined)
     parts.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(request.body)));
   else if (typeof request.raw === "string") parts.push("--data-binary", quoted(request.raw));
+  if (request.file !== undefined) parts.push("--data-binary", quoted(`@${request.file}`));
   parts.push(quoted(origin + request.path));
   return parts.join(" ");
 }

@@ -22,6 +22,8 @@ interface VirtualTableProps<T> {
   rowClass?: (row: T) => string;
   /** The key of a row that is scrolled into view, once it is there and whenever this changes. */
   show?: string;
+  /** As a CSS length: a table of many columns is wider than its place and scrolls sideways within it. */
+  minWidth?: string;
 }
 
 export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
@@ -62,12 +64,12 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
       aria-rowcount={rows.length + 1}
       tabIndex={0}
     >
-      <div role="rowgroup">
+      <div role="rowgroup" class="virtual-top" style={{ minWidth: props.minWidth }}>
         <div class="virtual-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: props.columns }}>
           {props.head}
         </div>
       </div>
-      <div role="rowgroup" style={{ height: `${rows.length * rowHeight}px`, position: "relative" }}>
+      <div role="rowgroup" style={{ height: `${rows.length * rowHeight}px`, position: "relative", minWidth: props.minWidth }}>
         {shown.map((row, index) => (
           <div
             key={props.rowKey(row)}
