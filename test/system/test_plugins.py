@@ -105,6 +105,39 @@ async def test_a_plugin_in_the_api_server_gets_every_sample(rig, plc, folder):
     assert 'pydatacoll_plugin_handled_total{plugin="recorder"}' in text
 
 
+async def test_a_plugin_that_is_not_enabled_any_more_is_shown_and_can_be_forgotten(rig, plc, folder, cli):
+    numbered(plc)
+    before = await rig.api("--plugins", "recorder", **folder)
+    await before.client.ready()
+    await before.client.add(port=plc.port)
+    await eventually(lambda: seen(rig), "samples arrive")
+    in_use = await cli("plugins", "forget", "recorder", "--yes", url=before.client.url)
+    assert in_use.code != 0
+    assert "is enabled here" in in_use.err
+    await before.stop()
+
+    api = await rig.api(**folder, stream__retention=1)
+
+    async def held():
+        rows = await api.client.get("/api/v2/plugins")
+        return len(rows) == 1 and rows[0]["state"] == "not enabled" and rows[0]["lag"] > 100
+
+    await eventually(held, "samples are held", within=30)
+    listed = await cli("plugins", url=api.client.url)
+    assert "pydatacoll plugins forget recorder" in listed.err
+    forgotten = await cli("plugins", "forget", "recorder", "--yes", "-o", "jsonl", url=api.client.url)
+    assert forgotten.code == 0, forgotten.err
+    released = forgotten.rows[0]["samples"]
+    assert released > 100
+    assert await api.client.get("/api/v2/plugins") == []
+    with redis_client.Redis.from_url(rig.store_url()) as store:
+        name = f"STREAM:DATA:{{p{partition_of('d')}}}"
+        first = store.xrange(name, count=1)[0][0]
+        await eventually(lambda: first < store.xrange(name, count=1)[0][0], "the stream is trimmed again")
+    audit = await api.client.get("/api/v2/audit?action=plugin.forget&result=ok")
+    assert [(one["object"], one["after"]["released"]["samples"]) for one in audit] == [("recorder", released)]
+
+
 async def test_runners_share_the_work_and_a_killed_one_loses_nothing(rig, plc, folder):
     numbered(plc)
     api = await rig.api(**folder)
