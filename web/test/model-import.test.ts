@@ -8,7 +8,7 @@ import type { Schemas } from "../src/pages/model/schema";
 describe("tables as text", () => {
   it("reads quotes, line breaks in cells, blank lines and short rows", () => {
     const table = readCsv('a,b,c\r\n1,"x, ""y""\nz",3\r\n\r\n4\r\n');
-    expect(table).toEqual({ header: ["a", "b", "c"], rows: [["1", 'x, "y"\nz', "3"], ["4", "", ""]], delimiter: "," });
+    expect(table).toEqual({ header: ["a", "b", "c"], rows: [["1", 'x, "y"\nz', "3"], ["4", "", ""]], numbers: [2, 4], delimiter: "," });
   });
 
   it.each([["a;b\n1,5;2", ";"], ["a\tb\n1\t2", "\t"], ["sep=;\na;b,c\n1;2", ";"], ['"a";"b"\n"1";"2"', ";"], ["\uFEFFa,b\n1,2", ","]])(
@@ -34,7 +34,7 @@ describe("tables as text", () => {
   it("writes what it reads", () => {
     const header = ["a", "b;c"];
     const rows = [['say "hi"', "two\r\nlines"], ["", "x\ty"], ["'=1", " blank "]];
-    expect(readCsv(writeCsv(header, rows))).toEqual({ header, rows, delimiter: "," });
+    expect(readCsv(writeCsv(header, rows))).toEqual({ header, rows, numbers: [2, 3, 4], delimiter: "," });
   });
 
   it("knows the lines in which rows begin", () => {

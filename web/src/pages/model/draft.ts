@@ -111,15 +111,21 @@ export function objectOf(fields: readonly FormField[], draft: Draft): Result {
   return { body, faults };
 }
 
+/** Fields whose text is another one than that of the object, right or wrong. */
+export function touched(fields: readonly FormField[], opened: ModelObject, draft: Draft): string[] {
+  const old = draftOf(fields, opened);
+  return [...new Set([...Object.keys(old), ...Object.keys(draft)])].filter((name) => (old[name] ?? "") !== (draft[name] ?? ""));
+}
+
 /** What a person changed: only these fields are sent, null sets one back to its default. */
 export function patchOf(fields: readonly FormField[], before: ModelObject, draft: Draft): Result {
-  const old = draftOf(fields, before);
-  const { body, faults } = objectOf(fields, draft);
+  const { body, faults: all } = objectOf(fields, draft);
   const patch: ModelObject = {};
-  for (const name of new Set([...Object.keys(old), ...Object.keys(draft)])) {
-    const text = draft[name] ?? "";
-    if (text === (old[name] ?? "")) delete faults[name]; // what the server has was taken by it once
-    else if (!(name in faults)) patch[name] = text === "" ? null : body[name];
+  const faults: Faults = {}; // none of untouched fields: what the server has was taken by it once
+  for (const name of touched(fields, before, draft)) {
+    const fault = all[name];
+    if (fault) faults[name] = fault;
+    else patch[name] = (draft[name] ?? "") === "" ? null : body[name];
   }
   return { body: patch, faults };
 }

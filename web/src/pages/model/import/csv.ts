@@ -3,6 +3,8 @@
 export interface Table {
   header: string[];
   rows: string[][];
+  /** For each row its number in a spreadsheet; the header is 1. */
+  numbers: number[];
   delimiter: string;
 }
 
@@ -24,28 +26,31 @@ export function readCsv(given: string, known: Known = () => false): Table {
   if (!text.trim()) throw new MalformedCsv("empty");
   const delimiter = told?.[1] ?? delimiterOf(text, known);
   const [header = [], ...rows] = records(text, delimiter);
+  const filled = rows
+    .map((row, place) => ({ row, number: place + (told ? 3 : 2) }))
+    .filter(({ row }) => row.some((cell) => cell.trim()));
   return {
     header: header.map((name) => name.trim()),
-    rows: rows
-      .filter((row) => row.some((cell) => cell.trim()))
-      .map((row) => [...row, ...Array<string>(Math.max(0, header.length - row.length)).fill("")]),
+    rows: filled.map(({ row }) => [...row, ...Array<string>(Math.max(0, header.length - row.length)).fill("")]),
+    numbers: filled.map(({ number }) => number),
     delimiter,
   };
 }
 
 function delimiterOf(text: string, known: Known): string {
-  let best = { rank: -1, delimiter: "," };
+  let best = { rank: -1, columns: 0, delimiter: "," };
+  let failed: MalformedCsv | null = null;
   for (const delimiter of DELIMITERS) {
-    let names: string[];
     try {
-      names = records(text, delimiter, 1)[0] ?? [];
+      const names = records(text, delimiter, 1)[0] ?? [];
+      const rank = names.filter(known).length * 10_000 + names.length;
+      if (rank > best.rank) best = { rank, columns: names.length, delimiter };
     } catch (error) {
-      if (error instanceof MalformedCsv) continue; // with another one it may be a table
-      throw error;
+      if (!(error instanceof MalformedCsv)) throw error;
+      failed = error; // with another one it may be a table
     }
-    const rank = names.filter(known).length * 10_000 + names.length;
-    if (rank > best.rank) best = { rank, delimiter };
   }
+  if (failed && best.columns <= 1) throw failed;
   return best.delimiter;
 }
 

@@ -1,0 +1,23 @@
+// What a failed request says: beside the fields as far as it names them, the rest as one text. Pure but for the class.
+import { Problem } from "../../api/client";
+
+export interface Refusal {
+  /** Field -> what is wrong with it. */
+  fields: Record<string, string>;
+  text: string;
+}
+
+export const NOTHING: Refusal = { fields: {}, text: "" };
+
+/** `prefix`: of the names of fields, as `point.` of a probe. */
+export function refusalOf(error: unknown, known: (field: string) => boolean, prefix = ""): Refusal {
+  if (!(error instanceof Problem)) return { fields: {}, text: String(error) };
+  const fields: Record<string, string> = {};
+  let all = error.errors.length > 0;
+  for (const { field: given, message } of error.errors) {
+    const field = given.startsWith(prefix) ? given.slice(prefix.length) : given;
+    if (!known(field)) all = false;
+    else fields[field] = fields[field] === undefined ? message : `${fields[field]}; ${message}`;
+  }
+  return { fields, text: all ? "" : error.message };
+}
