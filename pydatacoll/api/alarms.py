@@ -12,13 +12,14 @@ import msgspec
 from aiohttp import web
 
 from pydatacoll.api import alarm_history, query, responses
-from pydatacoll.api.alarm_views import BY_DEVICE, BY_KIND, BY_PRIORITY, AckRequest, ShelveRequest, plain
+from pydatacoll.api.alarm_views import BY_DEVICE, BY_KIND, BY_PRIORITY, AckRequest, ShelveRequest
 from pydatacoll.api.operation import Answer, Body, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
 from pydatacoll.api.services import Services
 from pydatacoll.codec import json
 from pydatacoll.errors import Conflict, FieldError, Invalid, NotFound, StoreError
+from pydatacoll.live.alarm_rows import alarm_row
 from pydatacoll.model import TermItem
 from pydatacoll.model.alarm import LIMITS, PRIORITIES, STATES, Alarm, AlarmId, kinds_of
 from pydatacoll.model.fields import convert_each, fields_of
@@ -55,26 +56,6 @@ async def bring_back(services: Services) -> None:
         await asyncio.sleep(PERIOD)
 
 
-def _view(alarm: AlarmId, found: Alarm) -> dict[str, Any]:
-    return {
-        "id": str(alarm),
-        **alarm._asdict(),
-        "state": found.state,
-        "active": found.active,
-        "priority": found.priority,
-        "raised": found.raised or None,
-        "time": found.time or None,
-        "value": plain(found.value),
-        "quality": plain(found.quality),
-        "limit": plain(found.limit),
-        "warn_msg": found.message,
-        "user": found.user,
-        "noted": found.noted or None,
-        "note": found.note,
-        "until": found.until or None,
-    }
-
-
 async def list_alarms(call: Call) -> web.StreamResponse:
     """Those that are not normal, of points that the token is for."""
     model, given = call.model, call.query
@@ -93,7 +74,7 @@ async def list_alarms(call: Call) -> web.StreamResponse:
     found.sort(key=lambda pair: pair[0])
     found.sort(key=lambda pair: (PRIORITIES.index(pair[1].priority), pair[1].raised), reverse=True)
     some, headers = responses.page(call.request, found, given["limit"], given["offset"])
-    return await responses.rows(some, lambda pair: _view(*pair), headers)
+    return await responses.rows(some, lambda pair: alarm_row(*pair), headers)
 
 
 def _parse(object_type: type[R], payload: Mapping[str, Any]) -> R:
@@ -160,7 +141,7 @@ async def _act(
     if after is None:
         known = before or Alarm(state="normal", active=False)
         after = msgspec.structs.replace(known, state="normal", active=False, until="")
-    return responses.of(_view(alarm, after))
+    return responses.of(alarm_row(alarm, after))
 
 
 async def ack(call: Call) -> web.StreamResponse:

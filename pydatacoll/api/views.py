@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pydatacoll.api import alarm_views, bulk_views, history_views, plugin_views
+from pydatacoll.api import alarm_views, bulk_views, history_views, live_views, plugin_views
 from pydatacoll.api.view_types import Json, ProblemField, QualityView, Time
 from pydatacoll.model.objects import Id
 
@@ -375,6 +375,7 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     *history_views.COMPONENTS,
     *alarm_views.COMPONENTS,
     *plugin_views.COMPONENTS,
+    *live_views.COMPONENTS,
     Health,
     LinkView,
     AuditChange,

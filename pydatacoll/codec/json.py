@@ -48,6 +48,14 @@ def decode(raw: bytes) -> Any:
     return value
 
 
+def decode_text(text: str) -> Any:
+    """The same of a text.
+
+    :raises MalformedJson: as above.
+    """
+    return decode(text.encode())
+
+
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH):

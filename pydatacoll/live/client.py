@@ -153,7 +153,7 @@ class Client:
     async def _tell(self, one: Subscription) -> None:
         hub = self._feed.hub
         if one.lost:
-            if not self._feed.ready(one.group.selection):
+            if not self._feed.ready(one.group):
                 return  # it wakes us
             await self._snapshot(one, hub)
             return

@@ -11,27 +11,36 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pydatacoll import supervise
-from pydatacoll.errors import StoreError
+from pydatacoll.errors import StoreError, StoreUnavailable
 from pydatacoll.live.client import Client
 from pydatacoll.live.hub import Hub
 from pydatacoll.live.messages import Topic
+from pydatacoll.live.overview import Overview, look
 from pydatacoll.live.pulse import Pulse
-from pydatacoll.live.selection import Selection
+from pydatacoll.live.selection import ALL, Selection
+from pydatacoll.live.states import States
 from pydatacoll.live.subscription import Group
 from pydatacoll.live.values import Values
 from pydatacoll.model.change import Change
+from pydatacoll.model.event import Event
 from pydatacoll.model.registry import ModelView
 from pydatacoll.store.client import Store
+from pydatacoll.store.event_log import EventLog
+from pydatacoll.store.events import note
 
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 0.2
 """Seconds before the store is tried again."""
+KEPT: Final = 1.0
+"""Seconds for which the overview is given again."""
+PATIENCE: Final = 5.0
+"""Seconds that the first overview may take."""
 LINGER: Final = 60.0
 """Seconds for which what is known is kept up to date after the last client has gone."""
 
@@ -47,6 +56,13 @@ class Model(Protocol):
     def subscribe(self, callback: Callable[[Sequence[Change] | None], None]) -> Callable[[], None]: ...
 
 
+class Look(NamedTuple):
+    """The plant at one look, and what works and what does not."""
+
+    overview: Overview
+    health: Sequence[Mapping[str, str]]
+
+
 class Full(Exception):
     """There are as many clients as may be."""
 
@@ -56,6 +72,7 @@ class Feed:
 
     :ivar hub: what is known now.
     :ivar clients: who watches.
+    :ivar log: what happened.
     """
 
     def __init__(
@@ -75,6 +92,7 @@ class Feed:
         """
         self.wall = wall
         self.clients: set[Client] = set()
+        self.log = EventLog(store)
         self._store = store
         self._model = model
         self._virtual = virtual
@@ -82,16 +100,29 @@ class Feed:
         self._linger = linger
         self._running: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
-        self._selections: dict[tuple[object, ...], Selection] = {}
-        self._groups: dict[tuple[Selection, tuple[Topic, ...]], Group] = {}
-        self._users: dict[Group, int] = {}
+        self._selections: dict[tuple[object, ...], Selection]
+        self._groups: dict[tuple[Selection, tuple[Topic, ...]], Group]
+        self._users: dict[Group, int]
+        self._uses = 0
+        self._looking = asyncio.Lock()
+        self._look_until = 0.0
         self._closing = False
+        self._away: float | None = None
+        """Since when the store is away, by the loop's clock."""
         self._forget()
 
     def _forget(self) -> None:
+        self._selections = {}
+        self._groups = {}
+        self._users = {}
+        self._everything: Group | None = None
+        self._look: Look | None = None
         self.hub = Hub()
         self.pulse = Pulse(self.hub)
-        self.values = Values(self._store, self._model, self._virtual, self.hub, self.pulse)
+        self.states = States(self._store, self._model, self.hub, self.pulse)
+        self.values = Values(
+            self._store, self._model, self._virtual, self.hub, self.pulse, on_links=self.states.links
+        )
 
     @asynccontextmanager
     async def joined(self, client: Client) -> AsyncIterator[None]:
@@ -101,8 +132,20 @@ class Feed:
         """
         if self._closing or len(self.clients) >= self._most:
             raise Full
-        self.clients.add(client)
-        self.pulse.join(client)
+        async with self._used():
+            self.clients.add(client)
+            self.pulse.join(client)
+            try:
+                yield
+            finally:
+                client.close()
+                self.clients.discard(client)
+                self.pulse.leave(client)
+
+    @asynccontextmanager
+    async def _used(self) -> AsyncIterator[None]:
+        """Run meanwhile, and a while longer."""
+        self._uses += 1
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -111,19 +154,32 @@ class Feed:
         try:
             yield
         finally:
-            client.close()
-            self.clients.discard(client)
-            self.pulse.leave(client)
-            if not self.clients and not self._closing:
+            self._uses -= 1
+            if not self._uses and not self._closing:
                 self._ending = asyncio.get_running_loop().call_later(self._linger, self._end)
+
+    async def _follow(self) -> None:
+        if self._away is not None:
+            await self._store.ping()
+            away, self._away = asyncio.get_running_loop().time() - self._away, None
+            log.info("live push goes on")
+            text = f"the store could not be reached for {away:.0f} s"
+            await note(self._store, [Event(kind="system", text=text, severity="warning", object="store")])
+        await self.values.run()
 
     async def _run(self) -> None:
         """Follow the store, for ever. While it is away clients are kept, and told."""
         while True:
             try:
-                await self.values.run()
+                async with supervise.Tasks() as tasks:
+                    tasks.start(self._follow(), "live push follows")
+                    tasks.start(self.states.run(), "live states")
+                    await tasks.failure()
             except StoreError as error:
-                log.warning("live push is interrupted: %s", error)
+                if self._away is None:
+                    self._away = asyncio.get_running_loop().time()
+                    log.warning("live push is interrupted: %s", error)
+                    self.states.tell(f"values are not renewed: {error}", self.wall())
             await asyncio.sleep(PAUSE)
 
     def _end(self) -> None:
@@ -154,10 +210,20 @@ class Feed:
         topics: tuple[Topic, ...],
     ) -> Group:
         """What a client gets; whoever asks for the same with the same rights shares it. To be :meth:`let_go`."""
-        choice = (client.rights, globs, ids)
+        return self._share(client.rights, client.sees, globs, ids, topics)
+
+    def _share(
+        self,
+        rights: object,
+        sees: Callable[[str], bool] | None,
+        globs: tuple[str, ...] | None,
+        ids: tuple[str, ...] | None,
+        topics: tuple[Topic, ...],
+    ) -> Group:
+        choice = (rights, globs, ids)
         selection = self._selections.get(choice)
         if selection is None:
-            selection = self._selections[choice] = Selection(globs, ids, client.sees)
+            selection = self._selections[choice] = Selection(globs, ids, sees)
             self.values.want(selection)
         group = self._groups.get((selection, topics))
         if group is None:
@@ -178,6 +244,47 @@ class Feed:
                 if selection is group.selection:
                     del self._selections[choice]
 
-    def ready(self, selection: Selection) -> bool:
+    # At one look
+
+    @property
+    def away(self) -> bool:
+        """Whether the store is away."""
+        return self._away is not None
+
+    @property
+    def missing(self) -> frozenset[int]:
+        """Partitions that no manager owns."""
+        return self.values.missing
+
+    @property
+    def partitions(self) -> int:
+        return self._store.partitions
+
+    async def overview(self, health: Callable[[], Awaitable[Sequence[Mapping[str, str]]]]) -> Look:
+        """The plant at one look, at most :data:`KEPT` seconds old, worked out once for all who ask.
+
+        :raises StoreUnavailable: when not everything can be known now.
+        """
+        async with self._looking:
+            loop = asyncio.get_running_loop()
+            if self._look is None or loop.time() >= self._look_until:
+                self._look = Look(await self._see(), await health())
+                self._look_until = loop.time() + KEPT
+            return self._look
+
+    async def _see(self) -> Overview:
+        """Follow everything, for a while at least, as if a client did."""
+        async with self._used():
+            if self._everything is None:
+                self._everything = self._share(None, None, ALL, None, ("values", "alarms"))
+            group = self._everything
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            while not self.ready(group):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise StoreUnavailable("the store does not answer: the state of the plant is not known")
+                await asyncio.sleep(0.02)
+            return await look(self.hub, self.states, self._model.registry.devices.values())
+
+    def ready(self, group: Group) -> bool:
         """Whether all that it shows is known."""
-        return self.values.ready(selection)
+        return self.values.ready(group.selection) and (self.states.known or group.topics == ("values",))

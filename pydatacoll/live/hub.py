@@ -15,6 +15,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from pydatacoll.codec.entry import row_json
 from pydatacoll.live.messages import Topic
 from pydatacoll.live.selection import Selection
+from pydatacoll.model.alarm import Priority, State
 from pydatacoll.model.batch import DeviceBatch
 from pydatacoll.model.sample import Sample, Value
 
@@ -29,6 +30,8 @@ GONE_KEPT: Final = 20_000
 STATES_KEPT: Final = 20_000
 """Alarms that went back to normal, and devices that are gone, which are remembered."""
 EVENTS_KEPT: Final = 1_000
+SMOOTH: Final = 0.2
+"""Weight of the last second in the rate of a device."""
 
 
 class Cell:
@@ -52,10 +55,11 @@ class DeviceState:
     :ivar fields: the points it has in the model.
     :ivar flags: added to the quality of all its values.
     :ivar loaded: whether the cells are what the store has.
+    :ivar samples: how many came; ``rate``: about how many in a second.
     :ivar upto: entries of the stream up to this one are in the cells already.
     """
 
-    __slots__ = ("cells", "fields", "flags", "id", "loaded", "seq", "upto")
+    __slots__ = ("cells", "fields", "flags", "id", "loaded", "rate", "samples", "seq", "upto")
 
     def __init__(self, device_id: str, fields: frozenset[str]) -> None:
         self.id = device_id
@@ -65,6 +69,8 @@ class DeviceState:
         self.flags = 0
         self.loaded = False
         self.upto = START
+        self.samples = 0
+        self.rate = 0.0
 
 
 class Changes(Generic[K, V]):
@@ -123,12 +129,15 @@ class Event(NamedTuple):
 
 
 class AlarmState(NamedTuple):
-    """An alarm as it is shown: its point, and its JSON."""
+    """An alarm: its point, its JSON, and what is counted."""
 
     device_id: str
     term_id: str
     item_id: str
     text: str
+    state: State
+    active: bool
+    priority: Priority
 
 
 class Hub:
@@ -163,6 +172,7 @@ class Hub:
         state = self.devices.get(batch.device_id)
         if state is None or not state.loaded or entry <= state.upto or batch.late:
             return
+        state.samples += len(batch.fields)
         cells, fields = state.cells, state.fields
         times, qualities = batch.times, batch.qualities
         one_time = None if isinstance(times, list) else times
@@ -190,6 +200,12 @@ class Hub:
         state.seq = self.seq
         self.devices.pop(state.id)
         self.devices[state.id] = state
+
+    def second(self) -> None:
+        """A second has gone by."""
+        for state in self.devices.values():
+            state.rate += (state.samples - state.rate) * SMOOTH if state.rate else state.samples
+            state.samples = 0
 
     def load(self, device_id: str, samples: Mapping[str, Sample], upto: StreamId) -> None:
         """Take the latest values of a device as the store has them; what did not change keeps its number."""

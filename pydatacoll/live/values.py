@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -45,7 +45,21 @@ PERIOD: Final = 1.0
 class Values:
     """Keeps the values of a hub up to date."""
 
-    def __init__(self, store: Store, model: Model, virtual: Mapping[str, bool], hub: Hub, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        virtual: Mapping[str, bool],
+        hub: Hub,
+        pulse: Pulse,
+        *,
+        on_links: Callable[[frozenset[int], Mapping[str, str]], None],
+    ) -> None:
+        """
+        :param virtual: protocol -> whether its devices have values of their own, without a manager.
+        :param on_links: called every second with the partitions without a manager, and with the links as stored.
+        """
+        self._on_links = on_links
         self._store = store
         self._status = StatusReader(store)
         self._model = model
@@ -60,7 +74,8 @@ class Values:
         self._affected: dict[str, None] = {}
         self._everything = False
         self._work = asyncio.Event()
-        self._missing: frozenset[int] = frozenset()
+        self.missing: frozenset[int] = frozenset()
+        """Partitions that no manager owns."""
         self._places: dict[int, str] = {}
 
     # What is wanted
@@ -93,7 +108,8 @@ class Values:
             partitions = range(self._store.partitions)
             names = [keys.stream(partition) for partition in partitions]
             self._places = dict(zip(partitions, await last_ids(self._store, names), strict=True))
-            self._missing = frozenset(await self._status.managers_missing())
+            self.missing, stored = await self._status.overview()
+            self._on_links(self.missing, stored)
             self._everything = True
             self._reload(self._hub.devices)
             self._work.set()
@@ -250,12 +266,14 @@ class Values:
         """Look whose values nobody renews, and once more after values that were moved."""
         while True:
             await asyncio.sleep(PERIOD)
+            self._hub.second()
             again, self._again = self._again, {}
             if again:
                 self._reload(again)
-            missing = frozenset(await self._status.managers_missing())
-            if missing != self._missing:
-                self._missing = missing
+            missing, stored = await self._status.overview()
+            self._on_links(missing, stored)
+            if missing != self.missing:
+                self.missing = missing
                 pace = Pace()
                 for device_id in list(self._hub.devices):
                     self._flag(device_id)
@@ -270,6 +288,6 @@ class Values:
         idle = (
             not device.enabled
             or device.protocol not in self._virtual
-            or self._partition(device_id) in self._missing
+            or self._partition(device_id) in self.missing
         )
         self._hub.flag(device_id, int(Quality.COMM_LOST) if idle else 0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Any, Final, NamedTuple
 
@@ -89,6 +89,15 @@ class Alarms:
         with store_errors():
             stored: Any = await self._store.binary.hget(keys.alarms(self._partition(alarm)), str(alarm))
         return None if stored is None else _decode_alarm(stored)
+
+    async def some(self, alarms: Sequence[AlarmId]) -> list[Alarm | None]:
+        """Several alarms; ``None`` for each that is normal."""
+        with store_errors():
+            pipeline = self._store.binary.pipeline(transaction=False)
+            for alarm in alarms:
+                pipeline.hget(keys.alarms(self._partition(alarm)), str(alarm))
+            stored: Any = await pipeline.execute()
+        return [None if one is None else _decode_alarm(one) for one in stored]
 
     async def apply(self, conditions: Sequence[Condition]) -> None:
         """Take changes of conditions that belong to no batch."""
@@ -220,12 +229,19 @@ def _outcome(reply: Any) -> Outcome:
     return Outcome(bool(reply[0]), reply[1].decode())
 
 
+def decode_transition(entry_id: str, fields: Mapping[bytes, bytes]) -> Transition | None:
+    """An entry of the alarm stream; ``None`` when it is not readable."""
+    try:
+        transition = _decode_transition(fields.get(b"t", b""))
+        AlarmId.parse(transition.alarm)
+    except (ValueError, msgspec.DecodeError):
+        log.warning("the transition %s of an alarm is not readable", entry_id)
+        return None
+    return transition
+
+
 def _transitions(rows: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[tuple[str, Transition]]:
     for entry_id, fields in rows:
-        try:
-            transition = _decode_transition(fields.get(b"t", b""))
-            AlarmId.parse(transition.alarm)
-        except (ValueError, msgspec.DecodeError):
-            log.warning("the transition %s of an alarm is not readable", entry_id.decode())
-        else:
+        transition = decode_transition(entry_id.decode(), fields)
+        if transition is not None:
             yield entry_id.decode(), transition

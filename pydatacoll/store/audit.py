@@ -183,6 +183,14 @@ _decode_values = msgspec.json.Decoder(list[Any]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+def audit_view(entry_id: str, text: bytes) -> dict[str, Any]:
+    """A stored entry as it is shown.
+
+    :raises msgspec.DecodeError: it is none.
+    """
+    return _normal(entry_id, _decode(text))
+
+
 def _glob(text: str | None) -> Pattern[str] | None:
     return None if text is None else compile_pattern(translate(text))
 

@@ -173,6 +173,7 @@ MANAGER_REPORTS = "HS:MANAGER"
 SET_PLUGIN = "SET:PLUGIN"
 PROBE = "META:PROBE"
 AUDIT = "STREAM:AUDIT"
+EVENTS = "STREAM:EVENT"
 
 
 def plugin_runners(name: str) -> str:
@@ -292,6 +293,7 @@ DOCUMENTATION: dict[str, str] = {
     MANAGER_REPORTS: "manager -> what it says about itself (JSON)",
     PROBE: "written to see whether the store takes writes; expires",
     AUDIT: "the audit trail: who changed or controlled what, before, after, result (entry = JSON)",
+    EVENTS: "what happened to links, managers, plugins and the store, the last events (event = JSON)",
     command("{id}"): "a command that was taken, then its result; expires",
     "QUERY:{pN}:{id}": "an interrogation that no manager has taken yet; expires, and is not begun then",
     "IDEMPOTENCY:{user}:{key}": "Idempotency-Key of a control request -> its answer; expires",

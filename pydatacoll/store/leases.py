@@ -20,14 +20,16 @@ class LeaseNames:
     :ivar alive: the list of owners.
     :ivar lease: partition -> its lease.
     :ivar holder: partition -> who had its lease last.
+    :ivar what: what an owner is, for the events that it came and went.
     """
 
     alive: str
     lease: Callable[[int], str]
     holder: Callable[[int], str]
+    what: str
 
 
-MANAGERS = LeaseNames(keys.MANAGERS, keys.lease, keys.holder)
+MANAGERS = LeaseNames(keys.MANAGERS, keys.lease, keys.holder, "device manager")
 
 
 def plugin_leases(name: str) -> LeaseNames:
@@ -36,6 +38,7 @@ def plugin_leases(name: str) -> LeaseNames:
         keys.plugin_runners(name),
         partial(keys.plugin_lease, name=name),
         partial(keys.plugin_holder, name=name),
+        f"runner of plugin {name}",
     )
 
 
@@ -50,19 +53,24 @@ class Leases:
 
     async def heartbeat(self) -> list[str]:
         """Say that this owner is alive; returns all that are, sorted."""
-        reply = await self._store.fcall(
-            "manager_heartbeat", [self._names.alive], [self._owner_id, self._milliseconds]
-        )
+        reply = await self._heartbeat(self._milliseconds)
         return sorted(name.decode() for name in reply)
 
     async def goodbye(self) -> None:
         """Take this owner off the list, so that others need not wait for its lease to end."""
-        await self._store.fcall("manager_heartbeat", [self._names.alive], [self._owner_id, 0])
+        await self._heartbeat(0)
+
+    async def _heartbeat(self, milliseconds: int) -> list[bytes]:
+        names = [self._names.alive, keys.EVENTS]
+        reply: list[bytes] = await self._store.fcall(
+            "manager_heartbeat", names, [self._owner_id, milliseconds, self._names.what]
+        )
+        return reply
 
     async def bury(self, owner_id: str) -> None:
         """Take an owner that is dead off the list and end its leases, so that nobody waits for them."""
-        names = [self._names.alive, *map(self._names.lease, range(self._store.partitions))]
-        await self._store.fcall("manager_bury", names, [owner_id])
+        names = [self._names.alive, keys.EVENTS, *map(self._names.lease, range(self._store.partitions))]
+        await self._store.fcall("manager_bury", names, [owner_id, self._names.what])
 
     async def take(self, partition: int) -> bool:
         """Take a lease; false when somebody else holds it."""

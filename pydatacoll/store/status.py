@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from pydatacoll.model import time_to_wire
+from pydatacoll.model.event import Event
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.events import KEPT, event_fields
+from pydatacoll.store.link_events import LinkEvents
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,12 @@ class Link(msgspec.Struct, frozen=True):
 
 _UNKNOWN = Link(NO_MANAGER)
 _decode_link = msgspec.json.Decoder(Link).decode
+
+
+def stored_link(text: str | None, *, managed: bool) -> Link:
+    """A link as it is stored, or the state of a device that no manager runs now."""
+    link = _decode_link(text) if text else _UNKNOWN
+    return link if managed else Link(NO_MANAGER, link.since, link.last_error)
 
 
 class StatusReader:
@@ -106,10 +116,7 @@ class StatusReader:
         for n, partition in enumerate(partitions):
             leased, texts = replies[2 * n], replies[2 * n + 1]
             for device_id, text in zip(by_partition[partition], texts, strict=True):
-                link = _decode_link(text) if text else _UNKNOWN
-                if not leased:
-                    link = Link(NO_MANAGER, link.since, link.last_error)
-                links[device_id] = link
+                links[device_id] = stored_link(text, managed=bool(leased))
         return links
 
     async def device(self, device_id: str) -> dict[str, Any]:
@@ -135,6 +142,17 @@ class StatusReader:
             replies = await pipeline.execute()
         return {device_id: msgspec.json.decode(text) for reply in replies for device_id, text in reply.items()}
 
+    async def overview(self) -> tuple[frozenset[int], dict[str, str]]:
+        """Partitions that no manager owns now, and the link of each device for :func:`stored_link`."""
+        with store_errors():
+            pipeline = self._store.redis.pipeline(transaction=False)
+            for partition in range(self._store.partitions):
+                pipeline.exists(keys.lease(partition))
+                pipeline.hgetall(keys.link(partition))
+            replies = await pipeline.execute()
+        missing = frozenset(partition for partition, present in enumerate(replies[::2]) if not present)
+        return missing, {device_id: text for reply in replies[1::2] for device_id, text in reply.items()}
+
     async def managers_missing(self) -> list[int]:
         """Partitions that no manager owns now."""
         with store_errors():
@@ -158,13 +176,18 @@ class StatusWriter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._link_events = LinkEvents()
+        self._events: deque[Event] = deque(maxlen=KEPT)
         self._links: dict[str, Link] = {}
         self._details: dict[str, Mapping[str, Any]] = {}
         self._wake = asyncio.Event()
 
     def link(self, device_id: str, link: Link) -> None:
-        """Take a changed link; the last one wins."""
+        """Take a changed link; the last one wins. That it was lost, or is there again, is an event besides."""
         self._links[device_id] = link
+        event = self._link_events.take(device_id, link.state, link.last_error)
+        if event is not None:
+            self._events.append(event)
         self._wake.set()
 
     def detail(self, device_id: str, detail: Mapping[str, Any]) -> None:
@@ -175,6 +198,7 @@ class StatusWriter:
     def forget(self, device_id: str) -> None:
         self._links.pop(device_id, None)
         self._details.pop(device_id, None)
+        self._link_events.forget(device_id)
 
     async def run(self) -> None:
         """Write until cancelled; while the store is away the newest state is kept and written later."""
@@ -195,6 +219,8 @@ class StatusWriter:
         """
         links, self._links = self._links, {}
         details, self._details = self._details, {}
+        events = list(self._events)
+        self._events.clear()
         encode = msgspec.json.encode
         mapping: dict[str, dict[str | bytes | int | float, str | bytes | int | float]] = {}
         for device_id, link in links.items():
@@ -203,15 +229,18 @@ class StatusWriter:
         for device_id, detail in details.items():
             name = keys.status(keys.partition_of(device_id, self._store.partitions))
             mapping.setdefault(name, {})[device_id] = encode(detail)
-        if not mapping:
+        if not mapping and not events:
             return
         try:
             with store_errors():
                 pipeline = self._store.redis.pipeline(transaction=False)
                 for name, fields in mapping.items():
                     pipeline.hset(name, mapping=fields)  # type: ignore[arg-type]
+                for event in events:
+                    pipeline.xadd(keys.EVENTS, event_fields(event), maxlen=KEPT)  # type: ignore[arg-type]
                 await pipeline.execute()
         except BaseException:
             self._links = links | self._links
             self._details = details | self._details
+            self._events.extendleft(reversed(events))
             raise
