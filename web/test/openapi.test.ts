@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { exampleOf, filled, groupsOf, isGrave, missing, operationsOf, optionsOf, resolve, type Document } from "../src/pages/api/openapi";
+import { exampleOf, filled, groupsOf, isGrave, membersOf, missing, operationsOf, optionsOf, resolve, type Document, type Schema } from "../src/pages/api/openapi";
 
 const document: Document = {
   info: { title: "T", version: "1" },
@@ -72,4 +72,14 @@ test("what deletes, replaces or moves something is to be confirmed", () => {
   expect(isGrave({ method: "POST", path: "/api/v2/import?mode=replace" })).toBe(true);
   expect(isGrave({ method: "POST", path: "/api/v1/device_call" })).toBe(false);
   expect(isGrave({ method: "GET", path: "/api/v2/imports" })).toBe(false);
+});
+
+test("the members of a body are told, also those of a list's elements", () => {
+  const wanted = [
+    ["id", "string", true], ["kind", "x | y", true], ["extra", "string", false], ["list", "array", true], ["self", "object", true],
+  ];
+  const told = (schema: Schema) => membersOf(document, schema).map(({ name, type, required }) => [name, type, required]);
+  expect(told({ $ref: "#/components/schemas/Odd" })).toEqual(wanted);
+  expect(told({ type: "array", items: { $ref: "#/components/schemas/Odd" } })).toEqual(wanted);
+  expect(told({ type: "string" })).toEqual([]);
 });

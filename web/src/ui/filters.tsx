@@ -64,7 +64,7 @@ export function Write({ label, value, onChange, late = false, placeholder = "" }
 export function Moment({ label, value, onChange }: FieldProps) {
   const zoned = zone.value;
   return (
-    <label class="field">
+    <label class="field moment">
       <span class="label">{label}</span>
       <input
         type="datetime-local"

@@ -195,3 +195,23 @@ export function optionsOf(document: Document, parameter: Parameter): string[] | 
   if (schema.enum) return ["", ...schema.enum.map(String)];
   return schema.type === "boolean" ? ["", "true", "false"] : null;
 }
+
+export interface Member {
+  name: string;
+  type: string;
+  required: boolean;
+  description: string;
+}
+
+/** What a body may have: the members of an object, or of the elements of a list. */
+export function membersOf(document: Document, given: Schema, depth = 0): Member[] {
+  const schema = resolve(document, given);
+  const inner = schema.items ?? schema.oneOf?.[0] ?? schema.anyOf?.[0];
+  if (!schema.properties) return inner && depth < DEEP ? membersOf(document, inner, depth + 1) : [];
+  return Object.entries(schema.properties).map(([name, property]) => {
+    const parts = [property, ...(property.anyOf ?? property.oneOf ?? [])].map((part) => resolve(document, part));
+    const types = [...new Set(parts.flatMap((part) => (part.enum ? part.enum.map(String) : (part.type ?? []))))];
+    const description = property.description ?? parts.find((part) => part.description)?.description ?? "";
+    return { name, type: types.join(" | "), required: schema.required?.includes(name) ?? false, description };
+  });
+}

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { translator } from "../../i18n/i18n";
 import type { Scope } from "../../api/types";
 import { may } from "../../state/session";
-import { isSocket, type Document, type Operation } from "./openapi";
+import { isSocket, membersOf, type Document, type Operation } from "./openapi";
 import { Try } from "./try";
 import { words } from "./words";
 
@@ -40,14 +40,40 @@ export function OperationView({ document, operation, wanted }: OperationProps) {
           {isSocket(operation) ? <p class="notice">{t("socket")}</p>
             : allowed ? <Try document={document} operation={operation} />
             : <p class="notice">{t("notAllowed", { scope })}</p>}
-          <h3>{t("answers")}</h3>
-          <div class="scroll-x">
-            <table>
+          <Members document={document} operation={operation} />
+          <details>
+            <summary>{t("answers")}</summary>
+            <table class="api-table">
               <tbody>{operation.answers.map(({ status, description }) => <tr key={status}><td class="mono">{status}</td><td>{description}</td></tr>)}</tbody>
             </table>
-          </div>
+          </details>
         </div>
       )}
+    </details>
+  );
+}
+
+function Members({ document, operation }: { document: Document; operation: Operation }) {
+  const body = Object.values(operation.bodies)[0];
+  const members = body ? membersOf(document, body) : [];
+  if (!members.length) return null;
+  return (
+    <details>
+      <summary>{t("members")}</summary>
+      <div class="scroll-x">
+        <table class="api-table">
+          <thead><tr><th>{t("member")}</th><th>{t("type")}</th><th>{t("description")}</th></tr></thead>
+          <tbody>
+            {members.map(({ name, type, required, description }) => (
+              <tr key={name}>
+                <td class="mono">{name}{required && <span class="muted"> {t("required")}</span>}</td>
+                <td class="mono">{type}</td>
+                <td>{description}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </details>
   );
 }
