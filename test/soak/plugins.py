@@ -122,7 +122,7 @@ class Soak:
         print(f"SOAK_SEED={SEED} SOAK_MINUTES={MINUTES:g}; all plugins", flush=True)
         with tempfile.TemporaryDirectory(prefix="pdc-soak-") as folder, MariaDb() as maria:
             async with PluginPlant(DEVICES, POINTS, interval=INTERVAL) as plant, Rig(Path(folder)) as rig:
-                rig.noisy = sys.maxsize
+                rig.noisy, rig.patience = sys.maxsize, BACK
                 system = self.system = System(rig, plant, maria, self.rng, **SETTINGS)
                 async with system, Reader(lambda: system.store.url, plant.sequences) as reader:
                     telling = asyncio.create_task(self._tell(reader))
@@ -188,6 +188,8 @@ async def main() -> bool:
         traceback.print_exc()
         ended.append(f"failed: {type(error).__name__}: {error}")
     right = False
+    if soak.outcome is None:
+        print("nothing was collected")
     if soak.system is not None and soak.outcome is not None:
         title = f"soak with all plugins, {(time.monotonic() - soak.began) / 60:.1f} minutes"
         right = show(soak.system.injected, soak.system.recoveries, soak.outcome, title)

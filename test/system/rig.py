@@ -229,7 +229,7 @@ class Api(Process):
 
     client: Client
 
-    async def started(self) -> str:
+    async def started(self, within: float = 30.0) -> str:
         """Wait for the line that it is running; gives the URL."""
 
         def line() -> str | None:
@@ -237,7 +237,7 @@ class Api(Process):
             text = self.output.read_text()
             return text if text.endswith("\n") else None
 
-        text: str = await eventually(line, "the line that it is running", within=30)
+        text: str = await eventually(line, "the line that it is running", within=within)
         assert text.startswith(READY), text
         return text.removeprefix(READY).strip()
 
@@ -305,6 +305,7 @@ class Rig:
 
     :ivar expected: texts whose presence excuses a traceback in a log.
     :ivar noisy: most lines a process may log.
+    :ivar patience: seconds that an API server may take to start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -312,6 +313,7 @@ class Rig:
         self.data_dir = folder / "data"
         self.mark = secrets.token_hex(8)
         self.noisy = QUIET
+        self.patience = 30.0
         self._processes: list[Process] = []
         self._clients: list[Client] = []
         self._redis: list[Redis] = []
@@ -364,7 +366,7 @@ class Rig:
         given = ["pydatacoll.api_server", "--port", "0", "--data-dir", str(data_dir or self.data_dir), *arguments]
         api = Api(self.folder, f"api-{len(self._processes)}", given, self.environment(**settings))
         self._processes.append(api)
-        api.client = self.client(await api.started())
+        api.client = self.client(await api.started(self.patience))
         return api
 
     def client(self, url: str) -> Client:
