@@ -1,4 +1,4 @@
-"""The page "Archive to MySQL" works as it is written, on a MariaDB of Debian."""
+"""The page "Archive to MySQL" works as it is written, on a MariaDB and on a PostgreSQL of Debian."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def blocks(language: str) -> list[str]:
 
 
 async def test_archive_to_mysql_as_written(maria, tmp_path):
-    make, query = blocks("sql")
+    make, query, _, _ = blocks("sql")
     maria.execute("DROP DATABASE IF EXISTS pydatacoll; DROP USER IF EXISTS saver@localhost")
     maria.execute(make)
-    in_a_file, in_mysql = map(tomllib.loads, blocks("toml"))
+    in_a_file, in_mysql, _ = map(tomllib.loads, blocks("toml"))
     assert in_a_file == {"plugins": ["db_saver"]}
     config = msgspec.convert(in_mysql["plugin"]["db_saver"], ArchiveConfig)
     url = f"{config.url}?unix_socket={maria.socket}"  # this server has a socket of its own
@@ -44,3 +44,17 @@ async def test_archive_to_mysql_as_written(maria, tmp_path):
             assert statement_problem(archive.kind, field, point[field]) is None, names
     finally:
         await archive.close()
+
+
+async def test_archive_to_postgresql_as_written(postgresql, tmp_path):
+    _, _, make, query = blocks("sql")
+    postgresql.execute("DROP DATABASE IF EXISTS pydatacoll WITH (FORCE);\nDROP ROLE IF EXISTS saver;")
+    postgresql.execute(make.replace(";", ";\n"))
+    config = msgspec.convert(tomllib.loads(blocks("toml")[2])["plugin"]["db_saver"], ArchiveConfig)
+    url = config.url.replace("@localhost/", "@/") + f"?host={postgresql.folder}"  # it listens on a socket alone
+    assert url != config.url
+    async with running(url, tmp_path, retention=config.retention) as plugin:
+        await plugin.tick(0, plugin.context.wall())
+        await plugin.handle(batch(samples([230.5, 231.5], device="feeder1", field="main:ua")))
+    answer = postgresql.execute(f"SET timezone = 'UTC'; {query}", "pydatacoll")
+    assert answer.splitlines() == ["2026-11-21 01:30:01+00\t231.5\t0", "2026-11-21 01:30:00+00\t230.5\t0"]

@@ -24,14 +24,14 @@ from test.integration.plugin_rig import Rig, until
 
 @pytest.fixture
 def url(postgresql) -> str:
-    """An empty database that belongs to ``saver``, whose password is ``right``."""
+    """An empty database that belongs to ``keeper``, whose password is ``right``."""
     postgresql.create("archive")
     postgresql.execute(
-        "DROP ROLE IF EXISTS saver; CREATE ROLE saver LOGIN PASSWORD 'right'; "
-        "ALTER DATABASE archive OWNER TO saver; ALTER SCHEMA public OWNER TO saver;",
+        "DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD 'right'; "
+        "ALTER DATABASE archive OWNER TO keeper; ALTER SCHEMA public OWNER TO keeper;",
         "archive",
     )
-    return postgresql.url("archive", "saver", "right")
+    return postgresql.url("archive", "keeper", "right")
 
 
 def model(text) -> Registry:
@@ -99,10 +99,10 @@ async def test_a_column_that_changes_its_type_is_noticed(url, tmp_path):
 
 
 async def test_a_wrong_password_is_told_without_the_password(url, postgresql, tmp_path):
-    plugin = saver(postgresql.url("archive", "saver", "sesame"), tmp_path)
+    plugin = saver(postgresql.url("archive", "keeper", "sesame"), tmp_path)
     await plugin.start()
     assert plugin.status()["available"] is False
-    with pytest.raises(ArchiveUnavailable, match='password authentication failed for user "saver"') as caught:
+    with pytest.raises(ArchiveUnavailable, match='password authentication failed for user "keeper"') as caught:
         await plugin.handle(batch(samples([1.0])))
     assert "sesame" not in str(caught.value)
     await plugin.stop()
@@ -123,11 +123,11 @@ async def test_a_user_who_may_not_make_tables_is_told(url, postgresql, tmp_path)
 async def test_a_user_who_may_only_read_keeps_nothing_from_being_taken_up_again(url, postgresql, tmp_path):
     async with running(url, tmp_path) as plugin:
         await plugin.handle(batch(samples([1.0])))
-        postgresql.execute("REVOKE INSERT, UPDATE ON pdc_sample FROM saver;", "archive")
+        postgresql.execute("REVOKE INSERT, UPDATE ON pdc_sample FROM keeper;", "archive")
         with pytest.raises(ArchiveUnavailable, match="permission denied for table pdc_sample"):
             await plugin.handle(batch(samples([2.0], start=NOW + 1)))
         assert plugin.status()["available"] is False
-        postgresql.execute("GRANT INSERT, UPDATE ON pdc_sample TO saver;", "archive")
+        postgresql.execute("GRANT INSERT, UPDATE ON pdc_sample TO keeper;", "archive")
         await plugin.handle(batch(samples([2.0], start=NOW + 1)))
         assert plugin.status()["available"] is True
     assert await archived(url, tmp_path) == {"d:t:i": [(0.0, 1.0, 0), (1.0, 2.0, 0)]}
@@ -150,7 +150,7 @@ async def test_tables_are_made_when_the_database_is_there_at_last(url, postgresq
         assert 'database "archive" does not exist' in plugin.status()["error"]
         with pytest.raises(ArchiveUnavailable):
             await plugin.handle(batch(samples([1.0])))
-        postgresql.execute("CREATE DATABASE archive OWNER saver;")
+        postgresql.execute("CREATE DATABASE archive OWNER keeper;")
         assert await plugin.tick(0, NOW) is None
         await plugin.handle(batch(samples([1.0])))
         assert (plugin.status()["available"], plugin.status()["held"]) == (True, None)
