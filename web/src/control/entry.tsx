@@ -1,9 +1,8 @@
 // The new value: states as buttons, numbers checked while they are typed.
 import { useId } from "preact/hooks";
 import { translator } from "../i18n/i18n";
-import { valueText } from "../ui/format";
 import { CHOICES, type Fault, type Range } from "./range";
-import { stateText } from "./shown";
+import { boundText, stateText } from "./shown";
 import { rangeText } from "./target";
 import { words } from "./words";
 
@@ -73,9 +72,9 @@ function Messages({ id, message, hint }: { id: string; message: string; hint: st
 export function faultText(fault: Fault, range: Range): string {
   if (!fault) return "";
   return t(`f:${fault}`, {
-    min: range.min === null ? "" : valueText(range.min),
-    max: range.max === null ? "" : valueText(range.max),
-    step: range.step === null ? "" : valueText(range.step),
+    min: range.min === null ? "" : boundText(range.min),
+    max: range.max === null ? "" : boundText(range.max),
+    step: range.step === null ? "" : boundText(range.step),
     count: range.bytes ?? 0,
   });
 }

@@ -7,7 +7,7 @@ import { CurlButton } from "../ui/curl";
 import { newKey, requestOf, type Command, type Mode } from "./command";
 import { Entry } from "./entry";
 import { check, type Range } from "./range";
-import type { Reason } from "./reasons";
+import { isLasting, type Reason } from "./reasons";
 import { words } from "./words";
 
 const t = translator(words);
@@ -61,44 +61,46 @@ export function Form({ id, point, range, draft, reasons, refusal, notice, onDraf
           <ul>{reasons.map((reason) => <li key={reason}>{t(`r:${reason}`)}</li>)}</ul>
         </div>
       )}
-      <fieldset class="control-fields" disabled={blocked}>
-        <Entry
-          range={range}
-          unit={point.unit}
-          text={draft.text}
-          fault={fault}
-          refusal={refusal || (touched && draft.text === "" && fault ? t(fault === "choose" ? "f:choose" : "f:empty") : "")}
-          hint={hintOf(id, point, range, draft.text, fault === "" ? value : null)}
-          onInput={(text) => set({ text })}
-        />
-        {range.selectable && draft.mode !== "" && (
-          <fieldset class="control-mode">
-            <legend>{t("mode")}</legend>
-            {(["direct", "select"] as const).map((mode) => (
-              <label key={mode} class="check"><input type="radio" name="mode" checked={draft.mode === mode} onChange={() => set({ mode })} />{t(mode)}</label>
-            ))}
-          </fieldset>
-        )}
-        <label class="field">
-          <span class="label">{t("reason")}</span>
-          <input type="text" maxLength={1024} value={draft.reason} onInput={(event) => set({ reason: event.currentTarget.value })} />
-          <span class="help">{t("reasonHelp")}</span>
-        </label>
-        <div class="row control-more">
-          <label class="check"><input type="checkbox" checked={draft.verify} onChange={(event) => set({ verify: event.currentTarget.checked })} />{t("verify")}</label>
-          <label class="check" title={t("expiresHelp")}>
-            {t("expires")}
-            <input type="text" inputMode="decimal" size={4} value={draft.expires} aria-invalid={!expiresFits} onInput={(event) => set({ expires: event.currentTarget.value })} />
-            {t("seconds")}
+      {!isLasting(reasons) && (
+        <fieldset class="control-fields" disabled={blocked}>
+          <Entry
+            range={range}
+            unit={point.unit}
+            text={draft.text}
+            fault={fault}
+            refusal={refusal || (touched && draft.text === "" && fault ? t(fault === "choose" ? "f:choose" : "f:empty") : "")}
+            hint={hintOf(id, point, range, draft.text, fault === "" ? value : null)}
+            onInput={(text) => set({ text })}
+          />
+          {range.selectable && draft.mode !== "" && (
+            <fieldset class="control-mode">
+              <legend>{t("mode")}</legend>
+              {(["direct", "select"] as const).map((mode) => (
+                <label key={mode} class="check"><input type="radio" name="mode" checked={draft.mode === mode} onChange={() => set({ mode })} />{t(mode)}</label>
+              ))}
+            </fieldset>
+          )}
+          <label class="field">
+            <span class="label">{t("reason")}</span>
+            <input type="text" maxLength={1024} value={draft.reason} onInput={(event) => set({ reason: event.currentTarget.value })} />
+            <span class="help">{t("reasonHelp")}</span>
           </label>
-        </div>
-        <div class="dialog-foot">
-          {!fault && <CurlButton request={() => requestOf(command())} />}
-          <button type="submit" class="button primary" disabled={Boolean(draft.text && fault) || !expiresFits}>
-            {t(draft.mode === "select" ? "doSelect" : "continue")}
-          </button>
-        </div>
-      </fieldset>
+          <div class="row control-more">
+            <label class="check"><input type="checkbox" checked={draft.verify} onChange={(event) => set({ verify: event.currentTarget.checked })} />{t("verify")}</label>
+            <label class="check" title={t("expiresHelp")}>
+              {t("expires")}
+              <input type="text" inputMode="decimal" size={4} value={draft.expires} aria-invalid={!expiresFits} onInput={(event) => set({ expires: event.currentTarget.value })} />
+              {t("seconds")}
+            </label>
+          </div>
+          <div class="dialog-foot">
+            {!fault && <CurlButton request={() => requestOf(command())} />}
+            <button type="submit" class="button primary" disabled={Boolean(draft.text && fault) || !expiresFits}>
+              {t(draft.mode === "select" ? "doSelect" : "continue")}
+            </button>
+          </div>
+        </fieldset>
+      )}
     </form>
   );
 }

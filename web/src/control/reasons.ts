@@ -5,6 +5,10 @@ import { soundness } from "../ui/format";
 export type Reason =
   | "unknown" | "frozen" | "scope" | "virtual" | "readOnly" | "noAddress" | "disabled" | "link" | "stale";
 
+/** Reasons that do not go away by themselves: there is nothing to fill in. */
+const LASTING: readonly Reason[] = ["unknown", "scope", "virtual", "readOnly", "noAddress"];
+export const isLasting = (reasons: readonly Reason[]): boolean => reasons.some((reason) => LASTING.includes(reason));
+
 interface Situation {
   point: Point | undefined;
   device: Device | undefined;

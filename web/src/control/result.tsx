@@ -78,7 +78,7 @@ function Audit({ id, commandId }: { id: string; commandId: string }) {
       {entries.map((entry) => (
         <div key={entry.id} class="control-entry wrap-anywhere">
           <time dateTime={entry.time}>{exactText(entry.time)}</time>{" "}
-          <span>{t("about", { user: entry.user || t("somebody") })}</span>{" "}
+          <span>{entry.user ? t("about", { user: entry.user }) : t("somebody")}</span>{" "}
           <span class="mono">{JSON.stringify(entry.before)} → {JSON.stringify(entry.after)}</span>{" "}
           <strong>{entry.result ?? t("intended")}</strong>
           {entry.reason && <span class="muted"> {entry.reason}</span>}

@@ -18,14 +18,21 @@ export function textOf(prefix: string, word: string): string {
   return key in words.en ? t(key as keyof typeof words.en) : word;
 }
 
+/** Full, ring, half and bars: drawn, because fonts lack such signs. */
 const SHAPES: Record<string, string> = {
-  active_unacknowledged: "●", active_acknowledged: "◐", returned_unacknowledged: "↩", shelved: "⏸", normal: "○",
+  active_unacknowledged: "M6 1a5 5 0 110 10A5 5 0 016 1z",
+  active_acknowledged: "M6 1a5 5 0 110 10A5 5 0 016 1zm0 2a3 3 0 100 6 3 3 0 000-6z",
+  returned_unacknowledged: "M6 1a5 5 0 110 10A5 5 0 016 1zm0 1.5v7a3.500 3.500 0 000-7z",
+  shelved: "M2 1h3v10H2zM7 1h3v10H7z",
+  normal: "M1 5h10v2H1z",
 };
 
 export function StateMark({ state }: { state: AlarmState }) {
   return (
     <span class={`mark alarms-state ${state.endsWith("_unacknowledged") ? "ringing" : ""}`}>
-      <span aria-hidden="true">{SHAPES[state] ?? "●"}</span>
+      <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
+        <path d={SHAPES[state] ?? SHAPES["active_unacknowledged"]} fill="currentColor" fill-rule="evenodd" />
+      </svg>
       {textOf("", state)}
     </span>
   );

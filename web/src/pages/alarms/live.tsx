@@ -141,7 +141,7 @@ function Toolbar({ shown, picked, onAsk, onNone }: ToolbarProps) {
   return (
     <div class="row alarms-toolbar">
       {picked.length === 0 ? (
-        <button type="button" class="button" disabled={!visible.length} onClick={() => onAsk("ack", visible)}>{t("ackVisible", { count: visible.length })}</button>
+        visible.length > 0 && <button type="button" class="button" onClick={() => onAsk("ack", visible)}>{t("ackVisible", { count: visible.length })}</button>
       ) : (
         <>
           <button type="button" class="button" disabled={!toAck.length} onClick={() => onAsk("ack", toAck)}>{t("ackSelected", { count: toAck.length })}</button>

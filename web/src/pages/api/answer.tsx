@@ -16,7 +16,7 @@ export function AnswerView({ answer }: { answer: Answer }) {
       </div>
       <details>
         <summary>{t("headers")}</summary>
-        <pre class="api-pre">{answer.headers.map(([name, value]) => `${name}: ${value}`).join("\n")}</pre>
+        <pre class="api-pre" tabIndex={0}>{answer.headers.map(([name, value]) => `${name}: ${value}`).join("\n")}</pre>
       </details>
       {text ? <pre class="api-pre" tabIndex={0}>{text}</pre> : !answer.open && <p class="muted">{t("emptyBody")}</p>}
       {answer.cut && <p class="muted">{t("cut")}</p>}

@@ -94,7 +94,7 @@ export function Try({ document, operation }: { document: Document; operation: Op
         <Dialog title={t("graveTitle")} onClose={() => setAsking(false)}>
           <p>{t("graveText")}</p>
           <code class="wrap-anywhere">{request.method} {request.path}</code>
-          {type && <pre class="api-pre">{text.slice(0, 2000)}</pre>}
+          {type && <pre class="api-pre" tabIndex={0}>{text.slice(0, 2000)}</pre>}
           <div class="dialog-foot">
             <button type="button" class="button" onClick={() => setAsking(false)}>{t("cancel")}</button>
             <button type="button" class="button danger" onClick={() => void submit()}>{t("send")}</button>

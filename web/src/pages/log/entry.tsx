@@ -47,7 +47,7 @@ function Opened({ entry, bare }: { entry: AuditEntry; bare: boolean }) {
         {entry.verify && <><dt>{t("verified")}</dt><dd>✓</dd></>}
         {entry.command_id && <><dt>{t("command")}</dt><dd class="mono wrap-anywhere">{entry.command_id}</dd></>}
         {entry.counts && <><dt>{t("counts")}</dt><dd>{countsText(entry.counts)}</dd></>}
-        {entry.parts && entry.parts > 1 && <><dt /><dd>{t("part", { part: entry.part ?? 1, parts: entry.parts })}</dd></>}
+        {entry.parts && entry.parts > 1 && <><dt>{t("partName")}</dt><dd>{t("part", { part: entry.part ?? 1, parts: entry.parts })}</dd></>}
       </dl>
       {(bare || !changes.length) && <Differences title="" list={differencesOf(entry.before, entry.after)} />}
       {changes.slice(0, most).map((change) => (
