@@ -25,6 +25,7 @@ const DIRECTIONS: readonly Direction[] = ["all", "sent", "received", "note"];
 
 export function FramesTab({ device }: { device: Device }) {
   if (device.link.state === "virtual") return <p class="muted">{t("framesVirtual")}</p>;
+  if (!device.enabled) return <p class="muted">{t("framesDisabled")}</p>;
   return <Frames key={device.id} device={device} />;
 }
 

@@ -61,7 +61,7 @@ export function InterrogateDialog({ device, onClose }: { device: Device; onClose
         </select>
       </label>
       <label class="field">
-        <span class="label">{t("term")}</span>
+        <span class="label">{t("ofTerm")}</span>
         <select value={term} onChange={(event) => setTerm(event.currentTarget.value)}>
           <option value="">{t("allTerms")}</option>
           {terms.map((id) => <option key={id} value={id}>{id}</option>)}

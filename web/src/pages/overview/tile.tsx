@@ -39,7 +39,7 @@ export function DeviceTile({ tile }: { tile: Tile }) {
 }
 
 function Marks({ tile }: { tile: Tile }) {
-  if (tile.rank === 0) return <span class="muted">{t("normal")}</span>;
+  if (tile.rank === 0) return <span class="muted">{tile.counted ? t("normal") : "—"}</span>;
   const counts = tile.enabled; // values of a device out of service are old on purpose
   return (
     <>

@@ -10,6 +10,8 @@ export interface Tile {
   enabled: boolean;
   link: Link;
   points: number;
+  /** Whether bad and stale values were counted yet. */
+  counted: boolean;
   bad: number;
   stale: number;
   valuesPerSecond: number | null;
@@ -63,6 +65,7 @@ export function tileOf(
     enabled: device.enabled,
     link: device.link,
     points,
+    counted: counts !== undefined,
     bad,
     stale,
     valuesPerSecond: counts?.values_per_second ?? null,
