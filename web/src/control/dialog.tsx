@@ -7,11 +7,12 @@ import { frozen } from "../live/socket";
 import { latestOf, useIds } from "../live/values";
 import { devices, points } from "../state/plant";
 import { may } from "../state/session";
+import { serverNow } from "../state/time";
 import { Dialog } from "../ui/dialog";
 import { Loading, ProblemNotice, useLoaded } from "../ui/loading";
 import { toast } from "../ui/toast";
 import { words as uiWords } from "../ui/words";
-import { execute, type Command, type Mode, type Outcome } from "./command";
+import { execute, knowledgeOf, type Command, type Mode, type Outcome } from "./command";
 import { Confirm } from "./confirm";
 import "./control.css";
 import { Form, type Draft } from "./form";
@@ -60,7 +61,7 @@ interface StepsProps {
 type Step =
   | { at: "form"; notice: string; refusal: string }
   | { at: "confirm"; command: Command; busy: boolean }
-  | { at: "result"; command: Command; outcome: Outcome };
+  | { at: "result"; command: Command; outcome: Outcome; began: number };
 
 function Steps({ id, point, device, item, onClose }: StepsProps) {
   const range = rangeOf(point.protocol, item);
@@ -72,17 +73,17 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
   const toForm = (notice = "", refusal = ""): void => setStep({ at: "form", notice, refusal });
   const open = useRef(true);
   useEffect(() => () => void (open.current = false), []);
-  const run = async (command: Command): Promise<void> => {
+  const run = async (command: Command, began = serverNow()): Promise<void> => {
     setStep({ at: "confirm", command, busy: true });
     const outcome = await execute(command);
     if (!open.current) {
       // the dialog was closed meanwhile; what became of the command must still be told
       const { answer, problem } = outcome;
-      return toast(`${point.name || id}: ${answer ? t("confirmed", { value: stateText(range.kind, answer.value, point.unit) }) : `${t("failed")}. ${problem.message}`}`);
+      return toast(`${point.name || id}: ${answer ? t("confirmed", { value: stateText(range.kind, answer.value, point.unit) }) : `${t(`h:${knowledgeOf(problem.status)}`)}. ${problem.message}`}`);
     }
     const wrong = outcome.problem?.status === 422 && outcome.problem.errors.find(({ field }) => field === "value");
     if (wrong) toForm("", wrong.message);
-    else setStep({ at: "result", command, outcome });
+    else setStep({ at: "result", command, outcome, began });
   };
   if (step.at === "confirm")
     return (
@@ -105,7 +106,8 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
         outcome={step.outcome}
         point={point}
         range={range}
-        onAgain={() => void run(step.command)}
+        began={step.began}
+        onAgain={() => void run(step.command, step.began)}
         onChange={() => toForm()}
         onClose={onClose}
         closeText={ui("close")}

@@ -17,6 +17,8 @@ const t = translator(words);
 interface ResultProps {
   command: Command;
   outcome: Outcome;
+  /** When it was sent first, milliseconds by the clock of the server. */
+  began: number;
   point: Point;
   range: Range;
   onAgain: () => void;
@@ -25,7 +27,7 @@ interface ResultProps {
   closeText: string;
 }
 
-export function Result({ command, outcome, point, range, onAgain, onChange, onClose, closeText }: ResultProps) {
+export function Result({ command, outcome, began, point, range, onAgain, onChange, onClose, closeText }: ResultProps) {
   const { answer, problem } = outcome;
   const body = (problem?.body ?? {}) as { command_id?: string; outcome?: string };
   const commandId = answer?.command_id ?? body.command_id ?? "";
@@ -39,7 +41,7 @@ export function Result({ command, outcome, point, range, onAgain, onChange, onCl
         </div>
       ) : (
         <div class="notice problem" role="alert">
-          <strong>✕ {t("failed")}</strong> <span class="wrap-anywhere">{problem.status > 0 && `${problem.status}: `}{problem.message}</span>
+          <strong>✕ {t(`h:${knowledgeOf(problem.status)}`)}.</strong> <span class="wrap-anywhere">{problem.status > 0 && `${problem.status}: `}{problem.message}</span>
           {problem.errors.map((error) => <div key={error.field} class="wrap-anywhere">{error.field}: {error.message}</div>)}
           <div>{t(`n:${knowledgeOf(problem.status)}`)}</div>
         </div>
@@ -49,7 +51,7 @@ export function Result({ command, outcome, point, range, onAgain, onChange, onCl
         {told && <><dt>{t("outcome")}</dt><dd>{outcomeText(told)}</dd></>}
         {commandId && <><dt>{t("command")}</dt><dd class="mono wrap-anywhere">{commandId}</dd></>}
       </dl>
-      <Audit id={command.id} commandId={commandId} />
+      <Audit id={command.id} commandId={commandId} began={began} />
       <div class="dialog-foot">
         <CurlButton request={() => requestOf(command)} />
         {problem && mayRepeat(problem.status) && <button type="button" class="button" onClick={onAgain}>{t("again")}</button>}
@@ -65,13 +67,22 @@ function outcomeText(word: string): string {
   return key in words.en ? t(key as keyof typeof words.en) : word;
 }
 
-function Audit({ id, commandId }: { id: string; commandId: string }) {
+/** Clocks of server and store, and ours, may differ by so much, in milliseconds. */
+const CLOCKS = 3000;
+
+/** Entries of the command; when its id never came, what has happened to the point since. */
+function Audit({ id, commandId, began }: { id: string; commandId: string; began: number }) {
   const path = withQuery("/api/v2/audit", { action: "ctrl*", object: id, limit: 10 });
   const { data, problem, reload } = useLoaded((signal) => get<AuditEntry[]>(path, signal), `${path} ${commandId}`);
-  const entries = (data ?? []).filter((entry) => commandId && entry.command_id === commandId);
+  const entries = (data ?? []).filter((entry) =>
+    commandId ? entry.command_id === commandId : Date.parse(entry.time) >= began - CLOCKS,
+  );
   return (
     <section class="control-audit">
-      <h3>{t("audit")}</h3>
+      <div class="row spread">
+        <h3>{t("audit")}</h3>
+        <button type="button" class="button quiet small" onClick={reload}>{t("refresh")}</button>
+      </div>
       <ProblemNotice problem={problem} retry={reload} />
       {!data && !problem && <Loading />}
       {data && !entries.length && <p class="muted">{t("noAudit")}</p>}

@@ -9,8 +9,23 @@ import { words } from "./words";
 
 const t = translator(words);
 
-export function Filters({ label, children }: { label: string; children: ComponentChildren }) {
-  return <div class="filters" role="group" aria-label={label}>{children}</div>;
+const narrow = matchMedia("(max-width: 700px)");
+
+/** On narrow screens the fields are folded, so that the list is seen first; `active` counts those that are set. */
+export function Filters({ label, active, children }: { label: string; active: number; children: ComponentChildren }) {
+  const [folds, setFolds] = useState(narrow.matches);
+  useEffect(() => {
+    const look = (): void => setFolds(narrow.matches);
+    narrow.addEventListener("change", look);
+    return () => narrow.removeEventListener("change", look);
+  }, []);
+  const fields = <div class="filters" role="group" aria-label={label}>{children}</div>;
+  return folds ? (
+    <details class="filters-fold">
+      <summary>{label}{active > 0 && ` (${active})`}</summary>
+      {fields}
+    </details>
+  ) : fields;
 }
 
 interface FieldProps {

@@ -48,7 +48,7 @@ export function AlarmHistory({ query }: { query: URLSearchParams }) {
   const filtered = NAMES.some((name) => filter[name]);
   return (
     <>
-      <Filters label={t("filters")}>
+      <Filters label={t("filters")} active={Object.values(filter).filter(Boolean).length}>
         <ChooseDevice label={t("device")} value={filter.device} onChange={(device) => set({ device })} />
         <Choose label={t("priority")} value={filter.priority} onChange={(priority) => set({ priority })} options={[...all, ...PRIORITIES.map((word) => [word, named(word)] as const)]} />
         <Choose label={t("kind")} value={filter.kind} onChange={(kind) => set({ kind })} options={[...all, ...KINDS.map((word) => [word, textOf("k:", word)] as const)]} />

@@ -48,7 +48,7 @@ export function LiveAlarms({ query }: { query: URLSearchParams }) {
   const filtered = Boolean(filter.state || filter.priority || filter.device || filter.text);
   return (
     <>
-      <Filters label={t("filters")}>
+      <Filters label={t("filters")} active={Object.values(filter).filter(Boolean).length}>
         <Choose label={t("state")} value={filter.state} onChange={(state) => set({ state: state as AlarmFilter["state"] })} options={STATE_CHOICES.map((state) => [state, textOf("s:", state)])} />
         <Choose label={t("priority")} value={filter.priority} onChange={(priority) => set({ priority })} options={[["", textOf("s:", "all")], ...PRIORITIES.map((priority) => [priority, named(priority)] as const)]} />
         <ChooseDevice label={t("device")} value={filter.device} onChange={(device) => set({ device })} />

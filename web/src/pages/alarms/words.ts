@@ -2,7 +2,7 @@ import type { Words } from "../../i18n/i18n";
 
 export const words = {
   en: {
-    alarms: "Alarms", now: "Now", history: "History", filters: "Choose alarms", state: "State", priority: "Priority",
+    alarms: "Alarms", now: "Now", history: "History", filters: "Filters", state: "State", priority: "Priority",
     device: "Device", text: "Text", kind: "Kind", event: "Event", since: "From", until: "Until",
     textHint: "point, message, note",
     "s:": "all but shelved", "s:unacknowledged": "unacknowledged", "s:active": "active",
@@ -35,7 +35,7 @@ export const words = {
     exporting: "Only the newest 10,000 are in the file.",
   },
   zh: {
-    alarms: "告警", now: "当前", history: "历史", filters: "筛选告警", state: "状态", priority: "优先级",
+    alarms: "告警", now: "当前", history: "历史", filters: "筛选", state: "状态", priority: "优先级",
     device: "设备", text: "文本", kind: "类型", event: "事件", since: "从", until: "至",
     textHint: "测点、消息、备注",
     "s:": "全部（不含搁置）", "s:unacknowledged": "未确认", "s:active": "有效",

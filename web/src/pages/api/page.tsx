@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { get } from "../../api/client";
 import { translator } from "../../i18n/i18n";
 import { setQuery } from "../../routes";
-import { Filters, Write } from "../../ui/filters";
+import { Write } from "../../ui/filters";
 import { Loading, ProblemNotice, useLoaded } from "../../ui/loading";
 import type { PageProps } from "../pages";
 import { groupsOf, type Document } from "./openapi";
@@ -23,9 +23,9 @@ export default function ApiPage({ route }: PageProps) {
     <>
       <h1>{t("api")}</h1>
       {data && <p>{t("about", { version: data.info.version })} <a href="/openapi.json">{t("document")}</a> · <a href="/docs">{t("docs")}</a></p>}
-      <Filters label={t("search")}>
+      <div class="filters">
         <Write label={t("search")} value={text} onChange={(next) => setQuery({ text: next })} placeholder={t("searchHint")} />
-      </Filters>
+      </div>
       <ProblemNotice problem={problem} retry={reload} />
       {!data && !problem && <Loading />}
       {data && <p class="muted" role="status">{count ? t("operations", { count }) : t("noMatch")}</p>}

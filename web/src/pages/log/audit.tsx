@@ -32,7 +32,7 @@ export function Audit({ query }: { query: URLSearchParams }) {
   const shown = rows?.filter(fits);
   return (
     <>
-      <Filters label={t("filters")}>
+      <Filters label={t("filters")} active={Object.values(filter).filter(Boolean).length}>
         <Choose label={t("action")} value={filter.action} onChange={(action) => set({ action })} options={[["", t("all")], ...ACTIONS.map((action) => [action, textOf("a:", action)] as const)]} />
         <ChooseDevice label={t("device")} value={filter.device} onChange={(device) => set({ device })} />
         <Write late label={t("user")} value={filter.user} onChange={(user) => set({ user })} />

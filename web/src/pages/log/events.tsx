@@ -52,7 +52,7 @@ export function Events({ query }: { query: URLSearchParams }) {
   const filtered = NAMES.some((name) => filter[name]);
   return (
     <>
-      <Filters label={t("filters")}>
+      <Filters label={t("filters")} active={Object.values(filter).filter(Boolean).length}>
         <Choose label={t("kind")} value={filter.kind} onChange={(kind) => set({ kind })} options={[["", t("all")], ...KINDS.map((kind) => [kind, textOf("k:", kind)] as const)]} />
         <ChooseDevice label={t("device")} value={filter.device} onChange={(device) => set({ device })} />
         <Moment label={t("since")} value={filter.since} onChange={(since) => set({ since })} />

@@ -2,7 +2,7 @@ import type { Words } from "../../i18n/i18n";
 
 export const words = {
   en: {
-    log: "Log", events: "Events", audit: "Audit", filters: "Choose entries", kind: "Kind", device: "Device", user: "User",
+    log: "Log", events: "Events", audit: "Audit", filters: "Filters", kind: "Kind", device: "Device", user: "User",
     action: "Action", object: "Object", result: "Result", since: "From", until: "Until", text: "Text",
     textHint: "in what is loaded", all: "all", ok: "done", failed: "failed or refused",
     "k:link": "connection", "k:alarm": "alarm", "k:model": "model", "k:control": "control", "k:system": "system",
@@ -22,7 +22,7 @@ export const words = {
     objectHint: "glob, as feeder1:*",
   },
   zh: {
-    log: "日志", events: "事件", audit: "审计", filters: "筛选记录", kind: "类型", device: "设备", user: "用户",
+    log: "日志", events: "事件", audit: "审计", filters: "筛选", kind: "类型", device: "设备", user: "用户",
     action: "操作", object: "对象", result: "结果", since: "从", until: "至", text: "文本",
     textHint: "在已加载内容中", all: "全部", ok: "成功", failed: "失败或被拒绝",
     "k:link": "连接", "k:alarm": "告警", "k:model": "模型", "k:control": "控制", "k:system": "系统",
