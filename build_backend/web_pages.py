@@ -77,8 +77,8 @@ def digest(web: Path) -> str:
 
 
 def _is_current(root: Path, wanted: str) -> bool:
-    stamp = static(root) / STAMP
-    return stamp.is_file() and stamp.read_text(encoding="ascii").strip() == wanted
+    stamp, page = static(root) / STAMP, static(root) / "index.html"
+    return page.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii").strip() == wanted
 
 
 def needed(root: Path) -> bool:

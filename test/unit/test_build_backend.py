@@ -20,6 +20,9 @@ import web_pages
 NPM = """#!/bin/sh
 echo "$@" >> {log}
 case "$1" in
+fail)
+    exit 7
+    ;;
 ci)
     [ ! -p {gate} ] || read -r _ < {gate}
     rm -rf node_modules
@@ -150,8 +153,9 @@ def test_what_is_no_source_changes_nothing(built: Checkout) -> None:
 
 def test_pages_that_were_removed_or_made_by_hand_are_built_again(built: Checkout) -> None:
     """npm alone makes neither compressed copies nor the stamp."""
-    (built.static / ".build-hash").unlink()
-    assert web_pages.build(built.root)
+    for name in (".build-hash", "index.html"):
+        (built.static / name).unlink()
+        assert web_pages.build(built.root)
     for path in sorted(built.static.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     built.static.rmdir()
@@ -273,6 +277,33 @@ def test_node_of_the_wheel(
     assert web_pages.requirements(checkout.root) == []
     assert web_pages.build(checkout.root)
     assert checkout.calls() == ["ci", "run"]
+
+
+def test_make_is_told_what_happened(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(web_pages, "ROOT", checkout.root)
+    checkout.install()
+    assert web_pages.main([]) == 0
+    assert capfd.readouterr().out == "the web pages are built\n"
+    assert web_pages.main([]) == 0
+    assert capfd.readouterr().out == ""
+    assert web_pages.main(["npm", "exec"]) == 0
+    assert web_pages.main(["npm", "fail"]) == 7
+    assert checkout.calls() == ["ci", "run", "exec", "fail"]
+    (checkout.web / "src/main.ts").write_text("broken")
+    assert web_pages.main([]) == 1
+    assert capfd.readouterr().err.endswith("To do without the web pages: PYDATACOLL_WEB=skip\n")
+    assert web_pages.main(["bild"]) == 2
+
+
+def test_make_without_pages_runs_no_npm(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(web_pages, "ROOT", checkout.root)
+    monkeypatch.setenv("PYDATACOLL_WEB", "skip")
+    assert web_pages.main([]) == web_pages.main(["npm", "run", "test"]) == 0
+    assert "left out" in capfd.readouterr().out
 
 
 def test_pages_without_sources_are_taken_as_they_are(built: Checkout) -> None:
