@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, plugins, rest, whole
+from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, live, plugins, rest, whole
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -29,6 +29,7 @@ BENCHMARKS = {
     "transfer": bulk.transfer,
     "values": bulk.values,
     "access": bulk.access,
+    "live": live.live,
     "memory": bulk.memory,
 }
 BY_NAME_ONLY = {"memory"}

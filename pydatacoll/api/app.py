@@ -20,6 +20,7 @@ from pydatacoll.api import (
     devices,
     diagnosis,
     discovered,
+    event_stream,
     explorer,
     formulas,
     gate,
@@ -60,6 +61,7 @@ def all_operations(site: Site = NOT_BUILT) -> tuple[Operation, ...]:
         *formulas.OPERATIONS,
         *values.OPERATIONS,
         *live.OPERATIONS,
+        *event_stream.OPERATIONS,
         *overview.OPERATIONS,
         *log.OPERATIONS,
         *history.OPERATIONS,
@@ -113,7 +115,8 @@ def create_app(services: Services, site: Site = NOT_BUILT) -> web.Application:
     app.cleanup_ctx.append(partial(_bring_back_alarms, services))
     app.cleanup_ctx.append(partial(_live_push, services))
     app[live.SOCKETS] = set()
-    app.on_shutdown.append(live.close_all)
+    app[event_stream.STREAMS] = set()
+    app.on_shutdown.extend((live.close_all, event_stream.end_all))
     for operation in operations:
         handler, expect = bind(operation, services), expectation(operation, services)
         if operation.method == "GET":

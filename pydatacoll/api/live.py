@@ -127,7 +127,7 @@ UPGRADE: Final = {"Upgrade": "websocket", "Connection": "Upgrade"}
 async def _serve(
     ws: web.WebSocketResponse, request: web.Request, client: Client, services: Services, identity: Identity
 ) -> None:
-    _give_up_early(request.transport)
+    give_up_early(request.transport)
     writing = asyncio.create_task(_write(ws, request, client), name="live writer")
     watching = None
     if identity.expires is not None:
@@ -142,7 +142,7 @@ async def _serve(
                     await task
 
 
-def _give_up_early(transport: asyncio.Transport | None) -> None:
+def give_up_early(transport: asyncio.Transport | None) -> None:
     """A peer that has vanished, or does not read, would hold its connection for a quarter of an hour."""
     connection: Any = None if transport is None else transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):

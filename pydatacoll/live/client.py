@@ -48,8 +48,14 @@ class Client:
         *,
         sees: Callable[[str], bool] | None = None,
         rights: object = None,
+        quiet: float = 0.0,
         stalled: float = STALLED,
     ) -> None:
+        """
+        :param quiet: seconds of silence before a sign of life; 0: as the server likes it.
+        :param stalled: seconds after which a client that does not take what it is sent is given up.
+        """
+        self._quiet = quiet
         self.sees = sees
         self.rights = rights
         self._feed = feed
@@ -125,7 +131,7 @@ class Client:
 
     def beat(self, idle: float) -> None:
         """Say something when nothing was sent for so many seconds."""
-        if self._clock() - self._sent >= idle:
+        if self._clock() - self._sent >= max(idle, self._quiet):
             self._silent = True
             self._wake.set()
 

@@ -54,7 +54,7 @@ async def test_nothing_undocumented_comes_back(tmp_path: Path, scope: str, phase
             *("--header", f"Authorization: Bearer secret of {scope}", "--checks", ",".join(CHECKS)),
             *("--max-examples", examples, "--seed", "1", "--phases", phases),
             *("--no-color", "--generation-database", "none", "--continue-on-failure", "--warnings", "off"),
-            *("--request-timeout", "30"),
+            *("--request-timeout", "30", "--exclude-path", "/api/v2/events"),  # its answer does not end
         ]
         root = Path(__file__).parents[2]
         process = await asyncio.create_subprocess_exec(

@@ -31,7 +31,7 @@ batch_term_items batch_delete_term_items batch_formulas batch_delete_formulas
 export_model import_model list_imports clone_device
 list_device_protocols list_term_protocols list_redis_keys whoami healthz readyz metrics get_diagnosis
 list_alarms list_alarm_history ack_alarm shelve_alarm unshelve_alarm
-live overview list_log
+live events overview list_log
 list_audit list_plugins forget_plugin
 openapi docs explorer_js explorer_css
 """
