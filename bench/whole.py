@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import redis
+
 from bench.machine import Window
 from bench.report import Row, shares
 from bench.rig import Rig
+from pydatacoll.store import keys
 from test.mariadb import MariaDb
 
 DEVICES, REGISTERS, FORMULAS = 10, 1000, 100
-WARM_UP, SECONDS = 10.0, 30.0
+A_SECOND = DEVICES * REGISTERS + FORMULAS
+"""Samples in one second."""
+WARM_UP, SECONDS = 10.0, 30
+LOOK = 0.02
+"""Seconds between two looks at how many samples came."""
 MUST = 0.8
 """Of one core, all processes but the simulated devices together."""
 NOT_OURS = {"simulator", "bench", "others"}
@@ -45,8 +52,29 @@ def _plugins(rig: Rig) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rig.request("GET", "/api/v2/plugins")}
 
 
-def _rows_written(plugins: dict[str, dict[str, Any]]) -> int:
-    return sum(one["counters"].get("rows_written", 0) for one in plugins["db_saver"]["runners"])
+def _archived(plugins: dict[str, dict[str, Any]], *names: str) -> int:
+    """Sum of counters of the archive."""
+    return sum(one["counters"].get(name, 0) for one in plugins["db_saver"]["runners"] for name in names)
+
+
+def _samples(store: redis.Redis) -> int:
+    """All that ever came into the data stream."""
+    return sum(int(count or 0) for count in store.mget([keys.stream_samples(n) for n in range(keys.PARTITIONS)]))
+
+
+def _drain(rig: Rig, store: redis.Redis) -> tuple[int, int, int, int]:
+    """End collection and wait for the archive: samples read from the devices (since they were last taken up), all
+    samples, rows, and samples that are no rows because nothing changed."""
+    for d in range(DEVICES):
+        rig.request("PATCH", f"/api/v1/devices/d{d}", {"enabled": False})
+    end = time.monotonic() + 60
+    while True:
+        plugins, reports = _plugins(rig), rig.reports()
+        rows, unchanged = _archived(plugins, "rows_written"), _archived(plugins, "samples_unchanged")
+        read, stored = (sum(one["accounting"][what] for one in reports.values()) for what in ("read", "stored"))
+        if (rows + unchanged == _samples(store) and read == stored) or time.monotonic() > end:
+            return read, _samples(store), rows, unchanged
+        time.sleep(0.2)
 
 
 def _status(plugins: dict[str, dict[str, Any]], plugin: str, name: str) -> int:
@@ -60,22 +88,32 @@ def _measure(name: str, url: str, server: int | None) -> list[Row]:
         rig.start_api("--managers", "0")
         _load(rig)
         end = time.monotonic() + 60
-        while not _rows_written(_plugins(rig)):
+        while not _archived(_plugins(rig), "rows_written"):
             if time.monotonic() > end:
                 raise RuntimeError(f"nothing is archived: {(rig.folder / 'api.log').read_text()[-2000:]}")
             time.sleep(0.2)
         time.sleep(WARM_UP)
         processes = rig.pids() | ({} if server is None else {"database": server})
-        before, window = _plugins(rig), Window(processes)
-        begun, behind = time.monotonic(), 0.0
-        while time.monotonic() - begun < SECONDS:
-            time.sleep(1)
-            behind = max(behind, *(row["behind"] for row in _plugins(rig).values()))
-        used = window.shares()
-        after = _plugins(rig)
-    seconds = time.monotonic() - begun
-    rows = (_rows_written(after) - _rows_written(before)) / seconds
+        with rig.store() as store:
+            before, window = _plugins(rig), Window(processes)
+            first = _samples(store)
+            while (start := _samples(store)) == first:  # from the moment when a poll comes: polls are not cut
+                time.sleep(LOOK)
+            begun = looked = time.monotonic()
+            behind = 0.0
+            while (now := _samples(store)) - start < SECONDS * A_SECOND:
+                if time.monotonic() - begun > 3 * SECONDS:
+                    raise RuntimeError(f"only {now - start:,} samples came")
+                if time.monotonic() - looked >= 1:
+                    looked = time.monotonic()
+                    behind = max(behind, *(row["behind"] for row in _plugins(rig).values()))
+                time.sleep(LOOK)
+            seconds = time.monotonic() - begun
+            used = window.shares()
+            after = _plugins(rig)
+            read, samples, rows, unchanged = _drain(rig, store)
     formulas = (_status(after, "formula", "evaluations") - _status(before, "formula", "evaluations")) / seconds
+    results = read * FORMULAS // (DEVICES * REGISTERS)  # each poll of a device gives all of its formulas one
     dropped = sum(row["dropped"] + row["dead_lettered"] for row in after.values())
     total = sum(share for name, share in used.items() if name not in NOT_OURS)
     what = f"{DEVICES * REGISTERS:,} registers at 1 s, checker, formula and db_saver ({name})"
@@ -87,7 +125,7 @@ def _measure(name: str, url: str, server: int | None) -> list[Row]:
             total <= MUST,
             notes={
                 **shares(used),
-                "rows/s": f"{rows:,.0f}",
+                "samples/s": f"{(now - start) / seconds:,.0f}",
                 "formulas/s": f"{formulas:.0f}",
                 "points with limits": f"{_status(after, 'checker', 'points'):,}",
             },
@@ -97,6 +135,16 @@ def _measure(name: str, url: str, server: int | None) -> list[Row]:
             f"{behind:.1f} s, {dropped}",
             "<= 2 s, 0",
             behind <= 2 and not dropped,
+        ),
+        Row(
+            f"{what}: rows archived",
+            f"{rows:,}",
+            f"= {samples:,} samples - {unchanged:,} unchanged",
+            rows == samples - unchanged,
+            notes={
+                "read": f"{read:,}" + ("" if read + results == samples else " since a device was taken up anew"),
+                "results of formulas": f"{results:,}",
+            },
         ),
     ]
 
