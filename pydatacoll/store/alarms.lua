@@ -39,17 +39,22 @@ local function alarm_now()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
--- Whether the first id of a stream comes after the second one.
-local function alarm_after(one, other)
-  local ms, number = string.match(one, '^(%d+)-(%d+)$')
-  local other_ms, other_number = string.match(other, '^(%d+)-(%d+)$')
-  if not other_ms then
-    return true
+-- How many of these entries of a stream, which are in order, come after an id.
+local function alarm_after(entries, count, id)
+  local ms, number = string.match(id, '^(%d+)-(%d+)$')
+  ms, number = tonumber(ms or 0), tonumber(number or 0)
+  local low, high = 0, count -- the first ones up to low do not, those beyond high do
+  while low < high do
+    local middle = math.ceil((low + high) / 2)
+    local one_ms, one_number = string.match(entries[middle][1], '^(%d+)-(%d+)$')
+    one_ms, one_number = tonumber(one_ms), tonumber(one_number)
+    if one_ms > ms or (one_ms == ms and one_number > number) then
+      high = middle - 1
+    else
+      low = middle
+    end
   end
-  if ms == other_ms then
-    return tonumber(number) > tonumber(other_number)
-  end
-  return tonumber(ms) > tonumber(other_ms)
+  return count - low
 end
 
 -- Forget the oldest transitions when there are too many. Those that a plugin has not read yet are lost to it, and
@@ -67,13 +72,7 @@ local function alarm_trim(tag, stream)
       name = group[i] == 'name' and group[i + 1] or name
     end
     local place = redis.call('HGET', 'HS:PLUGIN_STATE:' .. tag .. ':' .. name, ALARM_PLACE)
-    local lost = 0
-    for i = place and #oldest - 1 or 0, 1, -1 do
-      if not alarm_after(oldest[i][1], place) then
-        break
-      end
-      lost = lost + 1
-    end
+    local lost = place and alarm_after(oldest, #oldest - 1, place) or 0
     if lost > 0 then
       redis.call('HINCRBY', 'HS:ALARM_LOST:' .. tag, name, lost)
     end
