@@ -85,7 +85,8 @@ export interface LogEvent {
   id: string;
   time: string;
   kind: string;
-  device_id: string;
+  /** null: not of one device. */
+  device_id: string | null;
   object: string;
   severity: string;
   text: string;

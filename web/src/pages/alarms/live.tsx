@@ -1,5 +1,5 @@
 // The alarms of now: the most urgent first.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Alarm } from "../../api/types";
 import { translator } from "../../i18n/i18n";
 import { useIds } from "../../live/values";
@@ -38,10 +38,16 @@ export function LiveAlarms({ query }: { query: URLSearchParams }) {
       else next.delete(alarm.id);
       return next;
     });
-  const ackOne = (alarm: Alarm): void => {
-    void perform([alarm], { what: "ack", note: "" }).then((failed) =>
-      toast(failed[0] ? failed[0].reason : t("doneAck", { count: countText(1) })),
-    );
+  const body = useRef<HTMLTableSectionElement>(null);
+  const ackOne = async (alarm: Alarm): Promise<void> => {
+    const place = shown.indexOf(alarm);
+    const [failed] = await perform([alarm], { what: "ack", note: "" });
+    toast(failed ? failed.reason : t("doneAck", { count: countText(1) }));
+    requestAnimationFrame(() => {
+      // its row has gone, and the focus with it: on to the one that took its place
+      if (document.activeElement === document.body)
+        body.current?.children[place]?.querySelector<HTMLElement>(".alarms-actions button")?.focus();
+    });
   };
   const operate = may("operate");
   const shelved = all.filter(isShelved).length;
@@ -85,14 +91,14 @@ export function LiveAlarms({ query }: { query: URLSearchParams }) {
               {(["priority", "state", "raised", "point", "value", "message", "who", "actions"] as const).map((name) => <th role="columnheader" key={name}>{t(name)}</th>)}
             </tr>
           </thead>
-          <tbody role="rowgroup">
+          <tbody role="rowgroup" ref={body}>
             {shown.map((alarm) => (
               <AlarmRow
                 key={alarm.id}
                 alarm={alarm}
                 chosen={chosen.has(alarm.id)}
                 onChoose={choose}
-                onAck={ackOne}
+                onAck={(one) => void ackOne(one)}
                 onShelve={(one) => setAsked({ what: "shelve", alarms: [one] })}
                 onUnshelve={(one) => setAsked({ what: "unshelve", alarms: [one] })}
               />

@@ -101,13 +101,14 @@ function fits({ kind, device_id, time }: LogEvent, filter: Filter): boolean {
 }
 
 const searched = (event: LogEvent): string =>
-  `${event.kind} ${event.device_id} ${devices.value.get(event.device_id)?.name ?? ""} ${event.object} ${event.text} ${JSON.stringify(event.details ?? "")}`;
+  `${event.kind} ${event.device_id ?? ""} ${devices.value.get(event.device_id ?? "")?.name ?? ""} ${event.object} ${event.text} ${JSON.stringify(event.details ?? "")}`;
 
 const ORDINARY = new Set(["", "info", "normal", "ok"]);
 
 function EventRow({ event }: { event: LogEvent }) {
-  const device = devices.value.get(event.device_id);
-  const details = event.details && typeof event.details === "object" ? Object.entries(event.details) : [];
+  const device = event.device_id === null ? undefined : devices.value.get(event.device_id);
+  const all = event.details && typeof event.details === "object" ? Object.entries(event.details) : [];
+  const details = all.filter(([, value]) => value !== null && value !== "");
   return (
     <li class="log-event">
       <time dateTime={event.time}>{exactText(event.time)}</time>
@@ -124,7 +125,7 @@ function EventRow({ event }: { event: LogEvent }) {
         )}
       </span>
       <span class="log-object wrap-anywhere">
-        {device ? <a href={href("device", [event.device_id])}>{device.name || device.id}</a> : event.device_id}
+        {device ? <a href={href("device", [device.id])}>{device.name || device.id}</a> : event.device_id}
         {event.object && event.object !== event.device_id && <span class="muted mono"> {event.object}</span>}
       </span>
     </li>
