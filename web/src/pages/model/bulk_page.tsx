@@ -103,8 +103,8 @@ export function Bulk({ kind, setKind }: { kind: BulkKind; setKind: (kind: BulkKi
       await refresh();
     });
   return (
-    <div class="stack">
-      <h2>{t("bulkTitle")}</h2>
+    <div class="card stack">
+      <h1>{t("bulkTitle")}</h1>
       <p class="muted">{t("bulkText")}</p>
       <label class="field model-kind">
         <span class="label">{t("what")}</span>

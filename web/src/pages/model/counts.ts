@@ -9,6 +9,7 @@ const KINDS = ["devices", "terms", "items", "term_items", "formulas"] as const;
 export function countsText(counts: KindCounts): string {
   return KINDS.flatMap((kind) => {
     const count = counts[kind] ?? 0;
+    if (count === 1) return [t(`one_${kind}`)];
     return count ? [t(`n_${kind}`, { count })] : [];
   }).join(", ");
 }

@@ -8,6 +8,7 @@ import { CurlButton } from "../../ui/curl";
 import { ProblemNotice } from "../../ui/loading";
 import { toast } from "../../ui/toast";
 import { objectOf, type Draft, type Faults } from "./draft";
+import { useFirstWrong } from "./first_wrong";
 import { Form } from "./form";
 import { Probe } from "./probe";
 import { NOTHING, refusalOf } from "./problem";
@@ -26,6 +27,7 @@ export function Create({ kind, preset }: { kind: Kind; preset: Draft }) {
   const [refusal, setRefusal] = useState(NOTHING);
   const [faults, setFaults] = useState<Faults>({});
   const [busy, setBusy] = useState(false);
+  const form = useFirstWrong(faults, refusal);
   const protocols = protocolsOf(known);
   const start: Draft = kind === "device" ? { protocol: protocols.find((name) => name !== "formula") ?? "", ...preset } : preset;
   const draft = { ...start, ...edits.value.get(place)?.draft, ...preset };
@@ -58,6 +60,7 @@ export function Create({ kind, preset }: { kind: Kind; preset: Draft }) {
   };
   return (
     <form
+      ref={form}
       class="stack"
       noValidate
       onSubmit={(event) => {

@@ -13,6 +13,7 @@ import { Conflict } from "./conflict";
 import { DeleteDialog } from "./delete";
 import { differences, draftOf, extrasOf, patchOf, touched, type Draft, type Faults } from "./draft";
 import { Facts } from "./facts";
+import { useFirstWrong } from "./first_wrong";
 import { Form } from "./form";
 import { Heading } from "./heading";
 import { labelOf } from "./labels";
@@ -82,6 +83,7 @@ function Editing({ kind, objectKey, now, setNow, fields, protocol }: EditingProp
   const [faults, setFaults] = useState<Faults>({});
   const [dialog, setDialog] = useState<"" | "delete" | "conflict">("");
   const [busy, setBusy] = useState(false);
+  const form = useFirstWrong(faults, refusal);
   const edit = edits.value.get(place);
   const opened = edit?.opened ?? now;
   const draft = edit?.draft ?? draftOf(fields, opened);
@@ -127,6 +129,7 @@ function Editing({ kind, objectKey, now, setNow, fields, protocol }: EditingProp
   };
   return (
     <form
+      ref={form}
       class="stack"
       noValidate
       onSubmit={(event) => {

@@ -18,10 +18,14 @@ export interface FieldProps {
   fault?: Fault | undefined;
 }
 
+/** Seconds: a limit that long need not be told. */
+const YEAR = 31_536_000;
+
 function rangeText({ range: { min, max, above } }: FormField): string {
+  const end = max !== null && max < YEAR ? max : null;
   if (min !== null && above) return t("above", { min });
-  if (min !== null && max !== null) return t("range", { min, max });
-  return min !== null ? t("from", { min }) : max !== null ? t("upTo", { max }) : "";
+  if (min !== null && end !== null) return t("range", { min, max: end });
+  return min !== null ? t("from", { min }) : end !== null ? t("upTo", { max: end }) : "";
 }
 
 /** The name of the default, as choices show it. */
@@ -35,13 +39,14 @@ export function Field(props: FieldProps) {
   const { field, text, fault } = props;
   const id = useId();
   const error = fault ? t(fault.key, { limit: fault.limit }) : props.error;
-  const help = [helpOf(field.name, field.help), rangeText(field)].filter(Boolean).join("; ");
+  const plain = field.type === "const" || referred(field.name) !== null;
+  const help = plain ? "" : [helpOf(field.name, field.help), rangeText(field)].filter(Boolean).join("; ");
   const described = [help && `${id}h`, error && `${id}e`].filter(Boolean).join(" ") || undefined;
   return (
     <div class={`field ${field.type === "long" ? "model-wide" : ""}`}>
       <label class="label" for={id}>
         {labelOf(field.name)}
-        {field.required && <span aria-hidden="true"> *</span>}
+        {field.required && <span aria-hidden="true"> *</span>}{" "}
         <span class="model-name">{field.name}</span>
       </label>
       <span class="model-input">
@@ -79,7 +84,7 @@ function Input({ id, field, text, set, described, bad }: InputProps) {
   }
   const kind = referred(field.name);
   if (kind) return <Reference {...common} kind={kind} value={text} set={set} />;
-  const holder = textOf(field.default) || field.example;
+  const holder = textOf(field.default) || (field.example && t("example", { text: field.example }));
   if (field.type === "long")
     return <textarea {...common} class="mono" rows={3} spellcheck={false} placeholder={holder} value={text} onInput={change} />;
   const numeric = field.type === "number" || field.type === "integer";

@@ -15,6 +15,9 @@ import { words } from "./words";
 
 const t = translator(words);
 
+/** What is always to be seen. */
+const UNFOLDED = new Set<Group>(["identity", "address", "expression"]);
+
 interface FormProps {
   kind: Kind;
   fields: readonly FormField[];
@@ -37,7 +40,7 @@ export function Form({ kind, fields, draft, change, faults, errors, extras = {},
         <FormGroup
           key={group}
           group={group}
-          folded={group !== "identity" && group !== "address"}
+          folded={!UNFOLDED.has(group)}
           filled={members.some(({ name, type }) => type !== "const" && (draft[name] ?? "") !== "")}
           wrong={members.some(({ name }) => name in faults || name in errors)}
         >
@@ -53,7 +56,7 @@ export function Form({ kind, fields, draft, change, faults, errors, extras = {},
               />
             ))}
           </div>
-          {kind === "formula" && <FormulaCheck draft={draft} />}
+          {group === "expression" && <FormulaCheck draft={draft} />}
           {kind === "term_item" && group === "identity" && <MissingItem id={draft["item_id"] ?? ""} />}
           {group === "watching" && (
             <RuleCheck rule={draft["do_verify"] ?? ""} termId={draft["term_id"] ?? ""} itemId={draft["item_id"] ?? ""} />

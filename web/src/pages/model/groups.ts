@@ -2,7 +2,7 @@
 import type { Kind } from "../../api/types";
 import type { FormField } from "./schema";
 
-export type Group = "identity" | "connection" | "address" | "scaling" | "storing" | "watching";
+export type Group = "identity" | "expression" | "connection" | "address" | "scaling" | "storing" | "watching";
 
 const POINT: Record<string, Group> = {
   term_id: "identity", item_id: "identity",
@@ -18,6 +18,7 @@ const DEVICE = new Set(["id", "name", "protocol", "ip", "port", "enabled", "desc
 
 function groupOf(kind: Kind, name: string): Group {
   if (kind === "term_item") return POINT[name] ?? "address";
+  if (kind === "formula" && name === "formula") return "expression";
   return kind !== "device" || DEVICE.has(name) ? "identity" : "connection";
 }
 
@@ -27,6 +28,11 @@ export function groupsOf(kind: Kind, fields: readonly FormField[]): [Group, Form
   for (const field of fields) {
     const group = groupOf(kind, field.name);
     found.set(group, [...(found.get(group) ?? []), field]);
+  }
+  const expression = found.get("expression"); // its check and its parameters follow it
+  if (expression) {
+    found.delete("expression");
+    found.set("expression", expression);
   }
   return [...found];
 }

@@ -2,7 +2,7 @@
 import { language } from "../../i18n/i18n";
 
 const EN: Record<string, string> = {
-  id: "Id", ip: "IP address or host", port: "TCP port", name: "Name", identify: "Identification", frame_log: "Frames kept",
+  id: "Id", ip: "Host", port: "TCP port", name: "Name", identify: "Identification", frame_log: "Frames kept",
   k: "k: unacknowledged frames", w: "w: frames until acknowledged", t0: "t0: connecting", t1: "t1: acknowledgement", t2: "t2: own acknowledgement", t3: "t3: silence",
   coll_interval: "General interrogation every", counter_interval: "Counter interrogation every", tls: "TLS", tls_ca: "TLS: CA", tls_certificate: "TLS: certificate",
   tls_key: "TLS: key", tls_name: "TLS: name", device_id: "Device", term_id: "Term", item_id: "Item", protocol_code: "Address", code_type: "Type",
@@ -12,7 +12,7 @@ const EN: Record<string, string> = {
 };
 
 const ZH: Record<string, string> = {
-  id: "编号", name: "名称", protocol: "协议", ip: "IP 地址或主机名", port: "TCP 端口", identify: "识别码", enabled: "启用", description: "说明", frame_log: "保留报文数",
+  id: "编号", name: "名称", protocol: "协议", ip: "主机", port: "TCP 端口", identify: "识别码", enabled: "启用", description: "说明", frame_log: "保留报文数",
   backend: "协议实现", timeout: "超时", retries: "重试次数", poll_interval: "轮询周期", max_gap: "最大间隔", max_block: "最大块长", max_in_flight: "并发请求数", byte_order: "字节序", word_order: "字序",
   originator: "源发地址", k: "k：未确认帧数", w: "w：确认帧数", t0: "t0：连接", t1: "t1：确认", t2: "t2：应答", t3: "t3：静默", coll_interval: "总召唤周期", counter_interval: "电度召唤周期",
   interrogation_timeout: "召唤超时", clock_sync: "对时", time_zone: "时区", summer_time: "夏令时", command_mode: "命令方式", command_time_tag: "命令带时标", command_timeout: "命令超时", termination_timeout: "终止超时",
@@ -48,4 +48,6 @@ export function labelOf(name: string): string {
   return found ?? plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
-export const helpOf = (name: string, given: string): string => given || HELP[language.value][name] || "";
+/** The API's own description, else ours; its marks of code are for its reference. */
+export const helpOf = (name: string, given: string): string =>
+  given.replaceAll("``", "") || HELP[language.value][name] || "";

@@ -47,10 +47,10 @@ export default function Page({ route }: PageProps) {
   if (first === "bulk" && admin) {
     const kind = route.query.get("kind") === "device" ? "device" : "term_item";
     return (
-      <>
-        <Back />
+      <div class="model">
+        <a href={href("model")}>‹ {t("back")}</a>
         <Bulk kind={kind} setKind={(next) => go(href("model", ["bulk"], { kind: next }))} />
-      </>
+      </div>
     );
   }
   return (

@@ -100,7 +100,8 @@ function rootsOf(tab: Tab, model: TreeModel, branches: Branches): Leaf[] {
   if (tab === "device") return [...model.devices.values()].map((device) => deviceLeaf(device, branches));
   const plain = (kind: Kind, title: string, detail: string) => (object: ModelObject): Leaf => {
     const id = text(object["id"]);
-    return { kind, key: [id], title: text(object[title]) || id, detail: `${id} ${text(object[detail])}`.trim(), children: null };
+    const shown = text(object[title]) || id;
+    return { kind, key: [id], title: shown, detail: [shown === id ? "" : id, text(object[detail])].filter(Boolean).join(" · "), children: null };
   };
   return tab === "item"
     ? [...model.items.values()].map(plain("item", "name", "unit"))

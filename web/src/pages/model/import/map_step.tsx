@@ -30,7 +30,7 @@ export function MapStep(props: MapStepProps) {
   const twice = doubled(mapping);
   const used = new Set([...mapping, ...Object.keys(constants)].filter(Boolean));
   const points = columns.some(({ kind, name }) => kind === "term_item" && used.has(name));
-  const lacking = points && !(used.has("term_id") && used.has("item_id"));
+  const lacking = points ? ["term_id", "item_id"].filter((name) => !used.has(name)) : [];
   return (
     <div class="stack">
       {props.encoding !== "utf-8" && (
@@ -100,7 +100,16 @@ export function MapStep(props: MapStepProps) {
         </label>
       </fieldset>
       {twice.length > 0 && <p class="error-text" role="alert">{t("doubled", { names: twice.join(", ") })}</p>}
-      {lacking && <p class="error-text" role="alert">{t("noPoints")}</p>}
+      {lacking.length > 0 && (
+        <p class="row" role="alert">
+          <span class="error-text">{t("noPoints")}</span>
+          {lacking.map((name) => (
+            <button key={name} type="button" class="button small" onClick={() => setConstants({ ...constants, [name]: "" })}>
+              {t("sameFor", { name })}
+            </button>
+          ))}
+        </p>
+      )}
       {!used.size && <p class="error-text" role="alert">{t("nothing")}</p>}
       <div class="row">
         <button type="button" class="button" onClick={props.back}>{t("back")}</button>

@@ -72,52 +72,54 @@ export function ImportWizard() {
         <h1>{t("title")}</h1>
         <Steps step={step} table={source ? source.table !== null : true} />
       </div>
-      {step !== "stepFile" && <p class="muted wrap-anywhere">{name}</p>}
-      {step === "stepFile" && <FileStep take={(chosen) => take(chosen)} problem={problem} />}
-      {step === "stepMap" && source?.table && (
-        <MapStep
-          table={source.table}
-          columns={columns}
-          mapping={mapping}
-          setMapping={setMapping}
-          constants={constants}
-          setConstants={setConstants}
-          encoding={source.encoding}
-          setEncoding={(encoding) => take(source, encoding)}
-          back={() => setStep("stepFile")}
-          next={() => {
-            if (source.table) setMapped(applied(source.table.rows, mapping, constants));
-            setStep("stepCheck");
-          }}
-        />
-      )}
-      {step === "stepCheck" && source && (
-        <CheckStep
-          name={name}
-          format={source.format}
-          text={source.text}
-          setText={(text) => setSource({ ...source, text })}
-          table={shown}
-          setCell={setCell}
-          back={() => setStep(source.table ? "stepMap" : "stepFile")}
-          done={(answer) => {
-            setResult(answer);
-            setStep("stepDone");
-            void refresh();
-          }}
-        />
-      )}
-      {step === "stepDone" && result && (
-        <div class="stack" role="status">
-          <h2><span aria-hidden="true">✓ </span>{t("done")}</h2>
-          <p>{t("doneText", { add: result.add, change: result.change, delete: result.delete, unchanged: result.unchanged })}</p>
-          <div class="row">
-            <a class="button primary" href={href("model")}>{t("toModel")}</a>
-            <button type="button" class="button" onClick={() => setStep("stepFile")}>{t("another")}</button>
+      <div class="card stack">
+        {step !== "stepFile" && <p class="muted wrap-anywhere">{name}</p>}
+        {step === "stepFile" && <FileStep take={(chosen) => take(chosen)} problem={problem} />}
+        {step === "stepMap" && source?.table && (
+          <MapStep
+            table={source.table}
+            columns={columns}
+            mapping={mapping}
+            setMapping={setMapping}
+            constants={constants}
+            setConstants={setConstants}
+            encoding={source.encoding}
+            setEncoding={(encoding) => take(source, encoding)}
+            back={() => setStep("stepFile")}
+            next={() => {
+              if (source.table) setMapped(applied(source.table.rows, mapping, constants));
+              setStep("stepCheck");
+            }}
+          />
+        )}
+        {step === "stepCheck" && source && (
+          <CheckStep
+            name={name}
+            format={source.format}
+            text={source.text}
+            setText={(text) => setSource({ ...source, text })}
+            table={shown}
+            setCell={setCell}
+            back={() => setStep(source.table ? "stepMap" : "stepFile")}
+            done={(answer) => {
+              setResult(answer);
+              setStep("stepDone");
+              void refresh();
+            }}
+          />
+        )}
+        {step === "stepDone" && result && (
+          <div class="stack" role="status">
+            <h2><span aria-hidden="true">✓ </span>{t("done")}</h2>
+            <p>{t("doneText", { add: result.add, change: result.change, delete: result.delete, unchanged: result.unchanged })}</p>
+            <div class="row">
+              <a class="button primary" href={href("model")}>{t("toModel")}</a>
+              <button type="button" class="button" onClick={() => setStep("stepFile")}>{t("another")}</button>
+            </div>
+            <Diff answer={result} />
           </div>
-          <Diff answer={result} />
-        </div>
-      )}
+        )}
+      </div>
     </div>
   );
 }
