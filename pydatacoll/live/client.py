@@ -49,11 +49,9 @@ class Client:
         sees: Callable[[str], bool] | None = None,
         rights: object = None,
         quiet: float = 0.0,
-        stalled: float = STALLED,
     ) -> None:
         """
         :param quiet: seconds of silence before a sign of life; 0: as the server likes it.
-        :param stalled: seconds after which a client that does not take what it is sent is given up.
         """
         self._quiet = quiet
         self.sees = sees
@@ -61,7 +59,6 @@ class Client:
         self._feed = feed
         self._wire = wire
         self._send = send
-        self._stalled = stalled
         self._answers: deque[bytes] = deque()
         self._room = asyncio.Event()
         self._room.set()
@@ -184,8 +181,8 @@ class Client:
 
     async def _put(self, data: bytes) -> None:
         try:
-            async with asyncio.timeout(self._stalled):
+            async with asyncio.timeout(STALLED):
                 await self._send(data)
         except TimeoutError:
-            raise Stalled(f"nothing was taken for {self._stalled:g} s") from None
+            raise Stalled(f"nothing was taken for {STALLED:g} s") from None
         self._sent = self._clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -109,11 +109,13 @@ class Socket:
 class LiveRig:
     """The server, its store, and a writer."""
 
-    def __init__(self, store: Store, api: Api, feed: Feed) -> None:
+    def __init__(self, store: Store, api: Api, feed: Feed, access: Access) -> None:
+        self.access = access
         self.store = store
         self.api = api
         self.feed = feed
         self.writer = Writer(store, "w")
+        self.stop: Callable[[], Awaitable[None]]
         self._time = 1_800_000_000.0
 
     async def plant(self, device: str = "d", items: Sequence[str] = ("i",), **more: Any) -> None:
@@ -175,9 +177,11 @@ async def live_rig(store: Store, settings: Settings | None = None, **options: An
     )
     tasks = [asyncio.create_task(commands.run())]
     try:
-        async with serve(create_app(services)) as api:
-            rig = LiveRig(store, api, feed)
+        app = create_app(services)
+        async with serve(app) as api:
+            rig = LiveRig(store, api, feed, services.access)
             tasks.append(asyncio.create_task(rig.writer.run()))
+            rig.stop = app.shutdown
             await rig.own()
             yield rig
     finally:
