@@ -20,11 +20,11 @@ export function DeviceTile({ tile }: { tile: Tile }) {
   const lost = isLost(tile.enabled, tile.link);
   return (
     <a class={`overview-tile ${edgeOf(tile)}`} href={href("device", [tile.id])}>
+      <strong class="overview-name" title={tile.name}>{tile.name || tile.id}</strong>
       <span class="overview-tile-head">
-        <strong class="overview-name">{tile.name || tile.id}</strong>
+        <span class="muted overview-line">{tile.id} · {tile.protocol}</span>
         <LinkMark state={tile.enabled ? tile.link.state : "disabled"} />
       </span>
-      <span class="muted overview-line">{tile.id} · {tile.protocol}</span>
       <span class="overview-marks"><Marks tile={tile} /></span>
       {lost && tile.link.last_error ? (
         <span class="overview-line" title={tile.link.last_error}>{tile.link.last_error}</span>
