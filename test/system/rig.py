@@ -217,6 +217,13 @@ class Process:
         self._popen.send_signal(number)
         assert await self.ended() == 0, self.log
 
+    def pause(self) -> None:
+        """It takes connections and bytes, and does nothing."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._popen.send_signal(signal.SIGCONT)
+
     async def kill(self) -> None:
         """``kill -9``."""
         self.killed = True

@@ -28,8 +28,9 @@ export interface Request {
 }
 
 export async function send(request: Request): Promise<Response> {
-  const headers: Record<string, string> = { Accept: "application/json", ...request.headers };
+  const headers: Record<string, string> = { Accept: "application/json" };
   if (token.peek()) headers["Authorization"] = `Bearer ${token.peek()}`;
+  Object.assign(headers, request.headers);
   const init: RequestInit = { method: request.method, headers, cache: "no-store" };
   if (request.signal) init.signal = request.signal;
   if (request.raw !== undefined) init.body = request.raw;

@@ -2,8 +2,7 @@
 import { useState } from "preact/hooks";
 import { Problem } from "../api/client";
 import { translator } from "../i18n/i18n";
-import { connect } from "../live/socket";
-import { identify } from "../state/session";
+import { tryToken } from "../state/session";
 import { start } from "../state/start";
 import { setToken } from "../state/token";
 import { words } from "./words";
@@ -14,14 +13,16 @@ export function SignIn() {
   const [text, setText] = useState("");
   const [problem, setProblem] = useState("");
   const submit = async (): Promise<void> => {
-    setToken(text.trim());
+    const token = text.trim();
     try {
-      await identify();
-      connect();
-      await start();
+      await tryToken(token);
     } catch (error) {
-      setProblem(error instanceof Problem && error.status === 401 ? t("tokenWrong") : String(error));
+      const wrong = error instanceof Problem && error.status === 401;
+      setProblem(wrong ? t("tokenWrong") : error instanceof Error ? error.message : String(error));
+      return;
     }
+    setToken(token);
+    await start();
   };
   return (
     <form

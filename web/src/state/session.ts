@@ -1,6 +1,6 @@
 // Who is here, and what that allows.
 import { computed, signal } from "@preact/signals";
-import { get } from "../api/client";
+import { get, send } from "../api/client";
 import type { Identity, Scope } from "../api/types";
 import { setServerTime } from "./time";
 
@@ -13,6 +13,11 @@ export async function identify(): Promise<void> {
   const identity = await get<Identity>("/api/v2/whoami");
   setServerTime(identity.time);
   me.value = identity;
+}
+
+/** Ask the server about a token before it is used for everything. Raises a Problem: 401 when it is not valid. */
+export async function tryToken(text: string): Promise<void> {
+  await send({ method: "GET", path: "/api/v2/whoami", headers: { Authorization: `Bearer ${text}` } });
 }
 
 const rank = computed(() => (me.value ? RANK[me.value.scope] : 0));

@@ -1,0 +1,169 @@
+"""The frame around the pages: lost connections, signing in, search, language, time zone, phones."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.async_api import expect
+
+from test.e2e.browser import PHONE
+from test.system.rig import eventually
+
+PAGES = ["", "device/feeder", "trend?items=feeder:feedert:ua", "alarms", "model", "log", "api"]
+LOST = [r"ERR_CONNECTION_REFUSED", r"WebSocket connection", r"ERR_CONNECTION_RESET", r"ERR_EMPTY_RESPONSE"]
+"""What a browser says while there is no server."""
+UNAUTHORIZED = r"status of 401"
+
+
+def tokens(folder, **scopes):
+    """A settings file with tokens; each token is its own name: ``tokens(folder, reader={"scope": "read"})``."""
+    lines = []
+    for name, fields in scopes.items():
+        lines += ["[[auth.tokens]]", f'name = "{name}"', f'hash = "{hashlib.sha256(name.encode()).hexdigest()}"']
+        lines += [f"{key} = {value!r}".replace("'", '"') for key, value in fields.items()]
+    path = folder / "pydatacoll.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+async def feeder(api, plc):
+    plc.holding()[0] = 230
+    await api.client.ready()
+    await api.client.add("feeder", port=plc.port, points={"ua": "hr:0"})
+    await api.client.send("PATCH", "/api/v1/items/ua", {"name": "Voltage", "unit": "V"})
+
+
+async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_itself(rig, plc, browser):
+    browser.excused += LOST
+    api = await rig.api()
+    await feeder(api, plc)
+    page = await browser.open(f"{api.client.url}/#/device/feeder")
+    row = page.get_by_role("row").filter(has_text="Voltage")
+    await expect(row).to_contain_text("230")
+    bar = page.get_by_text("Connection lost, values are frozen")
+    await expect(bar).to_have_count(0)
+    await api.kill()
+    lost = time.monotonic()
+    await expect(bar).to_be_visible()
+    said = time.monotonic() - lost
+    plc.holding()[0] = 231
+    port = api.client.url.rpartition(":")[2]
+    again = await rig.api("--port", port)
+    back = time.monotonic()
+    await expect(bar).to_have_count(0)
+    await expect(row).to_contain_text("231")
+    print(f"said after {said:.2f} s, back {time.monotonic() - back:.2f} s after the server")
+    assert again.client.url == api.client.url
+
+
+async def test_a_silent_server_is_told_from_a_living_one(rig, plc, browser):
+    browser.excused += LOST
+    api = await rig.api()
+    await feeder(api, plc)
+    page = await browser.open(f"{api.client.url}/#/device/feeder")
+    await expect(page.get_by_role("row").filter(has_text="Voltage")).to_contain_text("230")
+    api.pause()
+    try:
+        await expect(page.get_by_text("Connection lost, values are frozen")).to_be_visible()
+    finally:
+        api.resume()
+    await expect(page.get_by_text("Connection lost, values are frozen")).to_have_count(0)
+
+
+async def test_signing_in_shows_what_the_scope_allows(rig, plc, browser):
+    browser.excused += [UNAUTHORIZED]
+    config = tokens(rig.folder, reader={"scope": "read"}, admin={"scope": "admin"})
+    api = await rig.api("--config", str(config))
+    page = await browser.open(f"{api.client.url}/#/model")
+    field = page.get_by_label("Access token")
+    await field.fill("wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("not valid")
+    await field.fill("reader")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Model")).to_be_visible()
+    await expect(page.get_by_role("link", name="New device")).to_have_count(0)
+    await page.get_by_role("button", name="Settings").click()
+    await expect(page.get_by_text("reader (read)")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    await field.fill("admin")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("link", name="New device")).to_be_visible()
+    other = await page.context.new_page()  # another tab of the same browser
+    browser.watch(other, api.client.url)
+    await other.goto(api.client.url)
+    await expect(other.get_by_label("Access token")).to_be_visible()
+
+
+async def test_a_token_that_expires_in_mid_session_is_asked_for_again(rig, browser):
+    browser.excused += [UNAUTHORIZED]
+    expires = datetime.now(UTC) + timedelta(seconds=12)
+    config = tokens(rig.folder, brief={"scope": "read", "expires": expires.isoformat()})
+    api = await rig.api("--config", str(config))
+    page = await browser.open(f"{api.client.url}/#/log")
+    await page.get_by_label("Access token").fill("brief")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Log")).to_be_visible()
+    await expect(page.get_by_label("Access token")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("heading", name="Log")).to_have_count(0)
+
+
+async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
+    api = await rig.api()
+    await feeder(api, plc)
+    page = await browser.open(api.client.url)
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await page.keyboard.press("/")
+    await expect(page.get_by_role("combobox")).to_be_focused()
+    await page.keyboard.type("feed")
+    await expect(page.get_by_role("option").first).to_contain_text("feeder")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="feeder")).to_be_visible()
+    assert page.url.endswith("#/device/feeder")
+
+
+async def test_language_time_zone_and_theme_are_kept(rig, plc, browser):
+    api = await rig.api()
+    await feeder(api, plc)
+    page = await browser.open(api.client.url, timezone_id="Asia/Shanghai")
+    await page.get_by_role("button", name="Settings").click()
+    await page.get_by_label("Language").select_option("zh")
+    await expect(page.get_by_role("heading", name="总览")).to_be_visible()
+    await page.get_by_label("主题").select_option("dark")
+    await page.get_by_label("时间").select_option("utc")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="总览")).to_be_visible()
+    assert await page.evaluate("document.documentElement.lang") == "zh-CN"
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+    await page.goto(f"{api.client.url}/#/log")
+    await expect(page.locator("main time").first).to_be_visible()
+    shown = await page.locator("main time").first.inner_text()
+    hours = re.search(r"(\d\d):\d\d:\d\d", shown)
+    assert hours is not None
+    assert int(hours[1]) in {datetime.now(UTC).hour, (datetime.now(UTC) - timedelta(hours=1)).hour}
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_phone_needs_no_sideways_scrolling(rig, plc, browser, name):
+    api = await rig.api("--plugins", "checker,db_saver,formula")
+    await feeder(api, plc)
+    page = await browser.open(f"{api.client.url}/#/{name}", viewport=PHONE, has_touch=True, is_mobile=True)
+    await expect(page.locator("main h1").first).to_be_visible()
+
+    async def settled():
+        await page.wait_for_load_state("networkidle")
+        return True
+
+    await eventually(settled)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+async def test_nothing_outside_the_pages_is_served(rig):
+    api = await rig.api()
+    for path in ("/assets/../../settings.py", "/assets/%2e%2e/%2e%2e/settings.py", "/assets//etc/passwd"):
+        answer = await api.client.request("GET", path)
+        assert answer.status == 404, (path, answer)
