@@ -58,24 +58,31 @@ export function Summary({ overview, tiles, alarms }: SummaryProps) {
   );
 }
 
-const SHAPES = { ok: "●", warning: "▲", error: "✕" };
-const CLASSES = { ok: "mark muted", warning: "tag medium", error: "tag critical" };
+const SHAPES = { warning: "▲", error: "✕" };
+const CLASSES = { warning: "tag medium", error: "tag critical" };
 
-/** Store, archive, managers, plugins: grey and short while all is well, in words when not. */
+/** Store, archive, managers, plugins: one grey line while all is well, in words what is not. */
 export function HealthList({ health }: { health: readonly HealthView[] }) {
-  const ordered = [...health].sort((a, b) => Number(a.state === "ok") - Number(b.state === "ok"));
+  const well = health.filter(({ state }) => state === "ok");
   return (
     <section aria-labelledby="overview-health" class="overview-health">
       <h2 id="overview-health" class="hidden-text">{t("health")}</h2>
       <ul>
-        {ordered.map(({ name, state, detail }) => (
-          <li key={name} title={detail}>
-            <span class={CLASSES[state]}>
-              <span aria-hidden="true">{SHAPES[state]}</span> {name} {t(state)}
-            </span>
-            {state !== "ok" && <span class="wrap-anywhere">{detail}</span>}
+        {health.map(({ name, state, detail }) =>
+          state === "ok" ? null : (
+            <li key={name}>
+              <span class={CLASSES[state]}>
+                <span aria-hidden="true">{SHAPES[state]}</span> {name} {t(state)}
+              </span>
+              <span class="wrap-anywhere">{detail}</span>
+            </li>
+          ),
+        )}
+        {well.length > 0 && (
+          <li class="muted overview-well" title={well.map(({ name, detail }) => `${name}: ${detail}`).join("\n")}>
+            <span aria-hidden="true">●</span> {t("ok")}: {well.map(({ name }) => name).join(", ")}
           </li>
-        ))}
+        )}
       </ul>
     </section>
   );

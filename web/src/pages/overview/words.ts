@@ -2,8 +2,8 @@ import type { Words } from "../../i18n/i18n";
 
 export const words = {
   en: {
-    title: "Overview", devices: "Devices", lost: "not connected", points: "Points", rate: "Values per second",
-    unacknowledged: "Alarms unacknowledged", active: "Alarms active", bad: "Bad values", stale: "Stale values",
+    title: "Overview", devices: "Devices", lost: "lost", points: "Points", rate: "Values / s",
+    unacknowledged: "Unacknowledged", active: "Active alarms", bad: "Bad values", stale: "Stale values",
     health: "Health of the system", ok: "ok", warning: "warning", error: "error",
     filter: "Filter devices", filterHint: "name, id or protocol", onlyAbnormal: "only abnormal",
     tiles: "Devices, worst first", shown: "{shown} of {all}",
@@ -18,7 +18,7 @@ export const words = {
     model: "Model",
   },
   zh: {
-    title: "总览", devices: "设备", lost: "未连接", points: "测点", rate: "每秒数值",
+    title: "总览", devices: "设备", lost: "断开", points: "测点", rate: "每秒数值",
     unacknowledged: "未确认告警", active: "有效告警", bad: "坏值", stale: "陈旧值",
     health: "系统健康", ok: "正常", warning: "警告", error: "错误",
     filter: "筛选设备", filterHint: "名称、标识或协议", onlyAbnormal: "仅异常",
