@@ -59,7 +59,7 @@ function SearchDialog({ onClose }: { onClose: () => void }) {
         aria-label={t("searchHint")}
         placeholder={t("searchHint")}
         value={text}
-        ref={(input) => input?.focus()}
+        autofocus
         onInput={(event) => {
           setText(event.currentTarget.value);
           setChosen(0);
