@@ -38,6 +38,8 @@ SUSPENDED: Final = 10.0
 """Seconds without a look into the stream after which it may have been trimmed meanwhile."""
 TOGETHER: Final = 20
 """Devices whose latest values are read with one command."""
+AGAIN: Final = 3
+"""How often the values of a device are read anew, one :data:`PERIOD` apart, after its points have changed."""
 PERIOD: Final = 1.0
 """Seconds between two looks at who has managers."""
 
@@ -70,7 +72,8 @@ class Values:
         """Each with the devices that are still to be loaded."""
         self._new: dict[Selection, None] = {}
         self._unloaded: dict[str, None] = {}
-        self._again: dict[str, None] = {}
+        self._again: dict[str, int] = {}
+        """Devices to be read anew, so many times: their values may have been moved from another one."""
         self._affected: dict[str, None] = {}
         self._everything = False
         self._work = asyncio.Event()
@@ -219,11 +222,12 @@ class Values:
         fields = self._fields(device_id)
         if self._hub.model(device_id, fields):
             self._reload([device_id])
-            self._again[device_id] = None
             self._pulse.changed(None)
         for selection in self._selections:
             if selection not in self._new:
                 self._resolve(selection, device_id)
+        if device_id in self._unloaded:
+            self._again[device_id] = AGAIN
         self._flag(device_id)
 
     def _resolve(self, selection: Selection, device_id: str) -> None:
@@ -267,9 +271,8 @@ class Values:
         while True:
             await asyncio.sleep(PERIOD)
             self._hub.second()
-            again, self._again = self._again, {}
-            if again:
-                self._reload(again)
+            self._reload(self._again)
+            self._again = {device_id: left - 1 for device_id, left in self._again.items() if left > 1}
             missing, stored = await self._status.overview()
             self._on_links(missing, stored)
             if missing != self.missing:
