@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from pydatacoll.archive.breaking import Breaker
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.archive.errors import ArchiveUnavailable, StatementError
 from pydatacoll.archive.sql_template import Template
@@ -54,6 +55,8 @@ _POSTGRESQL: Final = {
 }
 _LONGEST_GROUP: Final = 8_000_000
 """Bytes of a page of samples that MySQL joins into one text, see :mod:`.read`."""
+GRACE: Final = 1.0
+"""Seconds after a time limit until all that a broken connection has to be told must be over."""
 _BUSY: Final = 10.0
 """Seconds that SQLite waits for another process that writes."""
 _TRANSIENT_MYSQL: Final = frozenset({1021, 1040, 1041, 1114, 1205, 1213, 1290, 1836, 2006, 2013})
@@ -99,13 +102,17 @@ class Database:
                 f"group_concat_max_len={_LONGEST_GROUP}",
             }
         elif self.kind == "postgresql":
-            options["connect_args"] = {"server_settings": _POSTGRESQL}
+            idle = str(math.ceil(config.timeout * 1000))
+            options["connect_args"] = {
+                "server_settings": _POSTGRESQL | {"idle_in_transaction_session_timeout": idle}  # the same
+            }
         else:
             options["connect_args"] = {"timeout": _BUSY}
         try:
             self.engine: AsyncEngine = create_async_engine(url, **options)
         except (ArgumentError, SQLAlchemyError, TypeError, ImportError) as error:
             raise ConfigError(f"{SETTING}: cannot be used: {error}") from error
+        self._breaker = None if self.kind == "sqlite" else Breaker(self.engine)
         if self.kind == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _set_up_sqlite)
 
@@ -125,15 +132,33 @@ class Database:
         :raises StatementError: when it refuses what it was asked.
         """
         seconds = limit or self._timeout
-        try:
-            async with asyncio.timeout(seconds), self.engine.begin() as connection:
+        if self._breaker is None:
+            async with self._limited(seconds), self.engine.begin() as connection:
                 yield connection
-        except TimeoutError as error:
-            if self.kind != "sqlite":
-                # the network may have been cut: then each idle connection would cost a time limit of its own
-                await self.engine.dispose()
+            return
+        async with self._limited(seconds), self.engine.connect() as connection:
+            with self._breaker.after(connection, seconds):
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def _limited(self, seconds: float) -> AsyncIterator[None]:
+        """Raises our own errors, after so many seconds, too."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        # where connections are broken, cancelling is the last resort: a rollback after that would have no limit
+        grace = GRACE if self._breaker else 0.0
+        try:
+            async with asyncio.timeout(seconds + grace):
+                yield
+        except (TimeoutError, SQLAlchemyError) as error:
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            if isinstance(error, SQLAlchemyError) and not (lost and clock() >= end):
+                raise self.explained(error) from error
+            if self._breaker:
+                await self._breaker.drop_idle()
             raise ArchiveUnavailable(f"{self.shown}: no answer within {seconds:g} s") from error
-        except (SQLAlchemyError, OSError) as error:
+        except OSError as error:
             raise self.explained(error) from error
 
     @asynccontextmanager

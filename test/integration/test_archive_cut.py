@@ -15,20 +15,35 @@ from test.integration.archive_rig import run_sql
 from test.system.wire import Wire
 
 TIMEOUT = 2.0
-INSERT = "INSERT INTO t VALUES (1, 1) ON DUPLICATE KEY UPDATE b = 2"
+INSERT = {
+    "mysql": "INSERT INTO t VALUES (1, 1) ON DUPLICATE KEY UPDATE b = 2",
+    "postgresql": "INSERT INTO t VALUES (1, 1) ON CONFLICT (a) DO UPDATE SET b = 2",
+}
+
+
+@pytest.fixture(params=["mysql", "postgresql"])
+async def kind(request, tmp_path):
+    """Family of the database, with an empty table in the database ``cut``."""
+    server = request.getfixturevalue("maria" if request.param == "mysql" else "postgresql")
+    await run_sql(server.create("cut"), tmp_path, "CREATE TABLE t (a INTEGER PRIMARY KEY, b INTEGER)")
+    return request.param
 
 
 @pytest.fixture
-async def wire(maria, tmp_path):
-    url = maria.create("cut")
-    await run_sql(url, tmp_path, "CREATE TABLE t (a INT PRIMARY KEY, b INT)")
-    async with Wire(str(maria.socket)) as made:
+async def wire(request, kind):
+    if kind == "mysql":
+        path = request.getfixturevalue("maria").socket
+    else:
+        path = request.getfixturevalue("postgresql").folder / ".s.PGSQL.5432"
+    async with Wire(str(path)) as made:
         yield made
 
 
 @pytest.fixture
-async def database(wire, tmp_path):
-    made = Database(ArchiveConfig(url=f"mysql://root@127.0.0.1:{wire.port}/cut", timeout=TIMEOUT), tmp_path)
+async def database(wire, kind, tmp_path):
+    user = "root" if kind == "mysql" else "postgres"
+    url = f"{kind}://{user}@127.0.0.1:{wire.port}/cut"
+    made = Database(ArchiveConfig(url=url, timeout=TIMEOUT), tmp_path)
     yield made
     await made.close()
 
@@ -36,7 +51,7 @@ async def database(wire, tmp_path):
 async def insert(database, then=lambda: None):
     """``then`` is called before the transaction is committed."""
     async with database.transaction() as connection:
-        await connection.exec_driver_sql(INSERT)
+        await connection.exec_driver_sql(INSERT[database.kind])
         then()
 
 
