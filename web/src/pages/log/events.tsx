@@ -126,10 +126,17 @@ function EventRow({ event }: { event: LogEvent }) {
       </span>
       <span class="log-object wrap-anywhere">
         {device ? <a href={href("device", [device.id])}>{device.name || device.id}</a> : event.device_id}
-        {event.object && event.object !== event.device_id && <span class="muted mono"> {event.object}</span>}
+        {event.object && event.object !== event.device_id && <> <ObjectLink event={event} /></>}
       </span>
     </li>
   );
+}
+
+/** Alarms lead to their history, controls to the audit trail of the point. */
+function ObjectLink({ event: { kind, object } }: { event: LogEvent }) {
+  if (kind === "alarm") return <a class="mono" href={href("alarms", ["history"], { alarm: object })}>{object}</a>;
+  if (kind === "control") return <a class="mono" href={href("log", ["audit"], { object })}>{object}</a>;
+  return <span class="muted mono">{object}</span>;
 }
 
 const TAGS: Record<string, string> = { error: "critical", warning: "medium" };
