@@ -37,15 +37,17 @@ export function CheckStep({ name, format, text: given, setText, table, setCell, 
   const [understood, setUnderstood] = useState(false);
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
-  const text = useMemo(() => (table ? writeCsv(table.header, table.rows) : given), [table, given]);
-  const lines = useMemo(() => (table ? linesOf(table.header, table.rows) : []), [table]);
-  const { answer, problem: refused, fresh, again } = useDryRun(format, text, mode, name);
-  const found = useMemo(() => located(answer?.errors ?? [], lines, table?.header ?? []), [answer]);
+  const write = (): string => (table ? writeCsv(table.header, table.rows) : given);
+  const { answer, problem: refused, fresh, again, source } = useDryRun(format, table ?? given, write, mode, name);
+  const found = useMemo(() => {
+    const of = source !== null && typeof source === "object" ? (source as Mapped) : null; // the table that was checked
+    return located(answer?.errors ?? [], of ? linesOf(of.header, of.rows) : [], of?.header ?? []);
+  }, [answer, source]);
   const apply = async (): Promise<void> => {
     setBusy(true);
     setProblem("");
     try {
-      done(await runImport(importRequest(format, text, mode, false, name)));
+      done(await runImport(importRequest(format, write(), mode, false, name)));
     } catch (error) {
       setProblem(error instanceof Problem ? error.message : String(error));
       again();
@@ -110,8 +112,8 @@ export function CheckStep({ name, format, text: given, setText, table, setCell, 
         <button type="button" class="button primary" disabled={!ready || busy} onClick={() => void apply()}>
           {busy ? t("applying") : t("apply")}
         </button>
-        <CurlButton request={() => importRequest(format, text, mode, false, name)} />
-        {table && <button type="button" class="button quiet small" onClick={() => saveText(name.replace(/\.\w+$/, "") + ".csv", text, "text/csv")}>{t("saveTable")}</button>}
+        <CurlButton request={() => importRequest(format, "", mode, false, name)} />
+        {table && <button type="button" class="button quiet small" onClick={() => saveText(name.replace(/\.\w+$/, "") + ".csv", write(), "text/csv")}>{t("saveTable")}</button>}
       </div>
     </div>
   );

@@ -25,16 +25,27 @@ export async function runImport(request: Request): Promise<ImportAnswer> {
 }
 
 export interface Checked {
-  /** The text that was checked; null before the first answer. */
-  text: string | null;
+  /** What was checked; null before the first answer. */
+  source: unknown;
   mode: Mode;
   answer: ImportAnswer | null;
   problem: string;
 }
 
-/** The answer for the newest text; while one is awaited the older one stays. */
-export function useDryRun(format: Format, text: string, mode: Mode, file: string): Checked & { fresh: boolean; again: () => void } {
-  const [checked, setChecked] = useState<Checked>({ text: null, mode, answer: null, problem: "" });
+/**
+ * The answer for the newest document; while one is awaited the older one stays.
+ *
+ * `source` is another object (or text) whenever the document is another one; `write` makes its text, which is done when
+ * the typing pauses, not at every key stroke.
+ */
+export function useDryRun(
+  format: Format,
+  source: unknown,
+  write: () => string,
+  mode: Mode,
+  file: string,
+): Checked & { fresh: boolean; again: () => void } {
+  const [checked, setChecked] = useState<Checked>({ source: null, mode, answer: null, problem: "" });
   const [turn, setTurn] = useState(0);
   const running = useRef<Promise<void>>(Promise.resolve());
   useEffect(() => {
@@ -44,18 +55,18 @@ export function useDryRun(format: Format, text: string, mode: Mode, file: string
         if (!wanted) return;
         let next: Checked;
         try {
-          next = { text, mode, answer: await runImport(importRequest(format, text, mode, true, file)), problem: "" };
+          next = { source, mode, answer: await runImport(importRequest(format, write(), mode, true, file)), problem: "" };
         } catch (error) {
-          next = { text, mode, answer: null, problem: error instanceof Problem ? error.message : String(error) };
+          next = { source, mode, answer: null, problem: error instanceof Problem ? error.message : String(error) };
         }
         if (wanted) setChecked(next);
       });
-    }, checked.text === null ? 0 : PAUSE);
+    }, checked.source === null ? 0 : PAUSE);
     return () => {
       wanted = false;
       clearTimeout(timer);
     };
-  }, [format, text, mode, turn]);
+  }, [format, source, mode, turn]);
   const again = (): void => setTurn((before) => before + 1);
-  return { ...checked, fresh: checked.text === text && checked.mode === mode, again };
+  return { ...checked, fresh: checked.source === source && checked.mode === mode, again };
 }
