@@ -279,7 +279,8 @@ class Redis:
             except redis.ConnectionError:
                 return False
 
-        await eventually(answers, "the store answers")
+        # it reads all its data first, and the machine may be busy
+        await eventually(answers, "the store answers", within=60)
 
     async def fails_to_start(self) -> bool:
         """Start it; whether it ends by itself, with an error."""
