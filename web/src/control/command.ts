@@ -55,13 +55,16 @@ export async function execute(command: Command): Promise<Outcome> {
   }
 }
 
-/** What is known when it did not work: not executed, nobody knows, or the answer did not come. */
-export function knowledgeOf(status: number): "refused" | "device" | "notExecuted" | "unknown" | "lost" {
+/** What is known when it did not work: not executed, nobody knows, or the answer did not come. To a repeat, 409 says
+ * that the outcome of the first try is not known. */
+export function knowledgeOf(status: number, repeated = false): "refused" | "device" | "notExecuted" | "unknown" | "lost" {
   if (status === 0) return "lost";
+  if (status === 409 && repeated) return "unknown";
   if (status === 502) return "device";
   if (status === 503) return "notExecuted";
   return status === 504 || (status >= 500 && status < 600) ? "unknown" : "refused";
 }
 
 /** Whether the same command may be sent again under its key. */
-export const mayRepeat = (status: number): boolean => status === 0 || status === 429 || status === 503 || status === 504;
+export const mayRepeat = (status: number, repeated = false): boolean =>
+  status === 0 || status === 429 || status === 503 || status === 504 || (status === 409 && repeated);

@@ -61,7 +61,7 @@ interface StepsProps {
 type Step =
   | { at: "form"; notice: string; refusal: string }
   | { at: "confirm"; command: Command; busy: boolean }
-  | { at: "result"; command: Command; outcome: Outcome; began: number };
+  | { at: "result"; command: Command; outcome: Outcome; began: number; repeated: boolean };
 
 function Steps({ id, point, device, item, onClose }: StepsProps) {
   const range = rangeOf(point.protocol, item);
@@ -73,7 +73,8 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
   const toForm = (notice = "", refusal = ""): void => setStep({ at: "form", notice, refusal });
   const open = useRef(true);
   useEffect(() => () => void (open.current = false), []);
-  const run = async (command: Command, began = serverNow()): Promise<void> => {
+  const run = async (command: Command, first?: number): Promise<void> => {
+    const began = first ?? serverNow();
     setStep({ at: "confirm", command, busy: true });
     const outcome = await execute(command);
     if (!open.current) {
@@ -83,7 +84,7 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
     }
     const wrong = outcome.problem?.status === 422 && outcome.problem.errors.find(({ field }) => field === "value");
     if (wrong) toForm("", wrong.message);
-    else setStep({ at: "result", command, outcome, began });
+    else setStep({ at: "result", command, outcome, began, repeated: first !== undefined });
   };
   if (step.at === "confirm")
     return (
@@ -107,6 +108,7 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
         point={point}
         range={range}
         began={step.began}
+        repeated={step.repeated}
         onAgain={() => void run(step.command, step.began)}
         onChange={() => toForm()}
         onClose={onClose}

@@ -19,6 +19,8 @@ interface ResultProps {
   outcome: Outcome;
   /** When it was sent first, milliseconds by the clock of the server. */
   began: number;
+  /** Whether it is the outcome of a further try. */
+  repeated: boolean;
   point: Point;
   range: Range;
   onAgain: () => void;
@@ -27,7 +29,7 @@ interface ResultProps {
   closeText: string;
 }
 
-export function Result({ command, outcome, began, point, range, onAgain, onChange, onClose, closeText }: ResultProps) {
+export function Result({ command, outcome, began, repeated, point, range, onAgain, onChange, onClose, closeText }: ResultProps) {
   const { answer, problem } = outcome;
   const body = (problem?.body ?? {}) as { command_id?: string; outcome?: string };
   const commandId = answer?.command_id ?? body.command_id ?? "";
@@ -41,9 +43,9 @@ export function Result({ command, outcome, began, point, range, onAgain, onChang
         </div>
       ) : (
         <div class="notice problem" role="alert">
-          <strong>✕ {t(`h:${knowledgeOf(problem.status)}`)}.</strong> <span class="wrap-anywhere">{problem.status > 0 && `${problem.status}: `}{problem.message}</span>
+          <strong>✕ {t(`h:${knowledgeOf(problem.status, repeated)}`)}.</strong> <span class="wrap-anywhere">{problem.status > 0 && `${problem.status}: `}{problem.message}</span>
           {problem.errors.map((error) => <div key={error.field} class="wrap-anywhere">{error.field}: {error.message}</div>)}
-          <div>{t(`n:${knowledgeOf(problem.status)}`)}</div>
+          <div>{t(`n:${knowledgeOf(problem.status, repeated)}`)}</div>
         </div>
       )}
       <dl class="control-target">
@@ -54,7 +56,7 @@ export function Result({ command, outcome, began, point, range, onAgain, onChang
       <Audit id={command.id} commandId={commandId} began={began} />
       <div class="dialog-foot">
         <CurlButton request={() => requestOf(command)} />
-        {problem && mayRepeat(problem.status) && <button type="button" class="button" onClick={onAgain}>{t("again")}</button>}
+        {problem && mayRepeat(problem.status, repeated) && <button type="button" class="button" onClick={onAgain}>{t("again")}</button>}
         <button type="button" class="button" onClick={onChange}>{t(answer ? "another" : "change")}</button>
         <button type="button" class="button primary" onClick={onClose}>{closeText}</button>
       </div>

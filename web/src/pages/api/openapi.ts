@@ -180,7 +180,7 @@ export const isGrave = ({ method, path }: { method: string; path: string }): boo
 
 /** Whether a browser cannot try it by a plain request: a WebSocket. */
 export const isSocket = (operation: Operation): boolean =>
-  operation.answers.some(({ status }) => status === "101") || operation.path.endsWith("/live");
+  operation.answers.some(({ status }) => status === "101");
 
 /** `type, enum or default` of a parameter, for its help. */
 export function typeText(document: Document, parameter: Parameter): string {
