@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -11,36 +10,16 @@ import pytest
 from playwright.async_api import expect
 
 from test.e2e.browser import PHONE
+from test.e2e.plant import LOST, UNAUTHORIZED, feeder, tokens
 from test.system.rig import eventually
 
 PAGES = ["", "device/feeder", "trend?items=feeder:feedert:ua", "alarms", "model", "log", "api"]
-LOST = [r"ERR_CONNECTION_REFUSED", r"WebSocket connection", r"ERR_CONNECTION_RESET", r"ERR_EMPTY_RESPONSE"]
-"""What a browser says while there is no server."""
-UNAUTHORIZED = r"status of 401"
-
-
-def tokens(folder, **scopes):
-    """A settings file with tokens; each token is its own name: ``tokens(folder, reader={"scope": "read"})``."""
-    lines = []
-    for name, fields in scopes.items():
-        lines += ["[[auth.tokens]]", f'name = "{name}"', f'hash = "{hashlib.sha256(name.encode()).hexdigest()}"']
-        lines += [f"{key} = {value!r}".replace("'", '"') for key, value in fields.items()]
-    path = folder / "pydatacoll.toml"
-    path.write_text("\n".join(lines))
-    return path
-
-
-async def feeder(api, plc):
-    plc.holding()[0] = 230
-    await api.client.ready()
-    await api.client.add("feeder", port=plc.port, points={"ua": "hr:0"})
-    await api.client.send("PATCH", "/api/v1/items/ua", {"name": "Voltage", "unit": "V"})
 
 
 async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_itself(rig, plc, browser):
     browser.excused += LOST
     api = await rig.api()
-    await feeder(api, plc)
+    await feeder(api.client, plc)
     page = await browser.open(f"{api.client.url}/#/device/feeder")
     row = page.get_by_role("row").filter(has_text="Voltage")
     await expect(row).to_contain_text("230")
@@ -63,7 +42,7 @@ async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_
 async def test_a_silent_server_is_told_from_a_living_one(rig, plc, browser):
     browser.excused += LOST
     api = await rig.api()
-    await feeder(api, plc)
+    await feeder(api.client, plc)
     page = await browser.open(f"{api.client.url}/#/device/feeder")
     await expect(page.get_by_role("row").filter(has_text="Voltage")).to_contain_text("230")
     api.pause()
@@ -114,7 +93,7 @@ async def test_a_token_that_expires_in_mid_session_is_asked_for_again(rig, brows
 
 async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
     api = await rig.api()
-    await feeder(api, plc)
+    await feeder(api.client, plc)
     page = await browser.open(api.client.url)
     await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     await page.keyboard.press("/")
@@ -128,7 +107,7 @@ async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
 
 async def test_language_time_zone_and_theme_are_kept(rig, plc, browser):
     api = await rig.api()
-    await feeder(api, plc)
+    await feeder(api.client, plc)
     page = await browser.open(api.client.url, timezone_id="Asia/Shanghai")
     await page.get_by_role("button", name="Settings").click()
     await page.get_by_label("Language").select_option("zh")
@@ -150,7 +129,7 @@ async def test_language_time_zone_and_theme_are_kept(rig, plc, browser):
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_phone_needs_no_sideways_scrolling(rig, plc, browser, name):
     api = await rig.api("--plugins", "checker,db_saver,formula")
-    await feeder(api, plc)
+    await feeder(api.client, plc)
     page = await browser.open(f"{api.client.url}/#/{name}", viewport=PHONE, has_touch=True, is_mobile=True)
     await expect(page.locator("main h1").first).to_be_visible()
 

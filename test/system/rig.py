@@ -57,11 +57,11 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """HTTP client of one API server."""
+    """HTTP client of one API server; ``token`` is its access token, where one is needed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
         self.url = url
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"} if token else None)
 
     async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         started = time.monotonic()
@@ -377,8 +377,8 @@ class Rig:
         api.client = self.client(await api.started(self.patience))
         return api
 
-    def client(self, url: str) -> Client:
-        client = Client(url)
+    def client(self, url: str, token: str = "") -> Client:
+        client = Client(url, token)
         self._clients.append(client)
         return client
 
