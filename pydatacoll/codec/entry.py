@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isfinite
 
 import msgspec
 
@@ -80,7 +81,12 @@ def row_json(device_id: str, field: str, time: float, value: Value, quality: int
 
     ``field`` is ``term_id:item_id``. Ids need no escaping; a value that JSON does not know becomes ``null``.
     """
-    return f'["{device_id}:{field}"{_moment_json(time)}{_encode(value).decode()}{_flags_json(quality)}'
+    kind = type(value)
+    if kind is int or (kind is float and isfinite(value)):  # type: ignore[arg-type]
+        text = repr(value)
+    else:
+        text = _encode(value).decode()
+    return f'["{device_id}:{field}"{_moment_json(time)}{text}{_flags_json(quality)}'
 
 
 def encode_column(values: list[Value], times: float | list[float], qualities: int | list[int]) -> list[str]:
