@@ -46,8 +46,8 @@ function DeviceView({ device, route }: { device: Device; route: Route }) {
       <section class="card stack">
         <div class="row spread device-head">
           <div>
-            <h1>{device.name || device.id}</h1>
-            <span class="muted">
+            <h1 class="wrap-anywhere">{device.name || device.id}</h1>
+            <span class="muted wrap-anywhere">
               <span class="mono">{device.id}</span> · {device.protocol}
               {device.description && <> · {device.description}</>}
             </span>

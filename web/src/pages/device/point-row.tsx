@@ -21,8 +21,8 @@ export type Shape = "card" | "medium" | "wide";
 
 export const COLUMNS: Record<Shape, string> = {
   card: "minmax(0, 1fr) auto",
-  medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(110px, 1fr) 64px 190px",
-  wide: "minmax(170px, 2.4fr) minmax(100px, 1fr) minmax(150px, 1.3fr) 64px 112px 160px 190px",
+  medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(150px, 1.3fr) 64px 190px",
+  wide: "minmax(170px, 2fr) minmax(100px, 1fr) minmax(210px, 1.6fr) 64px 112px 160px 190px",
 };
 
 interface RowProps {
@@ -92,8 +92,9 @@ function Limits({ point, id }: { point: Point; id: string }) {
       </span>
     );
   const { low_low, high_high } = point;
-  const extreme = low_low !== null || high_high !== null ? t("extreme", { low: valueText(low_low), high: valueText(high_high) }) : undefined;
-  return <span class="muted" title={extreme}>{limitsText(point)}</span>;
+  const outer = low_low !== null || high_high !== null ? t("extreme", { low: valueText(low_low), high: valueText(high_high) }) : "";
+  const text = limitsText(point);
+  return <span class="muted" title={[text, outer].filter(Boolean).join("; ") || undefined}>{text}</span>;
 }
 
 function Actions({ point, id, onCall, busy }: RowProps) {
