@@ -1,11 +1,10 @@
 // Several copies of a device at once: a table of ids, names and addresses.
 import { useState } from "preact/hooks";
-import { post } from "../../api/client";
+import { post, Problem } from "../../api/client";
 import type { KindCounts } from "../../api/types";
 import { translator } from "../../i18n/i18n";
 import { go, href } from "../../routes";
 import { devices } from "../../state/plant";
-import { Problem } from "../../api/client";
 import { CurlButton } from "../../ui/curl";
 import { ProblemNotice } from "../../ui/loading";
 import { toast } from "../../ui/toast";
@@ -130,7 +129,7 @@ export function Clone({ id }: { id: string }) {
       </div>
       <ProblemNotice problem={problem} />
       <div class="model-foot row">
-        <button type="submit" class="button primary" disabled={busy}>{t("doClone", { count: copies.length })}</button>
+        <button type="submit" class="button primary" disabled={busy}>{copies.length === 1 ? t("doCloneOne") : t("doClone", { count: copies.length })}</button>
         <button type="button" class="button" onClick={() => setCopies([...copies, { id: "", name: "", ip: "", port: "" }])}>{t("addCopy")}</button>
         <CurlButton request={() => ({ method: "POST", path, body: bodyOf(copies) })} />
       </div>

@@ -48,6 +48,7 @@ export function Editor({ kind, objectKey }: EditorProps) {
       (error: unknown) => {
         if (controller.signal.aborted) return;
         const missing = error instanceof Problem && error.status === 404;
+        if (missing) setEdit(place, null); // there is nothing left that it could change
         setProblem(missing ? t("gone") : error instanceof Problem ? error.message : String(error));
       },
     );

@@ -55,6 +55,9 @@ export function Heading({ kind, objectKey, object, onDelete }: HeadingProps) {
           {may("admin") && kind === "device" && (
             <>
               <a class="button small" href={href("model", ["new", "term"], { device_id: first })}>{t("newTerm")}</a>
+              {object["protocol"] === "iec104" && (
+                <a class="button small" href={href("model", ["import"], { from: first })}>{t("discovered")}</a>
+              )}
               <a class="button small" href={href("model", ["clone", first])}>{t("clone")}</a>
             </>
           )}

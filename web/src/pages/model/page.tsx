@@ -43,7 +43,7 @@ export default function Page({ route }: PageProps) {
   if (readProblem.value && !ready.value) return <ProblemNotice problem={readProblem.value} retry={readAll} />;
   if (!ready.value || !schemas.value || !loaded.value) return <Loading />;
   const admin = may("admin");
-  if (first === "import" && admin) return <ImportWizard />;
+  if (first === "import" && admin) return <ImportWizard from={route.query.get("from") ?? ""} />;
   if (first === "bulk" && admin) {
     const kind = route.query.get("kind") === "device" ? "device" : "term_item";
     return (

@@ -74,7 +74,7 @@ export function CheckStep({ name, format, text: given, setText, table, setCell, 
       </label>
       <p role="status">
         {!fresh ? <span class="muted">{t("checking")}</span> : !answer ? "" : count ? (
-          <><strong class="error-text"><span aria-hidden="true">✕ </span>{t("errors", { count })}</strong> <span class="muted">{t("someErrors")}</span></>
+          <><strong class="error-text"><span aria-hidden="true">✕ </span>{count === 1 ? t("oneError") : t("errors", { count })}</strong> <span class="muted">{t("someErrors")}</span></>
         ) : (
           <span><span aria-hidden="true">✓ </span>{t("noErrors")}</span>
         )}

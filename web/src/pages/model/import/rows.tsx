@@ -68,7 +68,7 @@ export function Rows({ header, rows, numbers, located, set }: RowsProps) {
         rowClass={(row) => (located.cells.has(row) ? "import-bad" : "")}
         head={
           <>
-            <div role="columnheader" class="number">{t("row")}</div>
+            <div role="columnheader" class="number import-number">{t("row")}</div>
             {header.map((name) => <div key={name} role="columnheader" title={name}>{name}</div>)}
           </>
         }
@@ -76,7 +76,7 @@ export function Rows({ header, rows, numbers, located, set }: RowsProps) {
           const wrong = located.cells.get(row);
           return (
             <>
-              <div role="rowheader" class="number" title={wrong?.get("")}>
+              <div role="rowheader" class="number import-number" title={wrong?.get("")}>
                 {wrong && <span class="error-text" aria-hidden="true">✕ </span>}
                 {numbers[row]}
               </div>

@@ -1,5 +1,6 @@
 // Bringing in a file: choose it, map its columns, check and mend it, apply.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Problem, send } from "../../../api/client";
 import type { ImportAnswer } from "../../../api/types";
 import { language, translator } from "../../../i18n/i18n";
 import { href } from "../../../routes";
@@ -26,7 +27,8 @@ interface Source extends Chosen {
   table: Table | null;
 }
 
-export function ImportWizard() {
+/** `from`: a device whose addresses that send and are not configured are the table; "" for a file. */
+export function ImportWizard({ from }: { from: string }) {
   const [step, setStep] = useState<Step>("stepFile");
   const [source, setSource] = useState<Source | null>(null);
   const [mapping, setMapping] = useState<Mapping>([]);
@@ -55,6 +57,24 @@ export function ImportWizard() {
       setProblem(t(error.message === "empty" ? "emptyFile" : "badQuotes"));
     }
   };
+  useEffect(() => {
+    if (!from) return undefined;
+    const controller = new AbortController();
+    const path = `/api/v2/devices/${encodeURIComponent(from)}/discovered`;
+    send({ method: "GET", path, headers: { Accept: "text/csv" }, signal: controller.signal })
+      .then((response) => response.arrayBuffer())
+      .then(
+        (bytes) => {
+          const all = new Uint8Array(bytes);
+          if (new TextDecoder().decode(all).trim().split("\n").length > 1) take({ name: `${from}.csv`, bytes: all });
+          else setProblem(t("nothingSent", { id: from }));
+        },
+        (error: unknown) => {
+          if (!controller.signal.aborted) setProblem(error instanceof Problem ? error.message : String(error));
+        },
+      );
+    return () => controller.abort();
+  }, [from]);
   const name = source?.name || `${t("pasted")}.${source?.format ?? "csv"}`;
   const setCell = (row: number, column: number, text: string): void => {
     if (!mapped) return;
