@@ -23,7 +23,7 @@ SETTINGS = {"history__length": 100_000, "manager__lease": 2.0, "plugin__db_saver
 async def test_what_plugins_make_of_the_stream_survives_every_kill(rig, maria):
     print(f"FAULT_SEED={SEED}")
     rng = random.Random(SEED)
-    rig.noisy = 5000
+    rig.noisy, rig.patience = 5000, 60.0
     async with (
         PluginPlant(devices=6, points=4, interval=0.1) as plant,
         System(rig, plant, maria, rng, **SETTINGS) as system,
