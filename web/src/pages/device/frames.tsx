@@ -7,7 +7,7 @@ import { may } from "../../state/session";
 import { saveText } from "../../ui/copy";
 import { CurlButton } from "../../ui/curl";
 import { Loading, ProblemNotice } from "../../ui/loading";
-import { useNarrow } from "../../ui/media";
+import { useCoarse, useNarrow } from "../../ui/media";
 import { usePolled } from "../../ui/poll";
 import { VirtualTable } from "../../ui/table";
 import { asText, merged, selected, type Direction, type Kept } from "./frame-list";
@@ -73,7 +73,8 @@ function FrameView({ device, path, kept: all, paused, setPaused }: ViewProps) {
   const kept = all.filter(({ key }) => key > cleared);
   const narrow = useNarrow();
   const shown = selected(kept, text, direction).reverse();
-  const rowHeight = narrow ? 64 : 34;
+  const coarse = useCoarse();
+  const rowHeight = narrow ? 68 : coarse ? 48 : 34;
   return (
     <>
       <div class="row device-tools">

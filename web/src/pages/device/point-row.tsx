@@ -21,8 +21,8 @@ export type Shape = "card" | "medium" | "wide";
 
 export const COLUMNS: Record<Shape, string> = {
   card: "minmax(0, 1fr) auto",
-  medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(150px, 1.3fr) 64px 190px",
-  wide: "minmax(170px, 2fr) minmax(100px, 1fr) minmax(210px, 1.6fr) 64px 112px 160px 190px",
+  medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(150px, 1.3fr) 78px 190px",
+  wide: "minmax(170px, 2fr) minmax(100px, 1fr) minmax(210px, 1.6fr) 78px 112px 160px 190px",
 };
 
 interface RowProps {

@@ -90,7 +90,7 @@ export function PointsTab({ device, points, route }: PointsProps) {
             rows={shown}
             rowKey={(row) => row.id}
             rowHeight={rowHeight}
-            height={`min(${shown.length * rowHeight + (shape === "card" ? 2 : 38)}px, max(340px, 100dvh - 200px))`}
+            height={`min(${shown.length * rowHeight + (shape === "card" ? 2 : 46)}px, max(340px, 100dvh - 200px))`}
             columns={COLUMNS[shape]}
             show={find}
             rowClass={(row) => (row.id === find ? "device-found" : "")}
