@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from bench import alarms, archive, bulk, collection, expressions, formulas, iec104, live, plugins, rest, whole
+from bench import (
+    alarms,
+    archive,
+    bulk,
+    collection,
+    expressions,
+    formulas,
+    iec104,
+    live,
+    pages,
+    plugins,
+    rest,
+    whole,
+)
 from bench.report import Row, show
 
 BENCHMARKS = {
@@ -30,6 +43,7 @@ BENCHMARKS = {
     "values": bulk.values,
     "access": bulk.access,
     "live": live.live,
+    "pages": pages.pages,
     "memory": bulk.memory,
 }
 BY_NAME_ONLY = {"memory"}
