@@ -83,6 +83,8 @@ async def events(call: Call) -> web.StreamResponse:
                     await writing
     except Full:
         raise full(services.settings.server.live_clients) from None
+    except ConnectionError as error:
+        log.debug("a live client at %s is gone: %s", request.remote, error)
     return response
 
 

@@ -118,6 +118,8 @@ async def live(call: Call) -> web.StreamResponse:
                 sockets.discard(ws)
     except Full:
         raise full(server.live_clients) from None
+    except ConnectionError as error:
+        log.debug("a live client at %s is gone: %s", request.remote, error)
     return ws
 
 

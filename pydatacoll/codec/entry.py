@@ -81,11 +81,8 @@ def row_json(device_id: str, field: str, time: float, value: Value, quality: int
 
     ``field`` is ``term_id:item_id``. Ids need no escaping; a value that JSON does not know becomes ``null``.
     """
-    kind = type(value)
-    if kind is int or (kind is float and isfinite(value)):  # type: ignore[arg-type]
-        text = repr(value)
-    else:
-        text = _encode(value).decode()
+    plain = type(value) is int or (type(value) is float and isfinite(value))
+    text = repr(value) if plain else _encode(value).decode()  # encoding a number by itself takes twice the time
     return f'["{device_id}:{field}"{_moment_json(time)}{text}{_flags_json(quality)}'
 
 

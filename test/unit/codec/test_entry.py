@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydatacoll.codec.entry import decode_entry, encode_column, encode_entry, entry_to_json, quality_of_entry
+from pydatacoll.codec.entry import (
+    decode_entry,
+    encode_column,
+    encode_entry,
+    entry_to_json,
+    quality_of_entry,
+    row_json,
+)
 from pydatacoll.model import PointId, Sample, Value, sample_to_wire
 
 values = st.one_of(
@@ -93,3 +100,12 @@ def test_the_text_of_a_wire_object_is_that_object(time: float, value: Value, qua
 def test_junk_does_not_become_json(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong, of this class
         entry_to_json(PointId("d", "t", "i"), text)
+
+
+@given(values | st.floats(), times, qualities)
+def test_a_row_of_live_push_says_the_same_as_the_object(value: Value, time: float, quality: int) -> None:
+    shown = sample_to_wire(PointId("d", "t", "i"), Sample(time, value, quality))
+    if isinstance(value, float) and not math.isfinite(value):
+        shown["value"] = None
+    row = msgspec.json.decode(row_json("d", "t:i", time, value, quality))
+    assert row == ["d:t:i", shown["time"], shown["value"], shown["quality"]]
