@@ -8,7 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import ConsoleMessage, Page, Playwright, Request, WebSocket, async_playwright
+from playwright.async_api import ConsoleMessage, Page, Playwright, Request, WebSocket, async_playwright, expect
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -21,8 +21,10 @@ ARGUMENTS = (
 )
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-EXPECT = 10_000
-"""Milliseconds that a page is given to show something."""
+EXPECT = 15_000
+"""Milliseconds that a page is given to show something, on a machine that is busy."""
+
+expect.set_options(timeout=EXPECT)
 
 
 class Browser:
