@@ -49,7 +49,7 @@ export function PointRow(props: RowProps) {
       <>
         {name}
         {value}
-        <div role="cell" class="device-state"><AlarmMark id={id} /> <Flags sample={sample} always /> <Age sample={sample} /></div>
+        <div role="cell" class="device-state"><AlarmMark id={id} /> <Over point={point} id={id} /> <Flags sample={sample} always /> <Age sample={sample} /></div>
         <Actions {...props} />
       </>
     );
@@ -57,7 +57,7 @@ export function PointRow(props: RowProps) {
     <>
       {name}
       {value}
-      <div role="cell" class="device-state"><AlarmMark id={id} /> <Flags sample={sample} always /></div>
+      <div role="cell" class="device-state"><AlarmMark id={id} /> {shape === "medium" && <Over point={point} id={id} />} <Flags sample={sample} always /></div>
       <div role="cell" class="number"><Age sample={sample} /></div>
       {shape === "wide" && <div role="cell"><Sparkline id={id} /></div>}
       {shape === "wide" && <div role="cell" class="number"><Limits point={point} id={id} /></div>}
@@ -81,16 +81,22 @@ function limitsText({ down_limit: low, up_limit: high }: Point): string {
   return low !== null ? `≥ ${valueText(low)}` : high !== null ? `≤ ${valueText(high)}` : "";
 }
 
-function Limits({ point, id }: { point: Point; id: string }) {
+/** The limit that the value is beyond now; nothing when it is within. */
+function Over({ point, id }: { point: Point; id: string }) {
   const sample = latestOf(id).value;
   const over = sample && beyond(point, sample.value);
-  if (over)
-    return (
-      <span class="tag medium">
-        <span aria-hidden="true">{over.side === "above" ? "▲" : "▼"}</span>
-        {t(over.side, { limit: valueText(over.limit) })}
-      </span>
-    );
+  if (!over) return null;
+  return (
+    <span class="tag medium">
+      <span aria-hidden="true">{over.side === "above" ? "▲" : "▼"}</span>
+      {t(over.side, { limit: valueText(over.limit) })}
+    </span>
+  );
+}
+
+function Limits({ point, id }: { point: Point; id: string }) {
+  const sample = latestOf(id).value;
+  if (sample && beyond(point, sample.value)) return <Over point={point} id={id} />;
   const { low_low, high_high } = point;
   const outer = low_low !== null || high_high !== null ? t("extreme", { low: valueText(low_low), high: valueText(high_high) }) : "";
   const text = limitsText(point);

@@ -30,12 +30,13 @@ function useSettled(id: string): boolean {
   return settled === id;
 }
 
-function useShape(): { shape: Shape; rowHeight: number } {
+/** Pixels of a row, and of all that is not rows. */
+function useShape(): { shape: Shape; rowHeight: number; rest: number } {
   const narrow = useNarrow();
   const medium = useMedia("(max-width: 1050px)");
   const coarse = useCoarse();
-  if (narrow) return { shape: "card", rowHeight: coarse ? 84 : 70 };
-  return { shape: medium ? "medium" : "wide", rowHeight: coarse ? 50 : 36 };
+  if (narrow) return { shape: "card", rowHeight: coarse ? 84 : 70, rest: 2 };
+  return { shape: medium ? "medium" : "wide", rowHeight: coarse ? 50 : 36, rest: coarse ? 46 : 38 };
 }
 
 interface PointsProps {
@@ -46,7 +47,7 @@ interface PointsProps {
 
 export function PointsTab({ device, points, route }: PointsProps) {
   useGlobs([`${device.id}:*`]);
-  const { shape, rowHeight } = useShape();
+  const { shape, rowHeight, rest } = useShape();
   const settled = useSettled(device.id);
   const [order, setOrder] = useState<Order>(BY_NAME);
   const [text, setText] = useState("");
@@ -90,7 +91,7 @@ export function PointsTab({ device, points, route }: PointsProps) {
             rows={shown}
             rowKey={(row) => row.id}
             rowHeight={rowHeight}
-            height={`min(${shown.length * rowHeight + (shape === "card" ? 2 : 46)}px, max(340px, 100dvh - 200px))`}
+            height={`min(${shown.length * rowHeight + rest}px, max(340px, 100dvh - 200px))`}
             columns={COLUMNS[shape]}
             show={find}
             rowClass={(row) => (row.id === find ? "device-found" : "")}
