@@ -11,12 +11,16 @@ from collections.abc import Callable, Sequence
 
 from pydatacoll.errors import StoreError
 from pydatacoll.manager.plugin_partition import PluginStats
+from pydatacoll.model.event import Event, Severity
 from pydatacoll.plugin import Plugin
 from pydatacoll.store.client import Store
+from pydatacoll.store.events import note
 from pydatacoll.store.plugin_reports import PluginReport, report, withdraw
 
 log = logging.getLogger(__name__)
 
+USUAL = frozenset({"starting", "running", "stopping", "stopped", "waiting for the store"})
+"""States in which nothing is wrong with a plugin itself."""
 PERIOD = 1.0
 """Seconds between two reports."""
 
@@ -29,6 +33,7 @@ class PluginReporter:
         self._plugin = plugin
         self._runner = runner
         self._said = said
+        self._trouble = ""
 
     @staticmethod
     def of(
@@ -61,12 +66,31 @@ class PluginReporter:
         """Report; while the store is away nobody can hear it."""
         while True:
             try:
-                await report(self._store, self._plugin, self._runner, self._said())
+                said = self._said()
+                await report(self._store, self._plugin, self._runner, said)
+                await self._tell(said.state)
             except StoreError as error:
                 log.debug("plugin %s: no report: %s", self._plugin, error)
             except TypeError as error:  # the plugin's status is no JSON
                 log.warning("plugin %s: its status cannot be shown: %s", self._plugin, error)
             await asyncio.sleep(PERIOD)
+
+    async def _tell(self, state: str) -> None:
+        """That a plugin cannot work, or works again, is an event.
+
+        :raises StoreError: when the store is away.
+        """
+        trouble = "" if state in USUAL else state
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        text = f"plugin {self._plugin} " + (f"does not work: {trouble}" if trouble else "works again")
+        severity: Severity = "error" if trouble else "info"
+        details = {"plugin": self._plugin, "state": state}
+        await note(
+            self._store,
+            [Event(kind="system", text=text, severity=severity, object=self._runner, details=details)],
+        )
 
     async def end(self) -> None:
         """Take the report back.

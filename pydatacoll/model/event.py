@@ -116,8 +116,13 @@ def of_audit(entry: Mapping[str, Any]) -> Seen | None:
     if what not in _OF_MODEL:
         return None
     devices = tuple(entry["devices"])
-    subject = name if name in {what, f"{what}s"} else f"{what.replace('_', ' ')} {name}"
-    text = f"{subject} {_PAST.get(verb, verb)}".rstrip() + _by(entry)
+    counted = _counted(entry.get("counts"))
+    text = f"{what.replace('_', ' ')} {name} {_PAST.get(verb, verb)}".rstrip()
+    if counted and (not verb or verb.startswith("batch")):
+        text = counted if verb else f"{what}: {counted}"
+    elif counted and verb == "clone":
+        text += f": {counted}"
+    text += _by(entry)
     event = Event(
         kind="model",
         text=text,
@@ -127,6 +132,18 @@ def of_audit(entry: Mapping[str, Any]) -> Seen | None:
         details={member: entry[member] for member in _COPIED if member in entry} | {"devices": list(devices)},
     )
     return Seen(event, devices, whole=not devices)
+
+
+def _counted(counts: Any) -> str:
+    """``{"devices": {"created": 1, "changed": 2}}`` -> ``1 device created, 2 devices changed``."""
+    if not isinstance(counts, dict):
+        return ""
+    return ", ".join(
+        f"{number} {(kind[:-1] if number == 1 else kind).replace('_', ' ')} {what}"
+        for kind, found in counts.items()
+        if isinstance(found, dict)
+        for what, number in found.items()
+    )
 
 
 def _control(entry: Mapping[str, Any]) -> Seen:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from pydatacoll.manager import plugin_report
 from pydatacoll.model.alarm import Condition
 from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.client import Store
 from pydatacoll.store.leases import Leases
+from pydatacoll.store.plugin_reports import PluginReport
 from pydatacoll.store.status import BACKOFF, CONNECTED, Link, StatusWriter
 from test.integration.live_rig import LiveRig, live_rig
 
@@ -96,8 +99,8 @@ async def test_changes_and_controls_are_events(rig: LiveRig) -> None:
         assert texts == [
             "device d created",
             "term d-t created",
-            "items changed together",
-            "term_items changed together",
+            "1 item created",
+            "1 term item created",
         ]
         point = {"device_id": "d", "term_id": "d-t", "item_id": "i", "value": 5}
         await rig.store.redis.delete(*[f"LEASE:{{p{n}}}" for n in range(16)])
@@ -179,3 +182,26 @@ async def test_the_overview_counts_what_is_not_as_it_should_be_worst_device_firs
     assert (worst["device_id"], worst["worst_priority"], worst["link"]["state"]) == ("d", "high", "backoff")
     assert (fine["device_id"], fine["points"], fine["worst_priority"]) == ("fine", 2, None)
     assert [(one["name"], one["state"]) for one in found["health"]] == [("store", "ok"), ("manager", "ok")]
+
+
+async def test_a_plugin_that_cannot_work_and_then_can_is_two_events(
+    rig: LiveRig, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin_report, "PERIOD", 0.0)
+    state = "starting"
+
+    def said() -> PluginReport:
+        counts = dict.fromkeys(("handled", "retries", "dead_lettered"), 0)
+        return PluginReport(reported=0.0, host="h", pid=1, state=state, partitions=[], **counts)
+
+    reporting = asyncio.create_task(plugin_report.PluginReporter(store, "db_saver", "runner", said).run())
+    texts: list[str] = []
+    async with rig.socket() as socket:
+        await socket.sub(topics=["events"])
+        for state in ("running", "the database is away", "running"):
+            expected = 0 if not texts and state == "running" else len(texts) + 1
+            while len(texts) < expected:
+                texts += [event["text"] for event in (await socket.get()).get("events", [])]
+    reporting.cancel()
+    await asyncio.gather(reporting, return_exceptions=True)
+    assert texts == ["plugin db_saver does not work: the database is away", "plugin db_saver works again"]
