@@ -12,8 +12,8 @@ export function curlOf(request: Request, origin: string = location.origin): stri
   for (const [name, value] of Object.entries(request.headers ?? {})) parts.push("-H", quoted(`${name}: ${value}`));
   if (request.body !== undefined)
     parts.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(request.body)));
-  else if (typeof request.raw === "string") parts.push("--data-binary", quoted(request.raw));
   if (request.file !== undefined) parts.push("--data-binary", quoted(`@${request.file}`));
+  else if (typeof request.raw === "string") parts.push("--data-binary", quoted(request.raw));
   parts.push(quoted(origin + request.path));
   return parts.join(" ");
 }
