@@ -25,7 +25,7 @@ export function BulkPreview({ plan, chosen, problem }: PreviewProps) {
   return (
     <div class="stack">
       {plan.length > 0 && (
-        <div class="scroll-x">
+        <div class="scroll-x" role="group" aria-label={t("preview")} tabIndex={0}>
           <table>
             <thead>
               <tr><th>{t("object")}</th><th>{t("field")}</th><th>{t("before")}</th><th>{t("after")}</th></tr>

@@ -57,9 +57,9 @@ export function Choice({ all, chosen, setChosen }: ChoiceProps) {
         columns="44px minmax(0, 1fr) minmax(0, 1.4fr)"
         head={
           <>
-            <div role="columnheader" />
+            <div role="columnheader"><span class="hidden-text">{t("choice")}</span></div>
             <div role="columnheader">{t("object")}</div>
-            <div role="columnheader" />
+            <div role="columnheader">{t("details")}</div>
           </>
         }
         renderRow={(row) => (

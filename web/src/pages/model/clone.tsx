@@ -84,7 +84,7 @@ export function Clone({ id }: { id: string }) {
       <div class="scroll-x">
         <table class="model-copies">
           <thead>
-            <tr><th class="number">#</th>{COLUMNS.map((name) => <th key={name}>{labelOf(name)}</th>)}<th /></tr>
+            <tr><th class="number">#</th>{COLUMNS.map((name) => <th key={name}>{labelOf(name)}</th>)}<th><span class="hidden-text">{t("action")}</span></th></tr>
           </thead>
           <tbody>
             {copies.map((copy, index) => (

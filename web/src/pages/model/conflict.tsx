@@ -23,7 +23,7 @@ export function Conflict({ differences, mine, onClose, overwrite, takeTheirs }: 
   return (
     <Dialog title={t("conflict")} onClose={onClose} wide>
       <p>{t("conflictText")}</p>
-      <div class="scroll-x">
+      <div class="scroll-x" role="group" aria-label={t("conflict")} tabIndex={0}>
         <table>
           <thead>
             <tr><th>{t("field")}</th><th>{t("opened")}</th><th>{t("now")}</th><th>{t("yours")}</th></tr>

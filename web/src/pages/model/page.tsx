@@ -40,8 +40,13 @@ export default function Page({ route }: PageProps) {
   const [first = ""] = rest;
   const tab = tabOf(route);
   useEffect(() => setSearch(""), [tab]);
-  if (readProblem.value && !ready.value) return <ProblemNotice problem={readProblem.value} retry={readAll} />;
-  if (!ready.value || !schemas.value || !loaded.value) return <Loading />;
+  if (!ready.value || !schemas.value || !loaded.value)
+    return (
+      <div class="model">
+        <h1>{t("model")}</h1>
+        {readProblem.value ? <ProblemNotice problem={readProblem.value} retry={readAll} /> : <Loading />}
+      </div>
+    );
   const admin = may("admin");
   if (first === "import" && admin) return <ImportWizard from={route.query.get("from") ?? ""} />;
   if (first === "bulk" && admin) {
@@ -63,6 +68,7 @@ export default function Page({ route }: PageProps) {
           <button type="button" class="button" onClick={() => setExporting(true)}>{t("export")}</button>
         </div>
       </div>
+      <ProblemNotice problem={readProblem.value} retry={readAll} />
       <div class={`model-body ${first ? "chosen" : ""}`}>
         <aside class="model-side" aria-label={t("model")}>
           <Tabs
@@ -77,7 +83,7 @@ export default function Page({ route }: PageProps) {
           {admin && <New tab={tab} />}
         </aside>
         <section class="model-detail-pane">
-          {first && <Back />}
+          {first && <Back tab={tab} />}
           <Chosen route={route} />
         </section>
       </div>
@@ -99,8 +105,8 @@ function New({ tab }: { tab: Tab }) {
 }
 
 /** On a phone the tree and the object follow one another. */
-function Back() {
-  return <a class="model-back" href={href("model")}>‹ {t("back")}</a>;
+function Back({ tab }: { tab: Tab }) {
+  return <a class="model-back" href={href("model", [], { tab })}>‹ {t("back")}</a>;
 }
 
 function Chosen({ route }: PageProps) {

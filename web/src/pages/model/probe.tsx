@@ -97,10 +97,10 @@ function Result({ answer, use }: { answer: ProbeAnswer; use: ((meaning: Meaning)
       {answer.interpretations.length > 0 && (
         <details>
           <summary>{t("meanings")}</summary>
-          <div class="scroll-x">
+          <div class="scroll-x" role="group" aria-label={t("meanings")} tabIndex={0}>
             <table>
               <thead>
-                <tr><th>{t("codeType")}</th><th>{t("byteOrder")}</th><th>{t("wordOrder")}</th><th class="number">{t("value")}</th><th /></tr>
+                <tr><th>{t("codeType")}</th><th>{t("byteOrder")}</th><th>{t("wordOrder")}</th><th class="number">{t("value")}</th><th><span class="hidden-text">{t("action")}</span></th></tr>
               </thead>
               <tbody>
                 {answer.interpretations.map((meaning) => (

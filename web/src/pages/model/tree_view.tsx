@@ -41,16 +41,21 @@ export function Tree({ tab, search, current }: TreeProps) {
     if (above.length) setOpen((before) => new Set([...before, ...above]));
   }, [current, known.terms]);
   const rows = useMemo(() => rowsOf(tab, known, below, open, search), [tab, known, below, open, search]);
+  const top = useRef(0); // a tree that is not shown (on a phone, beside an object) forgets where it was
   const measure = (): void => {
     const element = body.current;
-    if (!element) return;
+    if (!element?.clientHeight) return;
+    top.current = element.scrollTop;
     const first = Math.max(0, Math.floor(element.scrollTop / height) - OVERSCAN);
     const count = Math.ceil(element.clientHeight / height) + 2 * OVERSCAN;
     setView((before) => (before.first === first && before.count === count ? before : { first, count }));
   };
   useEffect(() => {
     measure();
-    const observer = new ResizeObserver(measure);
+    const observer = new ResizeObserver(() => {
+      if (body.current?.clientHeight) body.current.scrollTop = top.current;
+      measure();
+    });
     if (body.current) observer.observe(body.current);
     return () => observer.disconnect();
   }, [height]);
@@ -64,6 +69,10 @@ export function Tree({ tab, search, current }: TreeProps) {
     else if ((next + 1) * height > element.scrollTop + element.clientHeight)
       element.scrollTop = (next + 1) * height - element.clientHeight;
   };
+  const place = rows.findIndex(({ id }) => id === current);
+  useEffect(() => {
+    if (place >= 0) show(place);
+  }, [current, place >= 0]);
   const fold = (row: TreeRow, wanted: boolean): void => {
     if (row.open === null) return;
     const next = new Set(open);
@@ -140,7 +149,6 @@ function Row({ row, index, height, current, active, fold, choose }: RowProps) {
       aria-setsize={row.siblings}
       aria-selected={current}
       aria-expanded={row.open ?? undefined}
-      aria-label={`${row.title}, ${row.detail}`}
       style={{ top: `${index * height}px`, height: `${height}px`, paddingInlineStart: `${(row.level - 1) * 16 + 4}px` }}
       onClick={choose}
     >
@@ -155,8 +163,8 @@ function Row({ row, index, height, current, active, fold, choose }: RowProps) {
       >
         {row.open === null ? "" : row.open ? "▾" : "▸"}
       </span>
-      <span class="model-title">{row.title}</span>
-      {edits.value.has(row.id) && <span class="tag" title={t("unsaved")}>✎</span>}
+      <span class="model-title">{row.title}</span>{" "}
+      {edits.value.has(row.id) && <span class="tag" title={t("unsaved")}>✎</span>}{" "}
       <span class="model-detail">{row.detail}</span>
     </div>
   );

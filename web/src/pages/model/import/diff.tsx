@@ -15,7 +15,7 @@ export function Diff({ answer }: { answer: ImportAnswer }) {
   return (
     <section class="stack" aria-label={t("whatChanges")}>
       <h2>{t("whatChanges")}</h2>
-      <div class="scroll-x">
+      <div class="scroll-x" role="group" aria-label={t("total")} tabIndex={0}>
         <table class="import-counts">
           <thead>
             <tr><th>{t("kind")}</th>{COUNTS.map((name) => <th key={name} class="number">{name === "unchanged" ? t(name) : t(`a_${name}`)}</th>)}</tr>
@@ -42,10 +42,10 @@ export function Diff({ answer }: { answer: ImportAnswer }) {
       {!none && (
         <details open={answer.changes.length <= 50}>
           <summary>{t("changes")} ({answer.changes.length})</summary>
-          <div class="import-changes scroll-x">
+          <div class="import-changes scroll-x" role="group" aria-label={t("changes")} tabIndex={0}>
             <table>
               <thead>
-                <tr><th /><th>{t("kind")}</th><th>{t("object")}</th><th>{t("changes")}</th></tr>
+                <tr><th>{t("action")}</th><th>{t("kind")}</th><th>{t("object")}</th><th>{t("changes")}</th></tr>
               </thead>
               <tbody>
                 {answer.changes.slice(0, SHOWN).map((change) => <Change key={`${change.kind}/${change.key}`} change={change} />)}
