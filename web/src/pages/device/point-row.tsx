@@ -20,7 +20,7 @@ const t = translator(words);
 export type Shape = "card" | "medium" | "wide";
 
 export const COLUMNS: Record<Shape, string> = {
-  card: "minmax(0, 1fr) auto",
+  card: "minmax(0, 1fr) fit-content(62%)",
   medium: "minmax(120px, 2fr) minmax(90px, 1fr) minmax(150px, 1.3fr) 78px 190px",
   wide: "minmax(170px, 2fr) minmax(100px, 1fr) minmax(210px, 1.6fr) 78px 112px 160px 190px",
 };
@@ -43,20 +43,19 @@ export function PointRow(props: RowProps) {
       {point.name || point.item_id} {shape === "wide" && <span class="muted">{point.term_id}:{point.item_id}</span>}
     </div>
   );
-  const value = <div role="cell" class="number"><Value sample={sample} unit={point.unit} /></div>;
   if (shape === "card")
     return (
       <>
         {name}
-        {value}
-        <div role="cell" class="device-state"><AlarmMark id={id} /> <Over point={point} id={id} /> <Flags sample={sample} always /> <Age sample={sample} /></div>
+        <div role="cell" class="number"><Value sample={sample} unit={point.unit} /> <span class="muted">· <Age sample={sample} /></span></div>
+        <div role="cell" class="device-state"><AlarmMark id={id} /> <Over point={point} id={id} /> <Flags sample={sample} always /></div>
         <Actions {...props} />
       </>
     );
   return (
     <>
       {name}
-      {value}
+      <div role="cell" class="number"><Value sample={sample} unit={point.unit} /></div>
       <div role="cell" class="device-state"><AlarmMark id={id} /> {shape === "medium" && <Over point={point} id={id} />} <Flags sample={sample} always /></div>
       <div role="cell" class="number"><Age sample={sample} /></div>
       {shape === "wide" && <div role="cell"><Sparkline id={id} /></div>}
