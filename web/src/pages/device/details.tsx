@@ -52,7 +52,7 @@ export function DetailsTab({ device, status }: { device: Device; status: DeviceS
       {status?.protocol && <Section title={t("protocol")}><Tree value={status.protocol} /></Section>}
       <Section title={t("settings")}>
         <Tree value={settings} />
-        <p class="muted">{t("edit")} <a href={href("model")}>{t("model")}</a></p>
+        <p class="muted">{t("edit")} <a href={href("model", ["device", device.id])}>{t("model")}</a></p>
       </Section>
     </div>
   );

@@ -38,7 +38,7 @@ export function DiscoveredDialog({ device, onClose }: { device: Device; onClose:
       {data && !data.length && <p class="muted">{t("discoveredNone")}</p>}
       {data && data.length > 0 && <Rows rows={data} />}
       {data && data.length > 0 && may("admin") && (
-        <p class="muted">{t("importHow")} <a href={href("model")} onClick={onClose}>{t("model")}</a></p>
+        <p class="muted">{t("importHow")} <a href={href("model", ["import"])} onClick={onClose}>{t("model")}</a></p>
       )}
       <div class="dialog-foot">
         <CurlButton request={() => table} />

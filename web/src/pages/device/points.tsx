@@ -71,7 +71,7 @@ export function PointsTab({ device, points, route }: PointsProps) {
   const onCall = device.enabled && device.link.state !== "virtual" ? ask : undefined;
   const busy = isWaiting(called);
 
-  if (!points.length) return <p class="muted">{t("noPoints")} <a href={href("model")}>{t("model")}</a>.</p>;
+  if (!points.length) return <p class="muted">{t("noPoints")} <a href={href("model", ["device", device.id])}>{t("model")}</a>.</p>;
   return (
     <>
       <PointTools {...{ text, setText, abnormal, choose, order, setOrder }} cards={shape === "card"} shown={shown.length} all={points.length} />
