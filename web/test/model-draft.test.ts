@@ -36,7 +36,7 @@ describe("a draft", () => {
     const { faults } = objectOf(FIELDS, { id: "A b", port: "70000", timeout: "0", order: "middle" });
     expect(faults).toEqual({
       id: { key: "badForm", limit: "" }, port: { key: "tooBig", limit: "65535" },
-      timeout: { key: "tooSmall", limit: "> 0" }, order: { key: "notChoice", limit: "" },
+      timeout: { key: "notAbove", limit: "0" }, order: { key: "notChoice", limit: "" },
     });
     expect(objectOf(FIELDS, { id: "" }).faults["id"]?.key).toBe("required");
   });

@@ -6,7 +6,7 @@ import { isParam, type FormField } from "./schema";
 export type Draft = Record<string, string>;
 /** What is wrong with one field: a key of the page's words and what goes into it. */
 export interface Fault {
-  key: "required" | "notNumber" | "notWhole" | "tooSmall" | "tooBig" | "tooLong" | "badForm" | "notChoice";
+  key: "required" | "notNumber" | "notWhole" | "tooSmall" | "tooBig" | "notAbove" | "notBelow" | "tooLong" | "badForm" | "notChoice";
   limit: string;
 }
 export type Faults = Record<string, Fault>;
@@ -70,9 +70,9 @@ function number({ type, range }: FormField, text: string): { value: unknown; fau
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) || !Number.isFinite(value)) return fault("notNumber");
   if (type === "integer" && !Number.isInteger(value)) return fault("notWhole");
   if (range.min !== null && (value < range.min || (range.above && value === range.min)))
-    return fault("tooSmall", `${range.above ? "> " : ""}${range.min}`);
+    return fault(range.above ? "notAbove" : "tooSmall", String(range.min));
   if (range.max !== null && (value > range.max || (range.below && value === range.max)))
-    return fault("tooBig", `${range.below ? "< " : ""}${range.max}`);
+    return fault(range.below ? "notBelow" : "tooBig", String(range.max));
   return { value, fault: null };
 }
 

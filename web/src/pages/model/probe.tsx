@@ -40,6 +40,13 @@ export function Probe({ kind, fields, draft, protocol, change }: ProbeProps) {
   const part = kind === "device" ? "device." : "point.";
   const request = () => ({ method: "POST", path: "/api/v2/devices/probe", body: bodyOf(kind, fields, draft) });
   const run = async (): Promise<void> => {
+    // what is not filled in yet need not be known; what is wrong would be left out, and something else be tried
+    const wrong = Object.entries(objectOf(fields, draft).faults).filter(([, { key }]) => key !== "required");
+    if (wrong.length) {
+      setAnswer(null);
+      setProblem(wrong.map(([field, { key, limit }]) => `${labelOf(field)}: ${t(key, { limit })}`).join("; "));
+      return;
+    }
     setBusy(true);
     setProblem("");
     try {
