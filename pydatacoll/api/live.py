@@ -157,10 +157,10 @@ async def _write(ws: web.WebSocketResponse, request: web.Request, client: Client
         await client.write()
     except Stalled as error:
         log.info("a live client at %s is given up: %s", request.remote, error)
-    except ConnectionError:
-        pass
-    if request.transport is not None:
-        request.transport.abort()
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError as error:  # it is closed, or being closed: who reads sees that
+        log.debug("a live client at %s is gone: %s", request.remote, error)
 
 
 async def _watch(ws: web.WebSocketResponse, services: Services, identity: Identity) -> None:

@@ -102,7 +102,9 @@ class Socket:
         """The close code, after whatever still comes."""
         while True:
             message = await self.ws.receive()
-            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                return int(message.data)
+            if message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
                 return int(self.ws.close_code or 0)
 
 
