@@ -73,11 +73,13 @@ async def events(call: Call) -> web.StreamResponse:
             writing = asyncio.create_task(_write(client, request), name="live events")
             streams: set[asyncio.Task[None]] = request.app[STREAMS]
             streams.add(writing)
+            services.http.live["sse"] += 1
             try:
                 while not writing.done() and not services.access.expired(identity):
                     await asyncio.wait({writing}, timeout=None if identity.expires is None else CHECK)
             finally:
                 streams.discard(writing)
+                services.http.live["sse"] -= 1
                 writing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await writing

@@ -112,10 +112,12 @@ async def live(call: Call) -> web.StreamResponse:
             await ws.prepare(request)
             sockets = request.app[SOCKETS]
             sockets.add(ws)
+            services.http.live["websocket"] += 1
             try:
                 await _serve(ws, request, client, services, identity)
             finally:
                 sockets.discard(ws)
+                services.http.live["websocket"] -= 1
     except Full:
         raise full(server.live_clients) from None
     except ConnectionError as error:

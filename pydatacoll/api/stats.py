@@ -10,13 +10,16 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from pydatacoll.store.command_messages import Kind
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper limits of the histogram's buckets, seconds."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LIVE: Final = ("websocket", "sse")
+_ENDLESS: Final = frozenset({"live", "events"})
+"""Routes whose answers last as long as their clients like."""
 REFUSED: Final = frozenset({401, 403, 429})
 
 
@@ -32,9 +35,13 @@ class _Series:
 
 
 class HttpStats:
-    """Requests by route template, method and class of status. Paths that are not served count as one route."""
+    """Requests by route template, method and class of status. Paths that are not served count as one route.
+
+    :ivar live: clients of live push that are there now, ``websocket`` and ``sse``.
+    """
 
     def __init__(self) -> None:
+        self.live = dict.fromkeys(LIVE, 0)
         self._series: dict[tuple[str | None, str], _Series] = {}
         self._refused: Counter[int] = Counter()
         self._paths: Mapping[str, str] = {}
@@ -50,9 +57,10 @@ class HttpStats:
             if method not in METHODS:
                 method = "other"
             series = self._series.setdefault((route, method), _Series())
-        series.buckets[bisect_left(BUCKETS, seconds)] += 1
         series.statuses[status // 100] += 1
-        series.seconds += seconds
+        if route not in _ENDLESS or status >= 400:
+            series.buckets[bisect_left(BUCKETS, seconds)] += 1
+            series.seconds += seconds
         if status in REFUSED:
             self._refused[status] += 1
 
@@ -84,7 +92,10 @@ class HttpStats:
             durations.add_metric([route, method], buckets, series.seconds)
         for status in sorted(REFUSED):
             refused.add_metric([str(status)], self._refused[status])
-        return [requests, durations, refused]
+        live = GaugeMetricFamily("pydatacoll_live_clients", "Clients of live push", labels=["kind"])
+        for kind, count in self.live.items():
+            live.add_metric([kind], count)
+        return [requests, durations, refused, live]
 
 
 def middleware(stats: HttpStats) -> Middleware:

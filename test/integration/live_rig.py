@@ -111,8 +111,9 @@ class Socket:
 class LiveRig:
     """The server, its store, and a writer."""
 
-    def __init__(self, store: Store, api: Api, feed: Feed, access: Access) -> None:
-        self.access = access
+    def __init__(self, store: Store, api: Api, feed: Feed, services: Services) -> None:
+        self.access = services.access
+        self.http = services.http
         self.store = store
         self.api = api
         self.feed = feed
@@ -181,7 +182,7 @@ async def live_rig(store: Store, settings: Settings | None = None, **options: An
     try:
         app = create_app(services)
         async with serve(app) as api:
-            rig = LiveRig(store, api, feed, services.access)
+            rig = LiveRig(store, api, feed, services)
             tasks.append(asyncio.create_task(rig.writer.run()))
             rig.stop = app.shutdown
             await rig.own()

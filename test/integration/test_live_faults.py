@@ -294,3 +294,16 @@ async def test_when_the_server_stops_it_says_so_to_all_at_once(store: Store) -> 
         assert await closed == 1001
         assert await other.closed() == 1001
         silent.close()
+
+
+async def test_clients_are_counted_and_how_long_they_stay_is_no_duration_of_a_request(rig: LiveRig) -> None:
+    stats = rig.http
+    async with rig.socket() as socket, rig.api.session.get(f"{rig.api.url}/api/v2/events") as response:
+        await socket.sub()
+        assert response.status == 200
+        assert stats.live == {"websocket": 1, "sse": 1}
+    while any(stats.live.values()):
+        await asyncio.sleep(0.01)
+    durations = next(family for family in stats.families() if family.name.endswith("duration_seconds"))
+    counted = {sample.labels["route"] for sample in durations.samples if sample.value}
+    assert not counted & {"/api/v2/live", "/api/v2/events"}
