@@ -105,6 +105,7 @@ function color(name: string): string {
 /** @param few whether there is room for the axes of two lines only; the read-out has all values. */
 function options(element: HTMLElement, props: { current: ChartProps }, few: boolean): uPlot.Options {
   const { lines } = props.current;
+  let mouse: MouseEvent | undefined; // the last one that was heard
   const axes = [...new Set(lines.map((line) => line.axis))].sort();
   const day = (seconds: number): string => timeText(seconds * 1000).slice(0, 10);
   const clock = (seconds: number): string => clockText(seconds * 1000);
@@ -159,6 +160,9 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
       ],
       setCursor: [
         (chart) => {
+          // only what the mouse did: a picture that moves on must not take the cursor with it
+          if (chart.cursor.event === mouse) return;
+          mouse = chart.cursor.event;
           const left = chart.cursor.left ?? -1;
           props.current.onCursor(left < 0 ? null : chart.posToVal(left, "x"));
         },
