@@ -15,7 +15,7 @@ export const points = signal<ReadonlyMap<string, Point>>(new Map());
 export const alarms = signal<ReadonlyMap<string, Alarm>>(new Map());
 /** The last events, newest first. */
 export const events = signal<readonly LogEvent[]>([]);
-/** Whether the model was read. */
+/** Whether the model was read; the devices are there a little earlier. */
 export const loaded = signal(false);
 /** Grows with every change of the model that was read. */
 export const modelVersion = signal(0);
@@ -45,6 +45,13 @@ export const pointsByDevice = computed(() => {
   return found;
 });
 
+async function readDevices(): Promise<Map<string, Device>> {
+  const list = await get<Device[]>("/api/v1/devices?expand=true");
+  const found = new Map(list.map((device) => [device.id, device]));
+  if (!loaded.peek()) devices.value = found; // the overview need not wait for thousands of points
+  return found;
+}
+
 async function readPoints(): Promise<Map<string, Point>> {
   const found = new Map<string, Point>();
   for (let offset = 0; ; offset += PAGE) {
@@ -67,9 +74,9 @@ export function readModel(): Promise<void> {
     try {
       do {
         wanted = false;
-        const [list, all] = await Promise.all([get<Device[]>("/api/v1/devices?expand=true"), readPoints()]);
+        const [list, all] = await Promise.all([readDevices(), readPoints()]);
         batch(() => {
-          devices.value = new Map(list.map((device) => [device.id, device]));
+          devices.value = list;
           points.value = all;
           loaded.value = true;
           modelVersion.value++;

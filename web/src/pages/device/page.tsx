@@ -69,11 +69,11 @@ function DeviceView({ device, route }: { device: Device; route: Route }) {
       <nav class="device-tabs" aria-label={t("tabs")}>
         {TABS.map((name) => (
           <a key={name} href={href("device", [device.id], { tab: name === "points" ? "" : name })} aria-current={name === tab ? "page" : undefined}>
-            {t(name)}{name === "points" && ` (${points.length})`}
+            {t(name)}{name === "points" && loaded.value && ` (${points.length})`}
           </a>
         ))}
       </nav>
-      {tab === "points" && <PointsTab device={device} points={points} route={route} />}
+      {tab === "points" && (loaded.value ? <PointsTab device={device} points={points} route={route} /> : <Loading />)}
       {tab === "frames" && <FramesTab device={device} />}
       {tab === "details" && <DetailsTab device={device} status={status} />}
     </>

@@ -30,7 +30,12 @@ export default function OverviewPage({ route }: PageProps) {
 
   const counts = new Map(data?.devices.map((row) => [row.device_id, row]));
   const tiles = [...devices.value.values()].map((device) =>
-    tileOf(device, counts.get(device.id), alarmsByDevice.value.get(device.id) ?? [], pointsByDevice.value.get(device.id)?.length ?? 0),
+    tileOf(
+      device,
+      counts.get(device.id),
+      alarmsByDevice.value.get(device.id) ?? [],
+      loaded.value ? (pointsByDevice.value.get(device.id)?.length ?? 0) : (counts.get(device.id)?.points ?? null),
+    ),
   );
   held.current = hold(held.current, tiles, now.value); // read here, so that tiles settle without another change
   const shown = inOrder(matching(tiles, text, abnormal), held.current);
@@ -42,7 +47,7 @@ export default function OverviewPage({ route }: PageProps) {
         <CurlButton request={() => ({ method: "GET", path: PATH })} />
       </div>
       <ProblemNotice problem={problem} retry={reload} />
-      {!loaded.value ? (
+      {!loaded.value && !tiles.length ? (
         <Loading />
       ) : (
         <>

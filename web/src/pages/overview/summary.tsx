@@ -52,10 +52,14 @@ export function Summary({ overview, tiles, alarms }: SummaryProps) {
       </Figure>
       <Figure label={t("bad")} value={totals?.bad} mark={totals?.bad ? <span class="tag bad" aria-hidden="true">✕</span> : null} />
       <Figure label={t("stale")} value={totals?.stale} mark={totals?.stale ? <span class="tag stale" aria-hidden="true">◌</span> : null} />
-      <Figure label={t("points")} value={totals?.points ?? tiles.reduce((sum, { points }) => sum + points, 0)} />
+      <Figure label={t("points")} value={totals?.points ?? sumOf(tiles)} />
       <Figure label={t("rate")} value={totals?.values_per_second} />
     </dl>
   );
+}
+
+function sumOf(tiles: readonly Tile[]): number | null {
+  return tiles.reduce<number | null>((sum, { points }) => (sum === null || points === null ? null : sum + points), 0);
 }
 
 const SHAPES = { warning: "▲", error: "✕" };

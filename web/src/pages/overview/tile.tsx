@@ -30,7 +30,7 @@ export function DeviceTile({ tile }: { tile: Tile }) {
         <span class="overview-line" title={tile.link.last_error}>{tile.link.last_error}</span>
       ) : (
         <span class="muted overview-line number">
-          {t("nPoints", { count: numberText(tile.points) })}
+          {tile.points === null ? "—" : t("nPoints", { count: numberText(tile.points) })}
           {tile.valuesPerSecond !== null && ` · ${t("nRate", { rate: numberText(tile.valuesPerSecond) })}`}
         </span>
       )}

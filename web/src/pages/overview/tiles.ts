@@ -9,7 +9,8 @@ export interface Tile {
   description: string;
   enabled: boolean;
   link: Link;
-  points: number;
+  /** null while nobody has counted them. */
+  points: number | null;
   /** Whether bad and stale values were counted yet. */
   counted: boolean;
   bad: number;
@@ -43,7 +44,7 @@ export function tileOf(
   device: Device,
   counts: DeviceOverview | undefined,
   alarms: readonly Alarm[],
-  points: number,
+  points: number | null,
 ): Tile {
   const ringing = alarms.filter(isUnacknowledged);
   const active = alarms.filter(isActive);
