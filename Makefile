@@ -2,6 +2,7 @@
 # make test   every test, with its own set-up; make test ARGS=test/unit/codec for some
 # make web    the web pages, when they have changed; run and test do it, too. PYDATACOLL_WEB=skip leaves them out
 # make soak   every fault at random for two hours, then as long with all plugins; make soak SOAK_MINUTES=10
+# make screenshots   the pictures of the web pages in docs/, taken of the demo plant
 # A Python of your choice: make run PYTHON=python3.12
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -16,7 +17,7 @@ PAGE_TESTS = $(shell find web -name node_modules -prune -o -name '*.test.ts*' -p
 ARGS ?=
 export SOAK_MINUTES SOAK_SEED
 
-.PHONY: run web test lint format bench soak docs clean distclean
+.PHONY: run web test lint format bench soak screenshots docs clean distclean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -55,6 +56,10 @@ soak: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench $(ARGS)
+
+screenshots: $(VENV)/.installed-dev
+	@sh test/install_servers.sh
+	@$(BIN)/python -m test.e2e.screenshots $(ARGS)
 
 docs: $(VENV)/.installed-dev
 	@$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
