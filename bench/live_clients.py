@@ -1,7 +1,7 @@
 """WebSocket clients in a process of their own: ``python -m bench.live_clients URL COUNT RATE``.
 
-Prints a line each second: messages and megabytes that all of them got since the start, and the longest time between
-two messages of any.
+Prints a line each second: messages and megabytes that all of them got since the start, and the longest time
+between two messages of any.
 """
 
 from __future__ import annotations

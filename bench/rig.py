@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import redis
 
@@ -91,6 +91,14 @@ class Rig:
             *(options or ("--no-manager",)),
             wait_for=READY,
         )
+
+    def start_clients(self, clients: int, rate: int) -> IO[str]:
+        """WebSocket clients that watch everything; what they print, see :mod:`bench.live_clients`."""
+        arguments = ("bench.live_clients", self.url, str(clients), str(rate))
+        self._start("clients", "-m", *arguments, wait_for="clients ready")
+        output = self.processes["clients"].stdout
+        assert output is not None
+        return output
 
     def start_manager(self, *, watched: bool = False) -> None:
         """A device manager of its own; ``watched``: one whose :meth:`loop_lag` is known, which takes some CPU."""

@@ -12,6 +12,7 @@ from pydatacoll.api import responses
 from pydatacoll.api.live import feed_of
 from pydatacoll.api.operation import Answer, Call, Operation, ref
 from pydatacoll.api.services import Services
+from pydatacoll.codec import json
 from pydatacoll.errors import StoreError
 from pydatacoll.model import time_to_wire
 from pydatacoll.store.plugin_overview import PluginOverview
@@ -65,14 +66,17 @@ async def overview(call: Call) -> web.StreamResponse:
     services, identity = call.services, call.identity
     feed = feed_of(services)
     found = await feed.overview(lambda: health_of(services))
-    totals, devices = found.overview.of(identity.sees if identity.devices else None)
-    shown: dict[str, Any] = {
-        "time": time_to_wire(time.time()),
-        "totals": totals,
-        "health": found.health,
-        "devices": devices,
-    }
-    return responses.of(shown)
+    rights = identity if identity.devices else None
+    if rights not in found.encoded:
+        totals, devices = found.overview.of(identity.sees if identity.devices else None)
+        shown: dict[str, Any] = {
+            "time": time_to_wire(time.time()),
+            "totals": totals,
+            "health": found.health,
+            "devices": devices,
+        }
+        found.encoded[rights] = json.encode(shown)
+    return responses.raw(found.encoded[rights])
 
 
 OPERATIONS = [

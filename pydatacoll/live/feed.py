@@ -57,10 +57,14 @@ class Model(Protocol):
 
 
 class Look(NamedTuple):
-    """The plant at one look, and what works and what does not."""
+    """The plant at one look, and what works and what does not.
+
+    :ivar encoded: what was made of it for tokens with the same rights.
+    """
 
     overview: Overview
     health: Sequence[Mapping[str, str]]
+    encoded: dict[object, bytes]
 
 
 class Full(Exception):
@@ -268,7 +272,7 @@ class Feed:
         async with self._looking:
             loop = asyncio.get_running_loop()
             if self._look is None or loop.time() >= self._look_until:
-                self._look = Look(await self._see(), await health())
+                self._look = Look(await self._see(), await health(), {})
                 self._look_until = loop.time() + KEPT
             return self._look
 

@@ -165,6 +165,7 @@ class Hub:
         state = self.devices.get(device_id)
         if state is None:
             state = self.devices[device_id] = DeviceState(device_id, fields)
+            state.seq = self.seq  # it stands at the end, behind those that changed before
         return state
 
     def apply(self, batch: DeviceBatch, entry: StreamId) -> None:
@@ -208,11 +209,15 @@ class Hub:
             state.samples = 0
 
     def load(self, device_id: str, samples: Mapping[str, Sample], upto: StreamId) -> None:
-        """Take the latest values of a device as the store has them; what did not change keeps its number."""
+        """Take the latest values of a device as the store has them; what did not change keeps its number, and what
+        the store does not have is gone."""
         state = self.devices.get(device_id)
         if state is None:
             return
         self.seq += 1
+        for field in [one for one in state.cells if one not in samples]:
+            del state.cells[field]
+            self._went(device_id, field)
         changed = False
         for field, sample in samples.items():
             if field not in state.fields:
@@ -248,13 +253,16 @@ class Hub:
         self.seq += 1
         for field in sorted(state.fields - fields):
             state.cells.pop(field, None)
-            self._gone.append((self.seq, device_id, field))
-        while len(self._gone) > GONE_KEPT:
-            self._gone_floor = self._gone.popleft()[0]
+            self._went(device_id, field)
         state.fields = fields
         if not fields:
             del self.devices[device_id]
         return True
+
+    def _went(self, device_id: str, field: str) -> None:
+        self._gone.append((self.seq, device_id, field))
+        while len(self._gone) > GONE_KEPT:
+            self._gone_floor = self._gone.popleft()[0]
 
     # What subscribers get
 
@@ -296,12 +304,13 @@ class Hub:
         return found
 
     def gone_since(self, selection: Selection, position: int) -> list[str]:
-        """Points that left the selection after a number, and did not come back."""
+        """Points that left the selection, or lost their value, after a number, and did not come back."""
         found: dict[str, None] = {}
         for seq, device_id, field in reversed(self._gone):
             if seq <= position:
                 break
-            if field in selection.members.get(device_id, ()):
+            state = self.devices.get(device_id)
+            if state is not None and field in state.cells and field in selection.members.get(device_id, ()):
                 continue
             term_id, _, item_id = field.partition(":")
             if selection.has_point(device_id, term_id, item_id):

@@ -60,6 +60,9 @@ class States:
         """Device -> its link as it is stored, whether a manager runs it, whether it is enabled."""
         self.shown: dict[str, dict[str, Any]] = {}
         """Device -> its link, as it is shown."""
+        self._tail: Tail | None = None
+        self._first: frozenset[EventId] = frozenset()
+        """Events read from the log, which may come once more."""
         self._numbers = count()
         self.known = False
         """Whether alarms and events were read at all."""
@@ -70,7 +73,9 @@ class States:
         :raises StoreError: when the store goes away.
         """
         partitions = {keys.alarm_stream(one): one for one in range(self._store.partitions)}
-        tail = Tail(self._store, [keys.EVENTS, keys.AUDIT, *partitions])
+        if self._tail is None:
+            self._tail = Tail(self._store, [keys.EVENTS, keys.AUDIT, *partitions])
+        tail = self._tail
         try:
             await tail.begin()
             await self._read_alarms()
@@ -167,12 +172,16 @@ class States:
     # Events
 
     async def _read_events(self) -> None:
-        for event_id, event in reversed(await EventLog(self._store).read(LogFilter(), FIRST)):
+        found = await EventLog(self._store).read(LogFilter(), FIRST)
+        for event_id, event in reversed(found):
             devices = event.details.get("devices") or ([event.device_id] if event.device_id else [])
             whole = event.kind == "model" and not devices
             self._event(event_id, Seen(event, tuple(devices), whole))
+        self._first = frozenset(event_id for event_id, _ in found)
 
     def _event(self, event_id: EventId, seen: Seen) -> None:
+        if event_id in self._first:
+            return
         self._hub.seq += 1
         text = json.encode(row(event_id, seen.event)).decode()
         self._hub.events.append((self._hub.seq, Event(text, seen.devices, seen.whole)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from pydatacoll.store.client import TIMEOUT, Store, store_errors
-from pydatacoll.store.latest import last_ids
+from pydatacoll.store.latest import last_ids, stream_id
 
 
 class NewEntry(NamedTuple):
@@ -21,20 +21,24 @@ class NewEntry(NamedTuple):
 
 
 class Tail:
-    """Reads what comes after :meth:`begin`, or after the places given."""
+    """Reads what comes after :meth:`begin`."""
 
     def __init__(self, store: Store, names: Iterable[str]) -> None:
         self._store = store
         self._places = dict.fromkeys(names, "0-0")
+        self._begun = False
         self._client: Redis | None = None
 
     async def begin(self) -> None:
-        """From now on.
+        """From now on; or, after an interruption, from where it was, unless the store has lost its data.
 
         :raises StoreError: when the store is away.
         """
         names = list(self._places)
-        self._places = dict(zip(names, await last_ids(self._store, names), strict=True))
+        for name, last in zip(names, await last_ids(self._store, names), strict=True):
+            if not self._begun or stream_id(last) < stream_id(self._places[name]):
+                self._places[name] = last
+        self._begun = True
 
     async def read(self, *, count: int, block: float) -> list[NewEntry]:
         """Entries, oldest first of each stream, at most ``count`` of each.
