@@ -105,7 +105,28 @@ def test_points_that_are_gone_are_told_to_those_who_had_them() -> None:
     assert hub.gone_since(mine, hub.seq) == []
     hub.model("d", FIELDS)
     mine.resolve("d", FIELDS)
+    assert hub.gone_since(mine, seen) == ["d:t:a"]  # what it was then is no value of the new one
+    hub.load("d", {"t:a": Sample(9.0, 5), "t:b": Sample(1.5, 1)}, (12, 0))
     assert hub.gone_since(mine, seen) == []  # it is there again
+
+
+def test_a_value_that_the_store_lost_is_gone() -> None:
+    hub = _hub("d")
+    mine = _all(hub)
+    _put(hub, "d", 11, a=1, b=1)
+    seen = hub.seq
+    hub.load("d", {"t:b": Sample(1.5, 1)}, (12, 0))
+    assert (_values(hub.rows_since(mine, seen)), hub.gone_since(mine, seen)) == ({}, ["d:t:a"])
+    assert _values(list(hub.rows(mine))) == {"d:t:b": 1}
+
+
+def test_a_device_that_somebody_begins_to_watch_hides_no_change_of_others() -> None:
+    hub = _hub("d")
+    everything = _all(hub)
+    seen = hub.seq
+    _put(hub, "d", 11, a=1)
+    hub.watch("e", FIELDS)
+    assert _values(hub.rows_since(everything, seen)) == {"d:t:a": 1}
 
 
 def test_who_is_behind_what_is_forgotten_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
