@@ -163,6 +163,10 @@ async def _write(ws: web.WebSocketResponse, request: web.Request, client: Client
             request.transport.abort()
     except ConnectionError as error:  # it is closed, or being closed: who reads sees that
         log.debug("a live client at %s is gone: %s", request.remote, error)
+    except Exception:
+        if request.transport is not None:
+            request.transport.abort()  # rather than to leave it without a sign of life
+        raise
 
 
 async def _watch(ws: web.WebSocketResponse, services: Services, identity: Identity) -> None:

@@ -7,6 +7,7 @@ after a break, gets the newest value of what it has missed, and costs no memory.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,10 @@ from pydatacoll.live.messages import Topic
 from pydatacoll.live.selection import Selection
 from pydatacoll.model.alarm import Priority, State
 from pydatacoll.model.batch import DeviceBatch
+from pydatacoll.model.quality import Quality
 from pydatacoll.model.sample import Sample, Value
+
+log = logging.getLogger(__name__)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -55,11 +59,13 @@ class DeviceState:
     :ivar fields: the points it has in the model.
     :ivar flags: added to the quality of all its values.
     :ivar loaded: whether the cells are what the store has.
+    :ivar waiting: while it is not, what came meanwhile, the newest of each field: what is being read from the
+        store may be older.
     :ivar samples: how many came; ``rate``: about how many in a second.
     :ivar upto: entries of the stream up to this one are in the cells already.
     """
 
-    __slots__ = ("cells", "fields", "flags", "id", "loaded", "rate", "samples", "seq", "upto")
+    __slots__ = ("cells", "fields", "flags", "id", "loaded", "rate", "samples", "seq", "upto", "waiting")
 
     def __init__(self, device_id: str, fields: frozenset[str]) -> None:
         self.id = device_id
@@ -68,6 +74,7 @@ class DeviceState:
         self.fields = fields
         self.flags = 0
         self.loaded = False
+        self.waiting: dict[str, tuple[StreamId, Sample]] = {}
         self.upto = START
         self.samples = 0
         self.rate = 0.0
@@ -171,13 +178,19 @@ class Hub:
     def apply(self, batch: DeviceBatch, entry: StreamId) -> None:
         """Take samples from the stream, in order."""
         state = self.devices.get(batch.device_id)
-        if state is None or not state.loaded or entry <= state.upto or batch.late:
+        if state is None or batch.late or (state.loaded and entry <= state.upto):
             return
         state.samples += len(batch.fields)
         cells, fields = state.cells, state.fields
         times, qualities = batch.times, batch.qualities
         one_time = None if isinstance(times, list) else times
         one_quality = None if isinstance(qualities, list) else qualities
+        if not state.loaded:
+            for i, (field, value) in enumerate(zip(batch.fields, batch.values, strict=True)):
+                time = times[i] if one_time is None else one_time  # type: ignore[index]
+                quality = qualities[i] if one_quality is None else one_quality  # type: ignore[index]
+                state.waiting[field] = entry, Sample(time, value, Quality(quality))
+            return
         self.seq += 1
         seq = self.seq
         for i, (field, value) in enumerate(zip(batch.fields, batch.values, strict=True)):
@@ -208,12 +221,26 @@ class Hub:
             state.rate += (state.samples - state.rate) * SMOOTH if state.rate else state.samples
             state.samples = 0
 
+    def unload(self, device_id: str) -> bool:
+        """From now on the latest values of a device are not known, until those are :meth:`load`-ed that the store
+        has from now on; whether it is watched at all."""
+        state = self.devices.get(device_id)
+        if state is None:
+            return False
+        state.loaded = False
+        state.waiting.clear()
+        return True
+
     def load(self, device_id: str, samples: Mapping[str, Sample], upto: StreamId) -> None:
         """Take the latest values of a device as the store has them; what did not change keeps its number, and what
         the store does not have is gone."""
         state = self.devices.get(device_id)
         if state is None:
             return
+        newer = {field: one for field, one in state.waiting.items() if one[0] > upto}
+        state.waiting.clear()
+        samples = {**samples, **{field: sample for field, (_, sample) in newer.items()}}
+        upto = max(upto, *(entry for entry, _ in newer.values())) if newer else upto
         self.seq += 1
         for field in [one for one in state.cells if one not in samples]:
             del state.cells[field]
@@ -283,8 +310,8 @@ class Hub:
             if state is None:
                 continue
             for field, cell in list(state.cells.items()):
-                if field in wanted:
-                    yield cell.text or _text(state, field, cell)
+                if field in wanted and (text := cell.text or _text(state, field, cell)):
+                    yield text
 
     def rows_since(self, selection: Selection, position: int) -> list[str]:
         """Rows of the points that changed after a number."""
@@ -299,8 +326,8 @@ class Hub:
             for field, cell in reversed(state.cells.items()):
                 if cell.seq <= position:
                     break
-                if field in wanted:
-                    found.append(cell.text or _text(state, field, cell))
+                if field in wanted and (text := cell.text or _text(state, field, cell)):
+                    found.append(text)
         return found
 
     def gone_since(self, selection: Selection, position: int) -> list[str]:
@@ -349,6 +376,9 @@ def _same(cell: Cell, sample: Sample) -> bool:
 
 
 def _text(state: DeviceState, field: str, cell: Cell) -> str:
-    text = row_json(state.id, field, cell.time, cell.value, int(cell.quality) | state.flags)
-    cell.text = text
-    return text
+    """The row of a point; empty when its time is in no calendar."""
+    try:
+        cell.text = row_json(state.id, field, cell.time, cell.value, int(cell.quality) | state.flags)
+    except (ValueError, OverflowError, OSError) as error:
+        log.debug("the latest value of %s:%s cannot be shown: %s", state.id, field, error)
+    return cell.text

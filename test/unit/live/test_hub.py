@@ -81,6 +81,15 @@ def test_reading_the_latest_values_again_tells_only_what_differs() -> None:
     assert _values(hub.rows_since(_all(hub), seen)) == {"d:t:b": 1, "d:t:c": 0.0}
 
 
+def test_a_time_that_is_in_no_calendar_hides_its_own_point_only() -> None:
+    hub = _hub("d")
+    for number, time in enumerate((1e300, float("nan"), float("inf"), -1e14)):
+        hub.apply(DeviceBatch("d", ["t:a"], time, [1]), (11 + number, 0))
+        _put(hub, "d", 20 + number, b=number)
+        assert _values(hub.rows_since(_all(hub), 0)) == {"d:t:b": number}
+        assert _values(list(hub.rows(_all(hub)))) == {"d:t:b": number}
+
+
 def test_values_of_a_device_that_nobody_renews_are_told_with_the_flag() -> None:
     hub = _hub("d")
     _put(hub, "d", 11, a=1)
