@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pydatacoll.live import values as live_values
 from pydatacoll.store.client import Store
 from test.integration.live_rig import LiveRig, live_rig
 
@@ -45,3 +46,20 @@ async def test_rows_are_as_in_the_list_of_values(rig: LiveRig) -> None:
 async def test_somebody_who_has_nothing_to_tell_hears_that_the_server_is_alive(rig: LiveRig) -> None:
     async with rig.socket() as socket:
         assert [(await socket.any())["op"] for _ in range(3)] == ["alive"] * 3
+
+
+@pytest.mark.parametrize("limit", ["BEHIND", "SUSPENDED"])
+async def test_what_was_left_out_of_the_stream_is_made_up_for_by_the_latest_values(
+    rig: LiveRig, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """As if this process could not keep pace with the stream, or had been stopped for long, all the time."""
+    monkeypatch.setattr(live_values, "AT_ONCE", 1)
+    monkeypatch.setattr(live_values, limit, -1)
+    items = [f"i{n}" for n in range(20)]
+    await rig.plant(items=items)
+    async with rig.socket() as socket:
+        await socket.sub(rate=0)
+        for number in range(10):
+            await rig.put(**dict.fromkeys(items, number))
+        await rig.put(i0=10)
+        await socket.values(until={f"d:d-t:{item}": 9 for item in items[1:]} | {"d:d-t:i0": 10})
