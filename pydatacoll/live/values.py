@@ -125,11 +125,9 @@ class Values:
             unsubscribe()
 
     def _reload(self, device_ids: Iterable[str]) -> None:
-        """Read the latest values of devices anew; until then nothing is taken from the stream for them."""
+        """Read the latest values of devices anew; until then what the stream has for them waits."""
         for device_id in device_ids:
-            state = self._hub.devices.get(device_id)
-            if state is not None:
-                state.loaded = False
+            if self._hub.unload(device_id):
                 self._unloaded[device_id] = None
         self._work.set()
 
@@ -258,6 +256,8 @@ class Values:
                     some = device_ids[start : start + TOGETHER]
                     found, upto = await latest_of(self._store, partition, some)
                     for device_id, entries in zip(some, found, strict=True):
+                        if device_id in self._unloaded:
+                            continue  # asked for anew since: this may be older than what was left out
                         self._hub.load(device_id, dict(readable(entries.items())), upto)
                         for waiting in self._selections.values():
                             waiting.discard(device_id)
