@@ -110,4 +110,4 @@ def test_a_histogram_is_cumulative_and_refusals_are_told_apart() -> None:
     assert found["pydatacoll_http_request_duration_seconds_sum", "/a", "GET"] > 99
     refused = {key[1]: value for key, value in found.items() if key[0] == "pydatacoll_http_refused_total"}
     assert refused == {"401": 2, "403": 1, "429": 1}
-    assert all(re.fullmatch(r"pydatacoll_http_\w+", key[0]) for key in found)
+    assert all(re.fullmatch(r"pydatacoll_(http|live)_\w+", key[0]) for key in found)
