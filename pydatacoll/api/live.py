@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -40,8 +41,11 @@ SOCKETS: Final[web.AppKey[set[Any]]] = web.AppKey("sockets", set)
 
 def offered(request: web.Request) -> list[str]:
     """The sub-protocols that a client offers."""
-    names = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ())).split(",")
-    return [name.strip() for name in names if name.strip()]
+    return _names(request.headers.getall("Sec-WebSocket-Protocol", ()))
+
+
+def _names(lines: Iterable[str]) -> list[str]:
+    return [name.strip() for name in ",".join(lines).split(",") if name.strip()]
 
 
 def credentials(request: web.Request) -> str | None:
@@ -86,8 +90,11 @@ async def live(call: Call) -> web.StreamResponse:
     request, services = call.request, call.services
     server = services.settings.server
     check_origin(request, server.cors_origins)
-    names = offered(request)
-    if names and PROTOCOL not in names:  # nor must one that none of ours stands beside get into a log
+    lines = request.headers.getall("Sec-WebSocket-Protocol", ())
+    if lines and PROTOCOL not in _names(
+        lines[:1]
+    ):  # only the first one is taken for the choice, and what has none
+        # of ours in it would be logged, with the token
         raise ApiProblem("bad-request", f"only the sub-protocol {PROTOCOL} (and {_BEARER}TOKEN) is spoken here")
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise ApiProblem("upgrade", "this is a WebSocket; for plain HTTP there is /api/v2/events", headers=UPGRADE)

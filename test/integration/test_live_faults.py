@@ -232,6 +232,20 @@ async def test_a_token_without_our_sub_protocol_is_refused_and_not_logged(
     assert "reader" not in caplog.text
 
 
+async def test_a_token_in_a_header_line_of_its_own_is_not_logged(
+    guarded: LiveRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", guarded.api.port)
+    writer.write(
+        b"GET /api/v2/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+        b"Sec-WebSocket-Protocol: bearer.reader\r\nSec-WebSocket-Protocol: pydatacoll\r\n\r\n"
+    )
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert "bearer" not in caplog.text
+
+
 async def test_a_token_that_expires_ends_the_connection(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_live, "CHECK", 0.01)
     async with live_rig(store, Settings(auth=AuthSettings(tokens=[_token("reader")]))) as rig:
