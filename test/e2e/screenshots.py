@@ -159,9 +159,9 @@ def page_of(name: str, address: str, prepare: Prepare | str) -> None:
 CURVES = (
     f"items=feeder1:{FEEDER}:ua,feeder1:{FEEDER}:ia,feeder1:{FEEDER}:breaker&live=60&limits=feeder1:{FEEDER}:ua"
 )
+page_of("trend", f"trend?{CURVES}", "samples")
 page_of("overview", "", "feeder 1 is open")
 page_of("device", "device/pumps1", "Discharge pressure")
-page_of("trend", f"trend?{CURVES}", "samples")
 page_of("alarms", "alarms", "feeder 1 is open")
 page_of("control", "device/bay1", control)
 page_of("model", "model/device/feeder1", "Try the connection")
@@ -197,7 +197,7 @@ async def pictures(names: list[str], folder: Path) -> None:
         await asyncio.sleep(AFTER)
         url = api.client.url
         desk = await browser.open(url, viewport=DESK)
-        phone = await browser.open(url, viewport=PHONE, has_touch=True, is_mobile=True)
+        phone = await browser.open(url, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=1.5)
         dark = await browser.open(url, viewport=DESK, color_scheme="dark")
         for name in names:
             await take(desk, url, name, FOLDER / f"{name}.webp")
