@@ -1,6 +1,6 @@
 """Pictures of all pages for the documentation: ``python -m test.e2e.screenshots``, or of some: ``... log api``
 
-The demo plant runs for half a minute; then something happens in it, the same each time: a device is away, an alarm
+The demo plant runs for a while; then something happens in it, the same each time: a device is away, an alarm
 is taken care of, the breaker is opened. Any error of a page ends it.
 """
 
@@ -20,8 +20,8 @@ from test.e2e.browser import DESK, PHONE, Browser
 from test.system.rig import Client, Rig, eventually
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "pages"
-RUN = 30.0
-"""Seconds that the plant runs before anything happens."""
+RUN = 48.0
+"""Seconds that the plant runs before anything happens: curves of a minute are full."""
 AFTER = 12.0
 """Seconds from the last event to the first picture: curves show what it did."""
 LOOK = {"device": 12.0, "trend": 4.0}
