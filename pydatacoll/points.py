@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from pydatacoll.errors import DeviceError
+from pydatacoll.errors import Conflict, DeviceError
 from pydatacoll.model import PointId, Sample, Term, TermItem, Value
 
 
@@ -188,7 +188,20 @@ class Executed:
     outcome: str
 
 
-WriteResult = Result | Executed
+WriteResult = Result | Executed | Conflict
+"""Of a write; :class:`Conflict`: it was not tried, as it contradicts the present state (the point is selected)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A selection that the device has confirmed, and that the driver holds.
+
+    :ivar id: names it, to execute or to cancel it; unique for ever.
+    :ivar seconds: after which the driver gives it up.
+    """
+
+    id: str
+    seconds: float
 
 
 class Interrogated(Struct, frozen=True):

@@ -3,8 +3,9 @@
 A protocol is one :class:`DeviceDriver` subclass, registered as an entry point in the group
 ``pydatacoll.protocols`` or dropped as a file into a configured folder. Four methods are required: ``connect``,
 ``close``, ``read`` and ``write``. The others have defaults and exist for speed (``plan`` and ``poll``), for
-devices that speak by themselves (``subscribe``), for commissioning (``describe``, ``probe``) and for checks at
-configuration time (``check``, ``address``, ``check_value``), which are pure and never touch the network.
+devices that speak by themselves (``subscribe``), for commissioning (``describe``, ``probe``), for select before
+operate in two steps (``check_select``, ``select``, ``execute``, ``cancel``) and for checks at configuration time
+(``check``, ``address``, ``check_value``), which are pure and never touch the network.
 
 A plugin is one :class:`Plugin` subclass (entry-point group ``pydatacoll.plugins``). One method is required:
 ``handle``, which takes a batch of samples and may return its :class:`Effects`.
@@ -46,12 +47,14 @@ from pydatacoll.points import (
     Probe,
     Readings,
     Result,
+    Selected,
     Sink,
     WriteRequest,
     WriteResult,
 )
 
 __all__ = [
+    "Conflict",
     "DataBatch",
     "Device",
     "DeviceBatch",
@@ -81,6 +84,7 @@ __all__ = [
     "Readings",
     "Result",
     "Sample",
+    "Selected",
     "Sink",
     "Term",
     "TermItem",
@@ -222,6 +226,14 @@ class DeviceDriver(ABC):
         return value
 
     @classmethod
+    def check_select(cls, device: Device, term: Term, item: TermItem) -> None:
+        """Whether a point can be selected, and executed later (:meth:`select`).
+
+        :raises Invalid: it cannot; says why.
+        """
+        raise Invalid(f"a point of protocol {cls.name} cannot be selected; give the command at once")
+
+    @classmethod
     def interval(cls, device: Device, term: Term, item: TermItem) -> float | None:
         """Poll interval of a point in seconds; 0 without pause; ``None`` never polled."""
         own = getattr(item, "poll_interval", None)
@@ -296,6 +308,34 @@ class DeviceDriver(ABC):
 
         A sample means that the device confirmed; its value is the one written, or read back with ``verify``.
         """
+
+    # Select before operate in two steps; only of points for which check_select() does not raise.
+
+    async def select(self, request: WriteRequest) -> Selected:
+        """Make the device expect this command, and hold that: until it is executed, cancelled, or its time is
+        over; then the device is told to forget it, if the protocol can. It is lost with the link. Meanwhile any
+        other command for the point is a :class:`Conflict`.
+
+        :raises DeviceError: the device does not confirm it; nothing is held then.
+        :raises Conflict: the point is selected already.
+        """
+        raise Invalid(f"protocol {self.name} knows no selection")
+
+    async def execute(self, selection: str, request: WriteRequest) -> WriteResult:
+        """Execute what was selected, at most once; returns and raises as one result of :meth:`write`.
+
+        :param request: the same value.
+        :raises Conflict: there is no such selection (any more); nothing was sent.
+        :raises Invalid: another value was selected; nothing was sent, and the selection is still held.
+        """
+        raise Invalid(f"protocol {self.name} knows no selection")
+
+    async def cancel(self, selection: str, point: Point) -> None:
+        """Give a selection up; the device is told.
+
+        :raises Conflict: there is no such selection (any more).
+        """
+        raise Invalid(f"protocol {self.name} knows no selection")
 
     async def probe(self, point: Point, left: float) -> Probe:
         """Try one point of a device that is not in service yet; it is configured, and the link is open.

@@ -29,7 +29,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _LONGEST_KEY: Final = 200
 
 
-def _parse(kind: CommandKind, payload: Any, index: int) -> _Request:
+def parse(kind: CommandKind, payload: Any, index: int) -> _Request:
     """
     :raises Invalid: naming every bad field.
     """
@@ -71,7 +71,11 @@ def _plain(wanted: type[_Request], payload: Any) -> _Request | None:
         return None
     if isinstance(asked, CtrlRequest):
         value = asked.value
-        if value is None or isinstance(value, str) or asked.mode is not None or asked.reason is not None:
+        if (
+            value is None
+            or isinstance(value, str)
+            or any(text is not None for text in (asked.mode, asked.reason, asked.selection_id))
+        ):
             return None
         if not -(2**63) <= value < 2**64:
             return None
@@ -102,9 +106,10 @@ def _typed(value: Value, raw: Value) -> Value:
     return raw if isinstance(value, (bool, str)) else value
 
 
-def _check(call: Call, asked: _Request, index: int) -> _Request:
+def check(call: Call, asked: _Request, index: int, *, selecting: bool = False) -> _Request:
     """The command, its value in the type of the point.
 
+    :param selecting: it is to be selected only.
     :raises NotFound: unknown device, term or item.
     :raises Conflict: nothing can be read from, or written to, the point now.
     :raises Invalid: the point cannot take the value.
@@ -123,6 +128,10 @@ def _check(call: Call, asked: _Request, index: int) -> _Request:
     if isinstance(asked, CtrlRequest):
         if not item.writable:
             raise Conflict(f"term item {found.id} is not writable")
+        if selecting or asked.selection_id is not None:
+            driver.check_select(device, found.term, item)
+            if asked.mode not in {None, "select"}:
+                raise Invalid.of([FieldError(index, "mode", "is that of the selection: select")])
         if asked.mode is not None and asked.mode not in driver.command_modes:
             known = ", ".join(sorted(driver.command_modes))
             raise Invalid.of([FieldError(index, "mode", f"{device.protocol} does not know it; it takes {known}")])
@@ -153,10 +162,11 @@ def _request(call: Call, asked: _Request, key: str | None) -> CommandRequest:
     return CommandRequest(
         point,
         value=asked.value,
-        mode=asked.mode,
+        mode=asked.mode if asked.selection_id is None else "select",
         verify=asked.verify,
         expires_in=asked.expires_in,
         reason=asked.reason,
+        selection=asked.selection_id or "",
         idempotency_key=key,
         user=user,
         source=source,
@@ -186,13 +196,17 @@ def _answer(kind: CommandKind, request: CommandRequest, reply: CommandReply) -> 
 
 def _note(call: Call, kind: CommandKind, payload: Any, detail: str, status: int) -> None:
     """Put a control that is not sent into the audit trail."""
-    if kind != "ctrl":
-        return
-    given = _named(payload)
+    if kind == "ctrl":
+        note(call, "ctrl", payload, detail, status)
+
+
+def note(call: Call, action: str, payload: Any, detail: str, status: int) -> None:
+    """Put what is refused into the audit trail."""
+    given = named(payload)
     value = payload.get("value") if isinstance(payload, dict) else None
     device_id = clean(str(given.get("device_id", "")))
     call.services.refusals.note(
-        "ctrl.refused",
+        f"{action}.refused",
         ":".join(str(given.get(name, "")) for name in _IDS),
         f"{status} {detail}",
         user=call.identity.name,
@@ -215,7 +229,7 @@ def _note_reply(call: Call, kind: CommandKind, payload: Any, reply: CommandReply
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
     try:
         key = _idempotency_key(call) if kind == "ctrl" else None
-        asked = _check(call, _parse(kind, call.body, 0), 0)
+        asked = check(call, parse(kind, call.body, 0), 0)
     except PyDataCollError as error:
         _note(call, kind, call.body, str(error), error.status)
         raise
@@ -238,7 +252,7 @@ async def device_ctrl(call: Call) -> web.StreamResponse:
     return await _single(call, "ctrl")
 
 
-def _named(payload: Any) -> dict[str, Any]:
+def named(payload: Any) -> dict[str, Any]:
     """The point that an element names, as far as it does."""
     given: Mapping[str, Any] = payload if isinstance(payload, dict) else {}
     return {name: given[name] for name in _IDS if isinstance(given.get(name), (str, int))}
@@ -253,9 +267,9 @@ async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
         if index % responses.SLICE == responses.SLICE - 1:
             await asyncio.sleep(0)
         try:
-            asked = _check(call, _parse(kind, payload, index), index)
+            asked = check(call, parse(kind, payload, index), index)
         except PyDataCollError as error:
-            answers.append({**problems.document_of(error), **_named(payload)})
+            answers.append({**problems.document_of(error), **named(payload)})
             _note(call, kind, payload, str(error), error.status)
         else:
             requests.append((index, _request(call, asked, None if key is None else f"{key}.{index}")))

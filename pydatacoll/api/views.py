@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pydatacoll.api import alarm_views, bulk_views, history_views, live_views, plugin_views
+from pydatacoll.api import alarm_views, bulk_views, history_views, live_views, plugin_views, selection_views
 from pydatacoll.api.view_types import Json, ProblemField, QualityView, Time
 from pydatacoll.model.objects import Id
 
@@ -73,6 +73,9 @@ class CtrlRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     verify: Annotated[bool, Meta(description="read back and compare")] = False
     expires_in: Annotated[float, Meta(gt=0, le=86_400, description="seconds; never executed later")] | None = None
     reason: Annotated[str, Meta(max_length=1024, description="for the audit log")] | None = None
+    selection_id: Annotated[
+        str, Meta(max_length=64, description="execute what was selected by device_select; the value is the same")
+    ] | None = None  # fmt: skip
 
 
 class CtrlAnswer(SampleView, kw_only=True):
@@ -184,7 +187,8 @@ class AuditEntry(Struct, kw_only=True):
     id: Annotated[str, Meta(description="place in the trail, for the parameter before")]
     time: Annotated[Time, Meta(description="by the clock of the store")]
     action: Annotated[
-        str, Meta(description="ctrl, device.create, term.batch, import, ..., ctrl.refused, request.refused")
+        str,
+        Meta(description="ctrl, select, device.create, term.batch, import, ..., ctrl.refused, request.refused"),
     ]
     user: Annotated[str, Meta(description="name of the access token; redis: a program on the request channel")]
     source: Annotated[str, Meta(description="address the request came from")]
@@ -211,6 +215,9 @@ class AuditEntry(Struct, kw_only=True):
     command_id: str | UnsetType = UNSET
     mode: str | UnsetType = UNSET
     verify: bool | UnsetType = UNSET
+    selection_id: Annotated[str, Meta(description="the selection that is executed or given up")] | UnsetType = (
+        UNSET
+    )
     reason: str | UnsetType = UNSET
     left_out: Annotated[int, Meta(description="refusals of this user not in the trail, up to this one")] | (
         UnsetType
@@ -376,6 +383,7 @@ COMPONENTS: Final[tuple[type[Struct], ...]] = (
     *alarm_views.COMPONENTS,
     *plugin_views.COMPONENTS,
     *live_views.COMPONENTS,
+    *selection_views.COMPONENTS,
     Health,
     LinkView,
     AuditChange,

@@ -1,5 +1,5 @@
-"""Commissioning: frames of a running device in plain words, its interrogation, addresses that send and are not
-configured; and the probe of a device that is not saved yet."""
+"""Answers to questions: frames of a running device in plain words, its interrogation, its selections, addresses
+that send and are not configured; and the probe of a device that is not saved yet."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ class Inspector:
         """
         :raises DeviceOffline: the device is not running here.
         :raises TooMany: too many probes at a time.
-        :raises DeviceError: the device could not be interrogated.
+        :raises DeviceError: the device could not be interrogated, or does not confirm a select.
+        :raises Conflict: it is selected already, or there is no such selection.
         :raises Invalid: what is to be probed cannot be understood.
         """
         if what == "probe":
@@ -99,6 +100,11 @@ class Inspector:
                 body["group"], body.get("terms"), freeze=body.get("freeze", 0), wait=min(left, body["wait"])
             )
             return {"results": [msgspec.to_builtins(one) for one in found]}
+        if what == "select":
+            return await runner.select(body["field"], body["value"], min(left, body["left"]))
+        if what == "cancel":
+            await runner.cancel(body["field"], body["selection_id"])
+            return {}
         addresses = list(runner.discovered())
         return {"discovered": await asyncio.to_thread(_listed, addresses)}  # there may be ten thousand
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceTimeout, NotFound, PyDataCollError
+from pydatacoll.manager import selection
 from pydatacoll.manager.interrogation import Interrogations
 from pydatacoll.manager.link_log import LinkLog
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.schedule import backoff, first_due, missed_beats, phase_of
 from pydatacoll.manager.watch import Watch
-from pydatacoll.model import Device, PointId, Quality, Sample
+from pydatacoll.model import Device, PointId, Quality, Sample, Value
 from pydatacoll.model.network import ANYWHERE, Networks
 from pydatacoll.sdk import (
     DeviceDriver,
@@ -91,6 +92,7 @@ class DeviceRunner:
         self._interrogations = Interrogations(self._driver)
         self.terms: Sequence[Term] = ()
         self._points: dict[str, Point] = {}
+        self._selections = selection.Selections(self._driver, self._points)
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
         self.link = Link(CONNECTING, time.time())
@@ -110,7 +112,8 @@ class DeviceRunner:
 
     def _take(self, terms: Sequence[Term], points: Sequence[Point]) -> None:
         self.terms = terms
-        self._points = {point.field: point for point in points}
+        self._points.clear()
+        self._points.update({point.field: point for point in points})
         self.sink.configure(points)
         self._driver.configure_terms(terms)
         self._driver.configure(points)
@@ -357,6 +360,9 @@ class DeviceRunner:
         accepted: list[tuple[int, Point]] = []
         for i, point in ready:
             part = parts[i]
+            if part.selection and self._session is None:
+                replies[i] = CommandReply.failed(Conflict(selection.LOST))
+                continue
             try:
                 raw = self._driver.check_value(self.device, point.term, point.item, part.value)
             except PyDataCollError as error:
@@ -366,12 +372,18 @@ class DeviceRunner:
             accepted.append((i, point))
         if not requests:
             return
-        results: Sequence[WriteResult] = await self._guard(self._driver.write(requests), accepted, left)
+        selections = [parts[i].selection for i, _ in accepted]
+        work: Awaitable[Sequence[WriteResult | PyDataCollError]]
+        if any(selections):
+            work = selection.execute(self._driver, self.device, requests, selections)
+        else:
+            work = self._driver.write(requests)
+        results = await self._guard(work, accepted, left)
         for (i, point), written in zip(accepted, results, strict=True):
             outcome, result = "", written
             if isinstance(result, Executed):
                 outcome, result = result.outcome, result.sample
-            if isinstance(result, DeviceError):
+            if isinstance(result, PyDataCollError):
                 replies[i] = CommandReply.failed(result)
             elif parts[i].verify:
                 replies[i] = CommandReply(200, self.sink.once([(point, result)])[0], outcome=outcome)
@@ -417,6 +429,18 @@ class DeviceRunner:
         for (i, _), result in zip(ready, results, strict=True):
             if isinstance(result, DeviceError):
                 replies[i] = CommandReply.failed(result)
+
+    async def select(self, field: str, value: Value, left: float) -> dict[str, Any]:
+        """Select a point; see :class:`pydatacoll.manager.selection.Selections`."""
+        if self._session is None:
+            raise self._offline()
+        return await self._selections.select(self.device, field, value, left)
+
+    async def cancel(self, field: str, selection_id: str) -> None:
+        """Give a selection up."""
+        if self._session is None:
+            raise Conflict(selection.LOST)
+        await self._selections.cancel(self.device, field, selection_id)
 
     async def interrogate(
         self, group: int, terms: Sequence[str] | None, *, freeze: int, wait: float

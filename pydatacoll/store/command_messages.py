@@ -16,6 +16,7 @@ class CommandRequest(msgspec.Struct, frozen=True):
     """One point to be read or written, as the API has checked it.
 
     :ivar expires_in: seconds after which the command must not be started any more.
+    :ivar selection: the selection of which it is the execute.
     """
 
     point: PointId
@@ -24,6 +25,7 @@ class CommandRequest(msgspec.Struct, frozen=True):
     verify: bool = False
     expires_in: float | None = None
     reason: str | None = None
+    selection: str = ""
     idempotency_key: str | None = None
     user: str = ""
     source: str = ""
@@ -54,6 +56,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     value: Value = None
     mode: str | None = None
     verify: bool = False
+    selection: str = ""
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,6 +97,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
             entry["mode"] = part.mode
         if part.verify:
             entry["verify"] = True
+        if part.selection:
+            entry["selection_id"] = part.selection
         if self.reason:
             entry["reason"] = self.reason
         return entry

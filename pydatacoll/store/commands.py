@@ -168,14 +168,15 @@ class CommandClient:
         Commands for one device go out as one message, so that neighbouring writes can be combined.
         """
         replies: list[CommandReply | None] = [None] * len(requests)
-        groups: dict[tuple[str, float, str | None], list[int]] = {}
+        groups: dict[tuple[str, float, str | None, str], list[int]] = {}
         keyed: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
             if kind == "ctrl" and request.idempotency_key:
                 keyed.setdefault(request.point.device_id, []).append(i)
             else:
                 expiry = self._timeout if request.expires_in is None else request.expires_in
-                groups.setdefault((request.point.device_id, expiry, request.reason), []).append(i)
+                group = request.point.device_id, expiry, request.reason, request.selection
+                groups.setdefault(group, []).append(i)
 
         async def run_group(indexes: list[int]) -> None:
             answers = await self._send(kind, [requests[i] for i in indexes])
@@ -203,7 +204,7 @@ class CommandClient:
         message = Message(
             command_id,
             first.point.device_id,
-            [Part(r.point.term_id, r.point.item_id, r.value, r.mode, r.verify) for r in requests],
+            [Part(r.point.term_id, r.point.item_id, r.value, r.mode, r.verify, r.selection) for r in requests],
             self._channel,
             first.user,
             first.source,

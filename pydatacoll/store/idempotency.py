@@ -30,6 +30,8 @@ _decode = msgspec.json.Decoder(_Record).decode
 
 def _fingerprint(request: CommandRequest) -> str:
     what = msgspec.json.encode((request.point, request.value, request.mode, request.verify))
+    if request.selection:
+        what += request.selection.encode()
     return hashlib.sha256(what).hexdigest()[:32]
 
 

@@ -1,11 +1,13 @@
-"""Questions to the manager of a device: its frames, a probe, an interrogation. Not commands: no point is written.
+"""Questions to the manager of a device: its frames, a probe, an interrogation, a selection. Not commands: no point
+is written.
 
 The API server publishes the question on ``CHANNEL:DEVICE_QUERY``, when somebody owns the device; the owner answers
 on a channel of that API server. Nothing is kept, repeated or audited here: a question that gets lost is answered
 with 503 after its time. While a partition changes hands two managers may answer; the first answer counts.
 
-An interrogation makes the device do something, and may reset its counters. So it is taken by one manager only, and
-in its time or not at all: ``QUERY:{pN}:{id}`` is there until a manager takes it, or until nobody waits any more.
+An interrogation makes the device do something, and may reset its counters; a selection is held by one manager. So
+these are taken by one manager only, and in their time or not at all: ``QUERY:{pN}:{id}`` is there until a manager
+takes it, or until nobody waits any more.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from pydatacoll.errors import DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreRefused
+from pydatacoll.errors import DeviceError, DeviceTimeout, NoManager, PyDataCollError, StoreError, StoreRefused
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store, store_errors
 
 log = logging.getLogger(__name__)
 
-What = Literal["frames", "probe", "interrogate", "discovered"]
-ONCE = frozenset[What]({"interrogate"})
+What = Literal["frames", "probe", "interrogate", "discovered", "select", "cancel"]
+ONCE = frozenset[What]({"interrogate", "select", "cancel"})
 """What one manager must take, once and in time."""
 Handler = Callable[[What, str, dict[str, Any], float], Awaitable[Any]]
 """``(what, device_id, body, seconds left) -> JSON types``; raises an error of the package's tree."""
@@ -49,17 +51,20 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class QueryReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer; ``status`` is an HTTP status, ``body`` is there for 200."""
+    """The answer; ``status`` is an HTTP status, ``body`` is there for 200; ``outcome`` is one word for programs
+    where the protocol tells more than the status does."""
 
     id: str
     status: int
     body: Any = None
     title: str = ""
     detail: str = ""
+    outcome: str = ""
 
     @classmethod
     def failed(cls, query_id: str, error: PyDataCollError) -> QueryReply:
-        return cls(query_id, error.status, None, error.title, str(error))
+        outcome = error.outcome if isinstance(error, DeviceError) else ""
+        return cls(query_id, error.status, None, error.title, str(error), outcome)
 
 
 _decode_query = msgspec.json.Decoder(Query).decode
@@ -116,6 +121,8 @@ class QueryClient:
 
 
 def _no_answer(what: What, why: str) -> PyDataCollError:
+    if what in {"select", "cancel"}:
+        return DeviceTimeout(f"{why}; nothing was executed, and what may be selected is given up after its time")
     if what in ONCE:
         return DeviceTimeout(f"{why}; whether the device acted is unknown")
     return NoManager(why)

@@ -46,7 +46,10 @@ def expect(condition: bool, message: str) -> None:
 
 def plain(result: WriteResult) -> Result:
     """What was written, without how it was confirmed."""
-    return result.sample if isinstance(result, Executed) else result
+    if isinstance(result, Executed):
+        return result.sample
+    assert not isinstance(result, Conflict), f"nothing contradicts this write: {result}"  # noqa: S101 - a check
+    return result
 
 
 class Harness(ABC):

@@ -149,3 +149,75 @@ async def test_what_is_known_is_told_before_the_command_expires(rig):
         assert (answer.status, answer.body["outcome"]) == (200, "confirmed")
         (entry,) = await client.get("/api/v2/audit?action=ctrl&limit=1&result=ok")
         assert (entry["result"], entry["after"]) == ("ok (confirmed, not terminated)", 2)
+
+
+async def select(client, value):
+    return await client.request("POST", "/api/v2/device_select", {**POINT, "value": value})
+
+
+async def test_a_selection_is_held_at_the_station_until_it_is_executed_over_another_server(rig):
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    two = await rig.api("--no-manager", "--redis", rig.store_url(), data_dir=rig.folder / "other")
+    other = two.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await connected(client)
+        selected = await select(client, 7)
+        assert selected.status == 200, selected
+        assert [(one.act, one.value, one.accepted) for one in rtu.commands] == [("select", 7, True)]
+        again = await select(other, 8)
+        assert (again.status, "is selected" in again.body["detail"]) == (409, True)
+        direct = await control(other, 8, more={"mode": "direct"})
+        assert direct.status == 409
+        held = {"selection_id": selected.body["selection_id"]}
+        wrong = await control(other, 8, more=held)
+        assert (wrong.status, len(rtu.commands)) == (422, 1)
+        done = await control(other, 7, more=held, **{"Idempotency-Key": "once"})
+        assert (done.status, done.body["outcome"]) == (200, "terminated")
+        repeated = await control(client, 7, more=held, **{"Idempotency-Key": "once"})
+        assert (repeated.status, repeated.body) == (200, done.body)
+        assert (await control(client, 7, more=held)).status == 409
+        assert executed(rtu) == [7]
+        entries = await client.get("/api/v2/audit?object=rtu:bay:limit&limit=50")
+        assert {(entry["action"], entry["result"]) for entry in entries} >= {
+            ("select", None),
+            ("select", "ok"),
+            ("ctrl", "ok"),
+        }
+
+
+async def test_a_selection_is_given_up_when_it_is_cancelled_or_its_time_is_over(rig):
+    api = await rig.api(**SETTINGS)
+    client = api.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        rtu.operator.select_timeout = 60.0
+        await configure(client, rtu, selection_timeout=2.0)
+        await connected(client)
+        held = {"selection_id": (await select(client, 7)).body["selection_id"]}
+        answer = await client.request("POST", "/api/v2/device_select/cancel", {**POINT, **held})
+        assert answer.status == 200, answer
+        await rtu.until(lambda: len(rtu.commands) == 2)
+        assert (await control(client, 7, more=held)).status == 409
+        held = {"selection_id": (await select(client, 8)).body["selection_id"]}
+        await rtu.until(lambda: len(rtu.commands) == 4)
+        late = await control(client, 8, more=held)
+        assert (late.status, "expired" in late.body["detail"]) == (409, True)
+        acts = [(one.act, one.value) for one in rtu.commands]
+        assert acts == [("select", 7), ("deactivate", 7), ("select", 8), ("deactivate", 8)]
+
+
+async def test_a_selection_does_not_survive_its_link(rig):
+    api = await rig.api(**SETTINGS)
+    client = api.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await connected(client)
+        held = {"selection_id": (await select(client, 7)).body["selection_id"]}
+        accepted = rtu.accepted
+        rtu.drop()
+        await rtu.until(lambda: rtu.accepted > accepted)
+        assert (await control(client, 7, more=held)).status == 409
+        await connected(client)
+        assert (await control(client, 7, more=held)).status == 409
+        assert executed(rtu) == []

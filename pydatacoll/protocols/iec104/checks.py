@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import PurePosixPath
 
+from pydatacoll.errors import Invalid
 from pydatacoll.model import Device, Term, TermItem
 from pydatacoll.model.network import literal
 from pydatacoll.model.objects import HOST_PATTERN
@@ -161,6 +162,17 @@ def check(device: Device, term: Term, item: TermItem) -> list[Problem]:
         return wrong
     wrong += _type_rules(item, info, command) or _command_rules(device, term, item)
     return wrong + _scaling(item, info, command)
+
+
+def check_select(device: Device, term: Term, item: TermItem) -> None:
+    """See :meth:`pydatacoll.sdk.DeviceDriver.check_select`."""
+    if _typed(device).backend != "native":
+        raise Invalid(
+            'the backend c104 cannot hold a selection: give the command at once, or set backend to "native"'
+        )
+    command = resolve(device, term, item).command
+    if command is not None and command.info.element is control.BitStringCommand:
+        raise Invalid(f"{command.info.name} cannot be selected; give the command at once")
 
 
 def _find(field: str, text: str | None, wrong: list[Problem]) -> TypeInfo | None:

@@ -1,24 +1,39 @@
 """Commands under way: one at a time for each address, in order; those for different addresses do not wait for each
-other. What a command does is :mod:`~pydatacoll.protocols.iec104.exchange`; here are its timers and its way out."""
+other. What a command does is :mod:`~pydatacoll.protocols.iec104.exchange`; here are its timers and its way out.
+
+A selection is held here and nowhere else: until it is executed, cancelled, given up after its time (the station
+gets a deactivation), or lost with the connection. As long as it is held the address takes no other command."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 from collections import deque
 from typing import Any
 
-from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
+from pydatacoll.errors import (
+    Conflict,
+    DeviceError,
+    DeviceOffline,
+    DeviceRefused,
+    DeviceTimeout,
+    FieldError,
+    Invalid,
+)
 from pydatacoll.protocols.iec104.asdu import Asdu, encode
 from pydatacoll.protocols.iec104.config import Address, Command, Iec104Device, Mode
+from pydatacoll.protocols.iec104.elements import Element
 from pydatacoll.protocols.iec104.exchange import (
     DEACTIVATION,
+    EXPIRED,
     TERMINATION,
     Exchange,
     Limits,
     Phase,
     is_selectable,
 )
+from pydatacoll.protocols.iec104.lanes import Job, Lane
 from pydatacoll.protocols.iec104.outcomes import LINK_LOST
 from pydatacoll.protocols.iec104.times import Cp56, Zone
 from pydatacoll.protocols.iec104.values import to_element
@@ -33,46 +48,27 @@ MOST_AT_ONCE = 128
 """Addresses with a command under way; the others wait, for the station takes k frames at a time."""
 OWED = 60.0
 """Seconds for which a termination that came too late is known as such."""
-MOST_OWED = 16
-"""Commands to one address of which that is remembered."""
 LAST_MOMENT = 0.05
 """Seconds before its deadline at which a command is given up, so that there is time to tell what is known."""
 
 
-class _Job:
-    """A command and who waits for it."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self.told: asyncio.Future[str | DeviceError] = asyncio.get_running_loop().create_future()
-        self.counted = False
+NO_SELECTION = "the selection has expired, was used or is not known; nothing was sent; select again"
 
 
-class _Lane:
-    """What concerns one address.
-
-    :ivar token: of what was sent last for ``current``.
-    :ivar queued: it waits for one of those that are at work, see :data:`MOST_AT_ONCE`.
-    :ivar owed: commands that ended without their termination, and until when it may come.
-    :ivar due: when the timer is to be called.
-    """
-
-    def __init__(self) -> None:
-        self.current: _Job | None = None
-        self.token = 0
-        self.queued = False
-        self.waiting: deque[_Job] = deque()
-        self.owed: deque[tuple[float, Exchange]] = deque(maxlen=MOST_OWED)
-        self.timer: asyncio.Handle | None = None
-        self.due = math.inf
+def _last_moment(deadline: float | None) -> float:
+    """When a command with this deadline is given up."""
+    if deadline is None:
+        return math.inf
+    left = deadline - asyncio.get_running_loop().time()
+    return deadline - min(LAST_MOMENT, max(left, 0.0) / 10)
 
 
 class Commander:
     """Commands the points of one station.
 
-    Counts in the counters of the device: ``commands`` begun, ``command_OUTCOME`` for each outcome,
-    ``command_deactivations``, ``command_answers_late`` (terminations of commands given up) and
-    ``command_answers_unexpected``.
+    Counts in the counters of the device: ``commands`` begun, ``command_OUTCOME`` for each outcome, ``selections``
+    that were held, ``command_selected`` (refused, as the address was selected), ``command_deactivations``,
+    ``command_answers_late`` (terminations of commands given up) and ``command_answers_unexpected``.
 
     :raises ValueError: the time zone of the device is none.
     """
@@ -83,9 +79,10 @@ class Commander:
         self._zone = Zone.parse(device.time_zone, summer_time=device.summer_time)
         self._context = context
         self._wire: Wire | None = None
-        self._lanes: dict[Address, _Lane] = {}
+        self._lanes: dict[Address, Lane] = {}
+        self._selections: dict[str, Job] = {}
         self._at_work = 0
-        self._queue: deque[tuple[Address, _Lane]] = deque()
+        self._queue: deque[tuple[Address, Lane]] = deque()
 
     def connected(self, wire: Wire) -> None:
         """Commands go over this wire from now on."""
@@ -116,13 +113,13 @@ class Commander:
         for address, lane in list(self._lanes.items()):
             self._go_on(address, lane)
 
-    def _interrupt(self, wire: Wire, lane: _Lane, error: DeviceOffline) -> None:
+    def _interrupt(self, wire: Wire, lane: Lane, error: DeviceOffline) -> None:
         job = self._take_off(lane)
         if job is not None:
             reached = not wire.withdraw(lane.token) and wire.went_out(lane.token)
             self._interrupted(job, error, reached=reached)
 
-    def _interrupted(self, job: _Job, error: DeviceOffline, *, reached: bool) -> None:
+    def _interrupted(self, job: Job, error: DeviceOffline, *, reached: bool) -> None:
         job.exchange.lost(error, reached=reached)
         self._settle(job)
 
@@ -137,46 +134,112 @@ class Commander:
         :raises DeviceTimeout: ``select_timeout``, ``expired`` (nothing was executed), ``execute_timeout``, or
             ``link_lost`` after sending (unknown).
         :raises DeviceOffline: ``link_lost``, nothing was executed.
+        :raises Conflict: the address is selected; nothing was executed.
         """
-        exchange = self._exchange(command, value, mode or command.mode, deadline)
-        lane = self._lanes.setdefault(command.address, _Lane())
+        return await self._give(Job(self._exchange(command, value, mode or command.mode, deadline)))
+
+    async def select(self, command: Command, value: Value, hold: float, deadline: float | None) -> str:
+        """Select, and hold the selection; returns what names it.
+
+        :param hold: seconds from the confirmation on, after which it is given up.
+        :raises PyDataCollError: as :meth:`execute`; nothing is selected then.
+        """
+        exchange = self._exchange(command, value, "select", deadline, hold)
+        return await self._give(Job(exchange, secrets.token_hex(12)))
+
+    async def execute_selected(
+        self, selection: str, command: Command, value: Value, deadline: float | None
+    ) -> str:
+        """Execute what :meth:`select` has selected, once; returns and raises as :meth:`execute`.
+
+        :raises Conflict: there is no such selection (any more), or the point was changed since; nothing was sent.
+        :raises Invalid: it was another value; the selection is still held.
+        """
+        job = self._held(selection, command)
+        if not job.exchange.commands(self._element(command, value)):
+            raise Invalid.of([FieldError(0, "value", "is not the one that was selected; nothing was executed")])
+        last = _last_moment(deadline)
+        now = asyncio.get_running_loop().time()
+        if last <= now:
+            raise DeviceTimeout("expired before it was sent; nothing was executed", outcome=EXPIRED)
+        del self._selections[selection]
+        job.told = asyncio.get_running_loop().create_future()
+        job.working = True
+        self._at_work += 1
+        self._proceed(command.address, self._lanes[command.address], job, job.exchange.operate(now, last))
+        return await self._told(job)
+
+    def cancel(self, selection: str, command: Command) -> None:
+        """Give a selection up: the station gets a deactivation.
+
+        :raises Conflict: there is no such selection (any more).
+        """
+        job = self._held(selection, command)
+        del self._selections[selection]
+        now = asyncio.get_running_loop().time()
+        self._proceed(command.address, self._lanes[command.address], job, job.exchange.cancel(now))
+
+    def _held(self, selection: str, command: Command) -> Job:
+        job = self._selections.get(selection)
+        if job is None or job.exchange.due <= asyncio.get_running_loop().time():
+            raise Conflict(NO_SELECTION)
+        if job.exchange.command != command:
+            raise Conflict("the selection is for another point, or the point was changed since; select again")
+        return job
+
+    async def _give(self, job: Job) -> str:
+        address = job.exchange.command.address
+        lane = self._lanes.setdefault(address, Lane())
+        if lane.current is not None and lane.current.exchange.phase is Phase.SELECTED:
+            raise self._selected_already(address)
         if len(lane.waiting) >= MOST_WAITING:
             self._context.counters[f"command_{BUSY}"] += 1
-            text = f"not sent: {MOST_WAITING} commands wait for address {command.address} already"
+            text = f"not sent: {MOST_WAITING} commands wait for address {address} already"
             raise DeviceRefused(text, outcome=BUSY)
-        job = _Job(exchange)
         lane.waiting.append(job)
-        self._go_on(command.address, lane)
+        self._go_on(address, lane)
+        return await self._told(job)
+
+    async def _told(self, job: Job) -> str:
         try:
             outcome = await job.told
         except asyncio.CancelledError:
-            self._abandon(command.address, job)
+            self._abandon(job.exchange.command.address, job)
             raise
-        if isinstance(outcome, DeviceError):
-            raise outcome
-        return outcome
+        if isinstance(outcome, str):
+            return outcome
+        raise outcome
 
-    def _exchange(self, command: Command, value: Value, mode: Mode, deadline: float | None) -> Exchange:
+    def _selected_already(self, address: Address) -> Conflict:
+        self._context.counters["command_selected"] += 1
+        return Conflict(
+            f"not sent: address {address} is selected; that selection is to be executed or to end first"
+        )
+
+    def _exchange(
+        self, command: Command, value: Value, mode: Mode, deadline: float | None, hold: float = 0.0
+    ) -> Exchange:
         if self._wire is None:
             raise DeviceOffline("the command was not sent: there is no connection", outcome=LINK_LOST)
         if mode == "select" and not is_selectable(command):
             raise DeviceRefused(f"not sent: {command.info.name} cannot be selected; give it directly")
-        try:
-            element = to_element(command, value, select=False)
-        except Invalid as error:
-            raise DeviceRefused(f"not sent: {error}") from error
-        if deadline is not None:
-            left = deadline - asyncio.get_running_loop().time()
-            deadline -= min(LAST_MOMENT, max(left, 0.0) / 10)
         return Exchange(
             command,
-            element,
+            self._element(command, value),
             mode,
             self._limits,
             originator=self._originator,
-            deadline=math.inf if deadline is None else deadline,
+            deadline=_last_moment(deadline),
+            hold=hold,
             tag=self._tag,
         )
+
+    @staticmethod
+    def _element(command: Command, value: Value) -> Element:
+        try:
+            return to_element(command, value, select=False)
+        except Invalid as error:
+            raise DeviceRefused(f"not sent: {error}") from error
 
     def _tag(self) -> Cp56:
         return self._zone.tag(self._context.wall())
@@ -202,7 +265,7 @@ class Commander:
         self._proceed(address, lane, job, request)
         return True
 
-    def _is_late(self, lane: _Lane, asdu: Asdu) -> bool:
+    def _is_late(self, lane: Lane, asdu: Asdu) -> bool:
         """Whether it is the termination of a command that was given up: the oldest comes first."""
         self._forget_owed(lane)
         for index, (_, exchange) in enumerate(lane.owed):
@@ -212,19 +275,35 @@ class Commander:
         return False
 
     @staticmethod
-    def _forget_owed(lane: _Lane) -> None:
+    def _forget_owed(lane: Lane) -> None:
         now = asyncio.get_running_loop().time()
         while lane.owed and lane.owed[0][0] <= now:
             lane.owed.popleft()
 
-    def _proceed(self, address: Address, lane: _Lane, job: _Job, request: Asdu | None) -> None:
+    def _proceed(self, address: Address, lane: Lane, job: Job, request: Asdu | None) -> None:
         """Send what comes next, tell the outcome, let the next one begin."""
         if request is not None:
             self._send(lane, job.exchange, request)
         self._settle(job)
+        if job.exchange.phase is Phase.SELECTED:
+            self._hold(address, lane, job)
         self._go_on(address, lane)
 
-    def _send(self, lane: _Lane, exchange: Exchange, request: Asdu) -> None:
+    def _hold(self, address: Address, lane: Lane, job: Job) -> None:
+        """It may be long until the execute: others go on at other addresses, and need not wait here."""
+        self._idle(job)
+        self._selections[job.selection] = job
+        self._context.counters["selections"] += 1
+        job.tell(job.selection)
+        while lane.waiting:
+            lane.waiting.popleft().tell(self._selected_already(address))
+
+    def _idle(self, job: Job) -> None:
+        if job.working:
+            job.working = False
+            self._at_work -= 1
+
+    def _send(self, lane: Lane, exchange: Exchange, request: Asdu) -> None:
         wire = self._wire
         if wire is None:
             exchange.unsent(DeviceOffline("there is no connection"))
@@ -237,8 +316,8 @@ class Commander:
         if request.cause == DEACTIVATION:
             self._context.counters["command_deactivations"] += 1
 
-    def _settle(self, job: _Job) -> None:
-        """Tell the outcome as soon as it is known; who was cancelled does not want to know."""
+    def _settle(self, job: Job) -> None:
+        """Tell the outcome as soon as it is known."""
         outcome = job.exchange.result
         if outcome is None:
             return
@@ -246,10 +325,9 @@ class Commander:
             job.counted = True
             word = outcome.outcome if isinstance(outcome, DeviceError) else outcome
             self._context.counters[f"command_{word}"] += 1
-        if not job.told.done():
-            job.told.set_result(outcome)
+        job.tell(outcome)
 
-    def _go_on(self, address: Address, lane: _Lane) -> None:
+    def _go_on(self, address: Address, lane: Lane) -> None:
         """Begin what may begin, at this address and then elsewhere."""
         self._work(address, lane)
         while self._queue and self._at_work < MOST_AT_ONCE:
@@ -257,7 +335,7 @@ class Commander:
             lane.queued = False
             self._work(address, lane)
 
-    def _work(self, address: Address, lane: _Lane) -> None:
+    def _work(self, address: Address, lane: Lane) -> None:
         """Begin the next command when the one before is over, and set the timer for what is."""
         loop = asyncio.get_running_loop()
         while lane.current is None or lane.current.exchange.phase is Phase.OVER:
@@ -269,13 +347,14 @@ class Commander:
             if not lane.waiting or not self._may_work(address, lane):
                 break
             job = lane.current = lane.waiting.popleft()
+            job.working = True
             self._at_work += 1
             self._context.counters["commands"] += 1
             self._send(lane, job.exchange, job.exchange.begin(loop.time()))
             self._settle(job)
         self._set_timer(address, lane)
 
-    def _may_work(self, address: Address, lane: _Lane) -> bool:
+    def _may_work(self, address: Address, lane: Lane) -> bool:
         """Whether there is room for one more; otherwise it waits for its turn."""
         if self._at_work < MOST_AT_ONCE:
             return True
@@ -284,13 +363,14 @@ class Commander:
             self._queue.append((address, lane))
         return False
 
-    def _take_off(self, lane: _Lane) -> _Job | None:
+    def _take_off(self, lane: Lane) -> Job | None:
         job, lane.current = lane.current, None
         if job is not None:
-            self._at_work -= 1
+            self._selections.pop(job.selection, None)
+            self._idle(job)
         return job
 
-    def _expire(self, lane: _Lane, now: float) -> None:
+    def _expire(self, lane: Lane, now: float) -> None:
         """Withdraw what waited too long."""
         behind = lane.current is not None and lane.current.exchange.phase is not Phase.TERMINATING
         for job in [job for job in lane.waiting if job.exchange.due <= now]:
@@ -298,7 +378,7 @@ class Commander:
             job.exchange.give_up(now, reached=False, behind=behind)
             self._settle(job)
 
-    def _set_timer(self, address: Address, lane: _Lane) -> None:
+    def _set_timer(self, address: Address, lane: Lane) -> None:
         self._stop_timer(lane)
         jobs = [*lane.waiting, *([lane.current] if lane.current is not None else [])]
         due = min((job.exchange.due for job in jobs), default=math.inf)
@@ -311,12 +391,12 @@ class Commander:
             del self._lanes[address]
 
     @staticmethod
-    def _stop_timer(lane: _Lane) -> None:
+    def _stop_timer(lane: Lane) -> None:
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
 
-    def _time_over(self, address: Address, lane: _Lane) -> None:
+    def _time_over(self, address: Address, lane: Lane) -> None:
         # the loop calls a timer up to its resolution early
         now = max(asyncio.get_running_loop().time(), lane.due)
         self._expire(lane, now)
@@ -325,19 +405,20 @@ class Commander:
             self._give_up(lane, job, now)
         self._go_on(address, lane)
 
-    def _give_up(self, lane: _Lane, job: _Job, now: float) -> None:
+    def _give_up(self, lane: Lane, job: Job, now: float) -> None:
         exchange = job.exchange
         reached = True
         if self._wire is not None and exchange.phase in (Phase.SELECTING, Phase.EXECUTING):
             reached = not self._wire.recall(lane.token)
         if exchange.phase is Phase.OVER:  # recalling it has closed the wire
             return
+        self._selections.pop(job.selection, None)
         request = exchange.give_up(now, reached=reached)
         if request is not None:
             self._send(lane, exchange, request)
         self._settle(job)
 
-    def _abandon(self, address: Address, job: _Job) -> None:
+    def _abandon(self, address: Address, job: Job) -> None:
         """Nobody waits for the outcome any more: withdraw the command, or make the station forget it."""
         lane = self._lanes.get(address)
         if lane is None:

@@ -82,6 +82,15 @@ class Iec104Device(Device, frozen=True, kw_only=True):
             ge=0, le=3600, description="longest wait for the termination after the confirmation, seconds; 0: none"
         ),
     ] = 10.0
+    selection_timeout: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="longest time for which a selection is held before it is deactivated, seconds; not longer "
+            "than the station's own",
+        ),
+    ] = 20.0
     tls: Annotated[bool, Meta(description="TLS as of IEC 62351-3")] = False
     tls_ca: Annotated[
         str, Meta(max_length=255, description="file with the CA of the station, in the folder of certificates; "

@@ -7,12 +7,20 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
+from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceRefused, Invalid
 from pydatacoll.protocols.iec104 import checks, config
 from pydatacoll.protocols.iec104.asdu import BROADCAST, Asdu, decode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.commands import Commander
-from pydatacoll.protocols.iec104.config import Address, Iec104Device, Iec104Term, Iec104TermItem, Mode
+from pydatacoll.protocols.iec104.config import (
+    Address,
+    Command,
+    Iec104Device,
+    Iec104Term,
+    Iec104TermItem,
+    Mode,
+    Target,
+)
 from pydatacoll.protocols.iec104.connection import Past
 from pydatacoll.protocols.iec104.describe import describe
 from pydatacoll.protocols.iec104.doubts import Doubts
@@ -44,6 +52,7 @@ from pydatacoll.sdk import (
     Quality,
     Result,
     Sample,
+    Selected,
     Term,
     TermItem,
     Value,
@@ -127,6 +136,10 @@ class Iec104Driver(DeviceDriver):
         except ValueError as exc:
             raise Invalid(str(exc)) from exc
         return to_raw(target, item, value)
+
+    @classmethod
+    def check_select(cls, device: Device, term: Term, item: TermItem) -> None:
+        checks.check_select(device, term, item)
 
     @classmethod
     def describe(cls, frames: Sequence[Frame]) -> list[str]:
@@ -358,22 +371,48 @@ class Iec104Driver(DeviceDriver):
         return list(await asyncio.gather(*map(self._write, requests)))
 
     async def _write(self, request: WriteRequest) -> WriteResult:
-        point = request.point
-        target = self._targets.of(point)
-        if isinstance(target, DeviceError):
-            return target
-        if target.command is None:
-            return DeviceRefused(f"{point.id} has no command")
         mode = None if request.mode is None else _MODES[request.mode]
         try:
-            outcome = await self._commander.execute(target.command, request.value, mode, request.deadline)
-            sample = Sample(self.context.wall(), request.value)
-            if request.verify:
-                sink = self.context.sink
-                sample = await read_back(self._procedures, sink, point, target, request.value)
-        except DeviceError as error:
+            target, command = self._commanded(request.point)
+            outcome = await self._commander.execute(command, request.value, mode, request.deadline)
+            return await self._executed(request, target, outcome)
+        except (DeviceError, Conflict) as error:
             return error
+
+    def _commanded(self, point: Point) -> tuple[Target, Command]:
+        """
+        :raises DeviceError: it has no command.
+        """
+        target = self._targets.of(point)
+        if isinstance(target, DeviceError):
+            raise target
+        if target.command is None:
+            raise DeviceRefused(f"{point.id} has no command")
+        return target, target.command
+
+    async def _executed(self, request: WriteRequest, target: Target, outcome: str) -> Executed:
+        sample = Sample(self.context.wall(), request.value)
+        if request.verify:
+            sink = self.context.sink
+            sample = await read_back(self._procedures, sink, request.point, target, request.value)
         return Executed(sample, outcome)
+
+    # Select before operate in two steps
+
+    async def select(self, request: WriteRequest) -> Selected:
+        self._require_wire()
+        _, command = self._commanded(request.point)
+        hold = self._device.selection_timeout
+        return Selected(await self._commander.select(command, request.value, hold, request.deadline), hold)
+
+    async def execute(self, selection: str, request: WriteRequest) -> WriteResult:
+        target, command = self._commanded(request.point)
+        outcome = await self._commander.execute_selected(selection, command, request.value, request.deadline)
+        return await self._executed(request, target, outcome)
+
+    async def cancel(self, selection: str, point: Point) -> None:
+        _, command = self._commanded(point)
+        self._commander.cancel(selection, command)
 
     async def probe(self, point: Point, left: float) -> Probe:
         """Read it with a command, or else by an interrogation; the clock is not set."""

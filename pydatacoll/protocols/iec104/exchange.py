@@ -2,7 +2,8 @@
 
 The rules (IEC 60870-5-5, 6.8; IEC 60870-5-101, 7.2.3 for the causes):
 
-1. Directly: execute -> confirmation -> termination. Select before operate: select -> confirmation, then the same.
+1. Directly: execute -> confirmation -> termination. Select before operate: select -> confirmation, then the same,
+   at once or, of a selection that is held, when it is asked for within its time.
 2. At most one execute is sent; after a select only when that select was confirmed positively, and not after the
    deadline.
 3. An answer mirrors the request: type, addresses, value and S/E; its originator address is ours, or 0 of a station
@@ -37,6 +38,7 @@ from pydatacoll.protocols.iec104.types import Tag, type_name
 SELECT_TIMEOUT = "select_timeout"
 EXECUTE_TIMEOUT = "execute_timeout"
 EXPIRED = "expired"
+CANCELLED = "cancelled"
 
 ACTIVATION = 6
 CONFIRMATION = 7
@@ -53,6 +55,7 @@ class Phase(StrEnum):
 
     WAITING = "waiting"
     SELECTING = "selecting"
+    SELECTED = "selected"
     EXECUTING = "executing"
     TERMINATING = "terminating"
     DEACTIVATING = "deactivating"
@@ -72,9 +75,12 @@ class Limits(NamedTuple):
 class Exchange:
     """One command.
 
+    :param hold: seconds for which a confirmed select waits for :meth:`operate` or :meth:`cancel`; 0: it is
+        executed at once.
     :param tag: gives the time tag of a request, for the types that have one.
     :param deadline: when nothing must be sent any more that makes the station act.
-    :ivar result: what the caller is told: ``terminated``, ``confirmed`` or why neither; ``None``: not known yet.
+    :ivar result: what the caller is told: ``terminated``, ``confirmed`` or why neither, of a selection also
+        ``cancelled``; ``None``: not known yet.
     :ivar due: when :meth:`give_up` is to be called.
     :ivar owing: the execute was confirmed, and its termination has not come.
     """
@@ -88,6 +94,7 @@ class Exchange:
         *,
         originator: int = 0,
         deadline: float = math.inf,
+        hold: float = 0.0,
         tag: Callable[[], Cp56] | None = None,
     ) -> None:
         self.command = command
@@ -97,6 +104,7 @@ class Exchange:
         self.result: str | DeviceError | None = None
         self.due = deadline
         self._mode = mode
+        self._hold = hold
         self._element = element
         self._originator = originator
         self._tag = tag
@@ -113,6 +121,19 @@ class Exchange:
         if self._mode == "select":
             return self._request(Phase.SELECTING, now)
         return self._request(Phase.EXECUTING, now)
+
+    def operate(self, now: float, deadline: float) -> Asdu:
+        """The execute of what is selected; the phase is ``SELECTED``."""
+        self.deadline = deadline
+        return self._request(Phase.EXECUTING, now)
+
+    def cancel(self, now: float) -> Asdu:
+        """The deactivation of what is selected; the phase is ``SELECTED``."""
+        return self._deactivate(CANCELLED, now)
+
+    def commands(self, element: Element) -> bool:
+        """Whether it is this value that is commanded."""
+        return _value(element) == self._value
 
     def _request(self, phase: Phase, now: float) -> Asdu:
         self.phase = phase
@@ -184,10 +205,15 @@ class Exchange:
                 self._after_execute(now)
         return None
 
-    def _after_select(self, now: float) -> Asdu:
-        if now < self.deadline:
+    def _after_select(self, now: float) -> Asdu | None:
+        if now >= self.deadline:
+            return self._deactivate(DeviceTimeout(f"expired after the select; {NOTHING}", outcome=EXPIRED), now)
+        if not self._hold:
             return self._request(Phase.EXECUTING, now)
-        return self._deactivate(DeviceTimeout(f"expired after the select; {NOTHING}", outcome=EXPIRED), now)
+        self.phase = Phase.SELECTED
+        self._since = now
+        self.due = now + self._hold
+        return None
 
     def _after_execute(self, now: float) -> None:
         self.owing = True
@@ -255,6 +281,9 @@ class Exchange:
             else:
                 text = f"select not confirmed within {waited}; {NOTHING}"
                 return self._deactivate(DeviceTimeout(text, outcome=SELECT_TIMEOUT), now)
+        elif self.phase is Phase.SELECTED:
+            text = f"the selection was given up after {waited}; {NOTHING}"
+            return self._deactivate(DeviceTimeout(text, outcome=EXPIRED), now)
         elif self.phase is Phase.EXECUTING:
             if not reached:
                 self._executed = None
@@ -270,9 +299,9 @@ class Exchange:
             self._over()
         return None
 
-    def _deactivate(self, error: DeviceError, now: float) -> Asdu:
+    def _deactivate(self, result: str | DeviceError, now: float) -> Asdu:
         select = self._executed is None and self._mode == "select"
-        self.result = error
+        self.result = result
         self.phase = Phase.DEACTIVATING
         self._unanswered += 1
         self.due = now + self.limits.confirmation / 2

@@ -11,9 +11,10 @@ import pytest
 from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, DeviceTimeout
 from pydatacoll.protocols.iec104 import commands
 from pydatacoll.protocols.iec104.asdu import Asdu
-from pydatacoll.protocols.iec104.commands import MOST_AT_ONCE, MOST_OWED, MOST_WAITING, Commander
+from pydatacoll.protocols.iec104.commands import MOST_AT_ONCE, MOST_WAITING, Commander
 from pydatacoll.protocols.iec104.config import Address, Command, Iec104Device, Mode
 from pydatacoll.protocols.iec104.control import SingleCommand
+from pydatacoll.protocols.iec104.lanes import MOST_OWED
 from pydatacoll.protocols.iec104.times import Zone
 from pydatacoll.protocols.iec104.types import BY_NAME
 from pydatacoll.sdk import DriverContext
