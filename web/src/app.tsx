@@ -23,11 +23,14 @@ export function App() {
       <header class="top">
         <a class="brand" href={href("")}>PyDataColl</a>
         <nav aria-label={t("navigation")}>
-          {PAGES.filter((page) => page.inMenu).map(({ name }) => (
-            <a key={name} href={href(name)} aria-current={route.value.page === name ? "page" : undefined}>
-              {t(name === "" ? "overview" : (name as "trend"))}
-            </a>
-          ))}
+          {PAGES.filter((page) => page.inMenu).map(({ name }) => {
+            const text = t(name === "" ? "overview" : (name as "trend"));
+            return (
+              <a key={name} href={href(name)} data-text={text} aria-current={route.value.page === name ? "page" : undefined}>
+                {text}
+              </a>
+            );
+          })}
         </nav>
         <div class="tools">
           {me.value && <Search />}
