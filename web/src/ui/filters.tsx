@@ -56,7 +56,7 @@ export function Write({ label, value, onChange, late = false, placeholder = "" }
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   return (
-    <label class="field">
+    <label class="field write">
       <span class="label">{label}</span>
       <input
         type="search"
