@@ -43,7 +43,7 @@ class Totals(Struct, kw_only=True):
     alarms_active: int
     alarms_unacknowledged: int
     alarms_by_priority: Annotated[dict[str, int], Meta(description="alarms that are active or unacknowledged")]
-    values_per_second: float
+    values_per_second: Annotated[float | None, Meta(description="null: not known yet, ask again in a second")]
 
 
 class HealthState(Struct, kw_only=True):
@@ -68,7 +68,7 @@ class DeviceSummary(Struct, kw_only=True):
     alarms_active: int
     alarms_unacknowledged: int
     worst_priority: Annotated[Priority | None, Meta(description="of alarms that are active or unacknowledged")]
-    values_per_second: float
+    values_per_second: Annotated[float | None, Meta(description="null: not known yet")]
 
 
 class OverviewView(Struct, kw_only=True):

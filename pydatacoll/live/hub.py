@@ -152,12 +152,14 @@ class Hub:
 
     :ivar epoch: names one life of these numbers.
     :ivar seq: number of the last change.
+    :ivar seconds: how many have gone by; rates are known after the first whole one.
     :ivar devices: those that are watched, that whose values changed last at the end.
     """
 
     def __init__(self) -> None:
         self.epoch = secrets.token_urlsafe(9)
         self.seq = 0
+        self.seconds = 0
         self.devices: dict[str, DeviceState] = {}
         self.links: Changes[str, str] = Changes(STATES_KEPT)
         self.alarms: Changes[str, AlarmState] = Changes(STATES_KEPT)
@@ -217,6 +219,7 @@ class Hub:
 
     def second(self) -> None:
         """A second has gone by."""
+        self.seconds += 1
         for state in self.devices.values():
             state.rate += (state.samples - state.rate) * SMOOTH if state.rate else state.samples
             state.samples = 0

@@ -95,9 +95,15 @@ class Overview(NamedTuple):
             "alarms_active": sum(one["alarms_active"] for one in devices),
             "alarms_unacknowledged": sum(one["alarms_unacknowledged"] for one in devices),
             "alarms_by_priority": priorities,
-            "values_per_second": round(sum(one["values_per_second"] for one in devices), 1),
+            "values_per_second": self.rate_of(devices),
         }
         return totals, devices
+
+    @staticmethod
+    def rate_of(devices: Sequence[Mapping[str, Any]]) -> float | None:
+        """Values in a second of all of them; ``None`` while that is not known."""
+        rates = [one["values_per_second"] for one in devices]
+        return None if None in rates else round(sum(rates), 1)
 
 
 def _down(device: Mapping[str, Any]) -> bool:
@@ -115,6 +121,13 @@ def _badness(device: Mapping[str, Any]) -> tuple[Any, ...]:
         -device["stale"],
         device["device_id"],
     )
+
+
+def _rate(hub: Hub, state: DeviceState | None) -> float | None:
+    """The first second that somebody looks is hardly ever a whole one."""
+    if hub.seconds < 2:
+        return None
+    return 0.0 if state is None else round(state.rate, 1)
 
 
 async def look(hub: Hub, states: States, devices: Iterable[Device]) -> Overview:
@@ -138,7 +151,7 @@ async def look(hub: Hub, states: States, devices: Iterable[Device]) -> Overview:
                 "alarms_active": own.active,
                 "alarms_unacknowledged": own.unacknowledged,
                 "worst_priority": own.worst,
-                "values_per_second": 0.0 if state is None else round(state.rate, 1),
+                "values_per_second": _rate(hub, state),
             }
         )
         await pace.rest()

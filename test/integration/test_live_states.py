@@ -176,7 +176,7 @@ async def test_the_overview_counts_what_is_not_as_it_should_be_worst_device_firs
         "alarms_active": 1,
         "alarms_unacknowledged": 1,
         "alarms_by_priority": {"low": 0, "medium": 0, "high": 1, "critical": 0},
-        "values_per_second": 0.0,
+        "values_per_second": None,
     }
     worst, fine = found["devices"]
     assert (worst["device_id"], worst["worst_priority"], worst["link"]["state"]) == ("d", "high", "backoff")
