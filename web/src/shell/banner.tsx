@@ -15,7 +15,7 @@ export function AlarmBanner() {
   const active = all.filter(isActive).length;
   const worst = ringing[0];
   return (
-    <a class={`alarm-banner ${worst ? "ringing" : ""}`} href={href("alarms")} aria-live="polite">
+    <a class={`alarm-banner ${worst ? `ringing ${worst.priority}` : ""}`} href={href("alarms")} aria-live="polite">
       {!worst && !active && <span class="muted">{t("noAlarms")}</span>}
       {worst && (
         <>
