@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,7 @@ GRACE: Final = 1.0
 """Seconds after a time limit until all that a broken connection has to be told must be over."""
 _BUSY: Final = 10.0
 """Seconds that SQLite waits for another process that writes."""
+_SERVER_GONE: Final = 2006
 _TRANSIENT_MYSQL: Final = frozenset({1021, 1040, 1041, 1114, 1205, 1213, 1290, 1836, 2006, 2013})
 """Errors of MySQL that say nothing about a statement: disk full, too many connections, deadlock, read-only."""
 _TRANSIENT_POSTGRESQL: Final = ("08", "25006", "28", "3D", "40", "53", "55P03", "57", "58")
@@ -113,6 +114,8 @@ class Database:
         except (ArgumentError, SQLAlchemyError, TypeError, ImportError) as error:
             raise ConfigError(f"{SETTING}: cannot be used: {error}") from error
         self._breaker = None if self.kind == "sqlite" else Breaker(self.engine)
+        if self.kind == "mysql":
+            event.listen(self.engine.sync_engine, "connect", _tell_when_closed(self.engine.dialect.loaded_dbapi))
         if self.kind == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _set_up_sqlite)
 
@@ -200,6 +203,30 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _tell_when_closed(driver: Any) -> Callable[[Any, Any], None]:
+    """aiomysql writes to a connection that is closed. What comes of it depends on the event loop: uvloop raises an
+    error that is none of the database's. So it is told in the database's own way, which makes the pool open
+    another connection.
+
+    :param driver: SQLAlchemy's module for aiomysql, with its classes of errors.
+    """
+    gone = driver.OperationalError
+
+    def prepare(adapted: Any, _record: Any) -> None:
+        connection = adapted.driver_connection
+        write = connection._write_bytes
+
+        def write_bytes(data: bytes) -> None:
+            if connection._writer.transport.is_closing():
+                connection.close()  # or it would say goodbye over it
+                raise gone(_SERVER_GONE, "MySQL server has gone away")
+            write(data)
+
+        connection._write_bytes = write_bytes
+
+    return prepare
 
 
 def _about_values(error: BaseException | None) -> bool:
