@@ -63,7 +63,7 @@ def of_alarm(step: Transition, decode: Any) -> Seen:
     value, limit = decode(step.value), decode(step.limit)
     text = f"{alarm.point} {alarm.kind}: {_WORDS[step.event]}"
     if step.event in {"raise", "clear"}:
-        text += f" at {value}" + ("" if limit is None else f" (limit {limit})")
+        text += f" at {_said(value)}" + ("" if limit is None else f" (limit {limit})")
     if step.message:
         text += f": {step.message}"
     if step.user:
@@ -149,9 +149,9 @@ def _counted(counts: Any) -> str:
 def _control(entry: Mapping[str, Any]) -> Seen:
     name, devices = entry["object"], tuple(entry["devices"])
     details = {member: entry[member] for member in (*_COPIED, "before", "after") if member in entry}
-    text = f"{name} set to {entry['after']}" + _by(entry)
+    text = f"{name} set to {_said(entry['after'])}" + _by(entry)
     if _severity(entry) != "info":
-        text = f"{name} not set to {entry['after']}{_by(entry)}: {entry['result']}"
+        text = f"{name} not set to {_said(entry['after'])}{_by(entry)}: {entry['result']}"
     device_id = devices[0] if devices else name.partition(":")[0]
     event = Event(
         kind="control",
@@ -162,6 +162,11 @@ def _control(entry: Mapping[str, Any]) -> Seen:
         details=details,
     )
     return Seen(event, (device_id,))
+
+
+def _said(value: Any) -> Any:
+    """A value as it is shown everywhere: a state is 1 or 0."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def _by(entry: Mapping[str, Any]) -> str:

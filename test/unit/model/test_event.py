@@ -35,6 +35,7 @@ def _entry(action: str, name: str, **more: Any) -> dict[str, Any]:
             "device d copied: 2 devices created",
         ),
         (_entry("ctrl", "d:t:i", after=5, before=4, devices=["d"], user="carol"), "d:t:i set to 5 by carol"),
+        (_entry("ctrl", "d:t:i", after=False, before=True, devices=["d"]), "d:t:i set to 0"),
         (
             _entry("ctrl", "d:t:i", after=5, before=4, devices=["d"], result="503 no manager"),
             "d:t:i not set to 5: 503 no manager",
