@@ -6,7 +6,7 @@ import re
 
 from playwright.async_api import expect
 
-from pydatacoll.testing.iec104_rtu import Iec104Point, Iec104Rtu
+from pydatacoll.testing.iec104_rtu import Iec104Fault, Iec104Point, Iec104Rtu
 from pydatacoll.testing.modbus_server import Fault
 from test.e2e.plant import LOST, UNAUTHORIZED, feeder, sign_in, tokens
 from test.system.rig import eventually
@@ -139,31 +139,101 @@ async def test_who_may_only_read_is_offered_no_control_anywhere(rig, plc, browse
     await expect(readout.get_by_role("button", name="Voltage", exact=True)).to_have_count(0)
 
 
-async def test_select_before_operate(rig, browser):
-    limit = Iec104Point(address=1, type="M_ME_NB_1", command=True, select=True)
+LIMIT = Iec104Point(address=1, type="M_ME_NB_1", command=True, select=True)
+
+
+async def bay(client, rtu, **options):
+    """A station with one point that is to be selected."""
+    rtu.operator.select_timeout = 60.0
+    await client.ready()
+    device = {"id": "bay", "name": "bay", "protocol": "iec104", "port": rtu.port, "command_mode": "select"}
+    await client.send("POST", "/api/v1/devices", device | options)
+    await client.send("POST", "/api/v1/terms", {"id": "t", "name": "t", "device_id": "bay"})
+    await client.send("POST", "/api/v1/items", {"id": "v", "name": "Voltage", "unit": "V"})
+    point = {"item_id": "v", "protocol_code": "1", "code_type": "M_ME_TE_1", "writable": True}
+    await client.send("POST", "/api/v1/terms/t/items", point)
+
+
+async def selecting(page, value):
+    """The control dialog, after Select."""
+    await expect(page.get_by_role("row").filter(has_text="Voltage")).to_contain_text("good")
+    dialog = await opened(page)
+    await dialog.get_by_label("New value (V)").fill(value)
+    await expect(dialog.get_by_label("select before operate")).to_be_checked()
+    await dialog.get_by_role("button", name="Select …").click()
+    return dialog
+
+
+async def selected(page, value):
+    """The control dialog, after the station has confirmed the selection."""
+    dialog = await selecting(page, value)
+    await expect(dialog).to_contain_text(re.compile(r"execute within \d+ s"))
+    await expect(dialog.get_by_role("progressbar")).to_be_visible()
+    return dialog
+
+
+def acts(rtu):
+    return [(one.act, one.value, one.accepted) for one in rtu.commands]
+
+
+async def test_select_before_operate_holds_the_selection_at_the_station(rig, browser):
     api = await rig.api()
-    client = api.client
-    async with Iec104Rtu([limit]) as rtu:
-        await client.ready()
-        device = {"id": "bay", "name": "bay", "protocol": "iec104", "port": rtu.port, "command_mode": "select"}
-        await client.send("POST", "/api/v1/devices", device)
-        await client.send("POST", "/api/v1/terms", {"id": "t", "name": "t", "device_id": "bay"})
-        await client.send("POST", "/api/v1/items", {"id": "v", "name": "Voltage", "unit": "V"})
-        point = {"item_id": "v", "protocol_code": "1", "code_type": "M_ME_TE_1", "writable": True}
-        await client.send("POST", "/api/v1/terms/t/items", point)
-        page = await browser.open(f"{client.url}/#/device/bay")
-        await expect(page.get_by_role("row").filter(has_text="Voltage")).to_contain_text("good")
-        dialog = await opened(page)
-        await dialog.get_by_label("New value (V)").fill("7")
-        await expect(dialog.get_by_label("select before operate")).to_be_checked()
-        await dialog.get_by_role("button", name="Select …").click()
-        await expect(dialog).to_contain_text(re.compile(r"execute within \d+ s"))
-        await expect(dialog.get_by_role("progressbar")).to_be_visible()
-        assert not rtu.commands
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await bay(api.client, rtu)
+        page = await browser.open(f"{api.client.url}/#/device/bay")
+        dialog = await selected(page, "7")
+        assert acts(rtu) == [("select", 7, True)]
         await dialog.get_by_role("button", name="Execute").click()
         await expect(dialog).to_contain_text(re.compile(r"The device confirmed 7\s*V"))
         await expect(dialog).to_contain_text("confirmed, carried out and terminated")
-        assert [(one.act, one.value) for one in rtu.commands] == [("select", 7), ("execute", 7)]
+        assert acts(rtu) == [("select", 7, True), ("execute", 7, True)]
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        assert len(rtu.commands) == 2
+
+
+async def test_a_selection_that_is_given_up_or_left_is_deactivated(rig, browser):
+    api = await rig.api()
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await bay(api.client, rtu)
+        page = await browser.open(f"{api.client.url}/#/device/bay")
+        dialog = await selected(page, "7")
+        await dialog.get_by_role("button", name="Give up").click()
+        await expect(dialog.get_by_label("New value (V)")).to_have_value("7")
+        await rtu.until(lambda: acts(rtu)[-1] == ("deactivate", 7, True))
+        await page.keyboard.press("Escape")
+        dialog = await selected(page, "8")
+        await page.keyboard.press("Escape")
+        await rtu.until(lambda: acts(rtu)[-1] == ("deactivate", 8, True))
+        await expect(dialog).to_have_count(0)
+        await selected(page, "9")
+        await page.reload()
+        await rtu.until(lambda: acts(rtu)[-1] == ("deactivate", 9, True))
+        assert "execute" not in {one.act for one in rtu.commands}
+
+
+async def test_a_selection_whose_time_is_over_says_so(rig, browser):
+    api = await rig.api()
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await bay(api.client, rtu, selection_timeout=2)
+        page = await browser.open(f"{api.client.url}/#/device/bay")
+        dialog = await selected(page, "7")
+        await expect(dialog).to_contain_text("The selection has expired; nothing was executed.")
+        await expect(dialog.get_by_label("New value (V)")).to_have_value("7")
+        await rtu.until(lambda: acts(rtu)[-1] == ("deactivate", 7, True))
+        assert len(rtu.commands) == 2
+
+
+async def test_a_select_that_the_station_refuses_is_told(rig, browser):
+    browser.excused += [r"status of 502"]
+    api = await rig.api()
+    async with Iec104Rtu([LIMIT]) as rtu:
+        rtu.faults.add(Iec104Fault("negative", type=49))
+        await bay(api.client, rtu)
+        page = await browser.open(f"{api.client.url}/#/device/bay")
+        dialog = await selecting(page, "7")
+        await expect(dialog).to_contain_text("Not selected, nothing was executed: the station refuses the select")
+        await expect(dialog.get_by_label("New value (V)")).to_have_value("7")
 
 
 async def test_a_read_on_demand_shows_what_the_device_said(rig, plc, browser):

@@ -1,8 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Device, Point, TermItem } from "../src/api/types";
 import { knowledgeOf, mayRepeat, requestOf } from "../src/control/command";
 import { check, isNarrow, rangeOf } from "../src/control/range";
 import { reasonsAgainst } from "../src/control/reasons";
+import { cancel, cancelRequest, countdown, remaining, select, selectRequest } from "../src/control/selection";
 
 const item = (more: Partial<TermItem>): TermItem => ({
   term_id: "t", item_id: "i", protocol_code: "hr:0", coefficient: 1, base_val: 0, writable: true, ...more,
@@ -115,7 +116,7 @@ describe("reasons against a control", () => {
 });
 
 test("a command carries its key, and only what was chosen", () => {
-  const request = requestOf({ id: "d:t:i", value: 5, mode: "", verify: true, expiresIn: 10, reason: "", key: "k" });
+  const request = requestOf({ id: "d:t:i", value: 5, mode: "", verify: true, expiresIn: 10, reason: "", selectionId: "", key: "k" });
   expect(request.headers).toEqual({ "Idempotency-Key": "k" });
   expect(request.body).toEqual({ device_id: "d", term_id: "t", item_id: "i", value: 5, verify: true, expires_in: 10 });
 });
@@ -129,4 +130,54 @@ test("what is known after a failure", () => {
   // a repeat while the first try is under way elsewhere: nothing was refused, nobody knows
   expect(knowledgeOf(409, true)).toBe("unknown");
   expect(mayRepeat(409, true)).toBe(true);
+});
+
+describe("select before operate in two steps", () => {
+  const command = { id: "d:t:i", value: 2, mode: "select", verify: false, expiresIn: 20, reason: "why", selectionId: "", key: "k" } as const;
+  const answer = { device_id: "d", term_id: "t", item_id: "i", value: 2, selection_id: "s1", expires: "2026-01-01T00:00:20Z", seconds: 20 };
+  const base = Date.parse("2026-01-01T00:00:00Z");
+  const asked: [string, RequestInit][] = [];
+  const answering = (body: unknown, status = 200): void =>
+    void vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+      asked.push([path, init]);
+      return Promise.resolve(new Response(JSON.stringify(body), { status }));
+    });
+  beforeEach(() => void asked.splice(0));
+  afterEach(() => void vi.unstubAllGlobals());
+
+  test("the select says what will be executed; the execute names the selection", () => {
+    expect(selectRequest(command)).toMatchObject({
+      path: "/api/v2/device_select",
+      body: { device_id: "d", term_id: "t", item_id: "i", value: 2, expires_in: 20, reason: "why" },
+    });
+    expect(requestOf({ ...command, selectionId: "s1" }).body).toMatchObject({ value: 2, mode: "select", selection_id: "s1" });
+    expect(requestOf(command).body).not.toHaveProperty("selection_id");
+  });
+
+  test("the countdown runs to the time of expiry, or its whole length when the clocks do not agree", () => {
+    expect(remaining(answer, base + 500)).toBe(19.5);
+    expect(remaining(answer, base - 3_600_000)).toBe(20);
+    expect(remaining(answer, base + 3_600_000)).toBe(20);
+    expect([countdown(5000, 0), countdown(5000, 4001), countdown(5000, 5000), countdown(5000, 9000)]).toEqual([5, 1, 0, 0]);
+  });
+
+  test("what the device holds is known by its id, and a refusal by its problem", async () => {
+    answering(answer);
+    const { held } = await select(command, () => base + 2000);
+    expect(held).toMatchObject({ id: "s1", seconds: 20 });
+    expect((held?.until ?? 0) - performance.now()).toBeGreaterThan(17_000);
+    answering({ detail: "the station refuses the select" }, 502);
+    expect((await select(command, () => base)).problem).toMatchObject({ status: 502, message: "the station refuses the select" });
+  });
+
+  test("giving up goes out even when the page is left, and what is over already is no problem", async () => {
+    expect(cancelRequest("d:t:i", "s1")).toMatchObject({ path: "/api/v2/device_select/cancel", keepalive: true });
+    answering({});
+    expect(await cancel("d:t:i", "s1")).toBeNull();
+    expect(asked[0]?.[1].keepalive).toBe(true);
+    answering({ detail: "expired" }, 409);
+    expect(await cancel("d:t:i", "s1")).toBeNull();
+    answering({ detail: "no device manager" }, 503);
+    expect((await cancel("d:t:i", "s1"))?.status).toBe(503);
+  });
 });

@@ -25,6 +25,8 @@ export interface Request {
   file?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** Sent even when the page is left at this moment. */
+  keepalive?: boolean;
 }
 
 export async function send(request: Request): Promise<Response> {
@@ -33,6 +35,7 @@ export async function send(request: Request): Promise<Response> {
   Object.assign(headers, request.headers);
   const init: RequestInit = { method: request.method, headers, cache: "no-store" };
   if (request.signal) init.signal = request.signal;
+  if (request.keepalive) init.keepalive = true;
   if (request.raw !== undefined) init.body = request.raw;
   else if (request.body !== undefined) {
     headers["Content-Type"] = "application/json";

@@ -144,6 +144,19 @@ export interface CtrlAnswer extends SampleView {
   outcome?: string;
 }
 
+/** A selection that the device confirmed, and holds. */
+export interface SelectAnswer {
+  device_id: string;
+  term_id: string;
+  item_id: string;
+  value: Json;
+  selection_id: string;
+  /** When it is given up. */
+  expires: string;
+  /** How long it is held, from the confirmation on. */
+  seconds: number;
+}
+
 /** A term item as it is configured; what else it has depends on the protocol. */
 export interface TermItem {
   term_id: string;

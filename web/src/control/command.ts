@@ -14,6 +14,8 @@ export interface Command {
   /** Seconds after which it must not be executed any more. */
   expiresIn: number;
   reason: string;
+  /** What it executes was selected before, at the device; "" when it was not. */
+  selectionId: string;
   /** The same for every try, so that a repeat after a lost answer executes nothing twice. */
   key: string;
 }
@@ -24,20 +26,24 @@ export function newKey(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export function requestOf({ id, value, mode, verify, expiresIn, reason, key }: Command): Request {
+/** The members of a request that name a point. */
+export function pointOf(id: string): { device_id: string; term_id: string; item_id: string } {
   const [device_id = "", term_id = "", item_id = ""] = id.split(":");
+  return { device_id, term_id, item_id };
+}
+
+export function requestOf({ id, value, mode, verify, expiresIn, reason, selectionId, key }: Command): Request {
   return {
     method: "POST",
     path: "/api/v1/device_ctrl",
     headers: { "Idempotency-Key": key },
     body: {
-      device_id,
-      term_id,
-      item_id,
+      ...pointOf(id),
       value,
       verify,
       expires_in: expiresIn,
       ...(mode ? { mode } : {}),
+      ...(selectionId ? { selection_id: selectionId } : {}),
       ...(reason ? { reason } : {}),
     },
   };

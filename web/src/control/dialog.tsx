@@ -16,10 +16,12 @@ import { execute, knowledgeOf, type Command, type Mode, type Outcome } from "./c
 import { Confirm } from "./confirm";
 import "./control.css";
 import { Form, type Draft } from "./form";
+import { useHold } from "./hold";
 import type { ControlProps } from "./open";
 import { rangeOf, type Range } from "./range";
 import { reasonsAgainst } from "./reasons";
 import { Result } from "./result";
+import { cancel, select, type Held } from "./selection";
 import { stateText } from "./shown";
 import { Target } from "./target";
 import { words } from "./words";
@@ -60,7 +62,7 @@ interface StepsProps {
 
 type Step =
   | { at: "form"; notice: string; refusal: string }
-  | { at: "confirm"; command: Command; busy: boolean }
+  | { at: "confirm"; command: Command; busy: boolean; held: Held | null }
   | { at: "result"; command: Command; outcome: Outcome; began: number; repeated: boolean };
 
 function Steps({ id, point, device, item, onClose }: StepsProps) {
@@ -71,11 +73,14 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
     point, device, quality: latestOf(id).value?.quality ?? null, frozen: frozen.value, mayOperate: may("operate"),
   });
   const toForm = (notice = "", refusal = ""): void => setStep({ at: "form", notice, refusal });
+  const notGivenUp = (message: string): void => toast(`${point.name || id}: ${t("notGivenUp", { problem: message })}`);
+  const hold = useHold(id, () => toForm(t("left")), notGivenUp);
   const open = useRef(true);
   useEffect(() => () => void (open.current = false), []);
   const run = async (command: Command, first?: number): Promise<void> => {
     const began = first ?? serverNow();
-    setStep({ at: "confirm", command, busy: true });
+    hold.spend();
+    setStep((last) => ({ at: "confirm", command, busy: true, held: last.at === "confirm" ? last.held : null }));
     const outcome = await execute(command);
     if (!open.current) {
       // the dialog was closed meanwhile; what became of the command must still be told
@@ -86,6 +91,23 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
     if (wrong) toForm("", wrong.message);
     else setStep({ at: "result", command, outcome, began, repeated: first !== undefined });
   };
+  const holds = point.protocol === "iec104" && device["backend"] !== "c104";
+  const choose = async (command: Command): Promise<void> => {
+    if (command.mode !== "select" || !holds) return setStep({ at: "confirm", command, busy: false, held: null });
+    setStep({ at: "confirm", command, busy: true, held: null });
+    const { held, problem } = await select(command, serverNow);
+    if (!open.current) {
+      // the dialog was closed meanwhile: nobody is going to execute it
+      const failed = held && (await cancel(id, held.id));
+      return failed ? notGivenUp(failed.message) : undefined;
+    }
+    if (held) {
+      hold.take(held);
+      return setStep({ at: "confirm", command: { ...command, selectionId: held.id }, busy: false, held });
+    }
+    const wrong = problem.errors.find(({ field }) => field === "value");
+    toForm(wrong ? "" : t("notSelected", { problem: problem.message }), wrong?.message);
+  };
   if (step.at === "confirm")
     return (
       <Confirm
@@ -95,9 +117,17 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
         deviceName={device.name || device.id}
         reasons={reasons}
         busy={step.busy}
+        held={step.held}
+        holds={holds && step.command.mode === "select"}
         onExecute={() => void run(step.command)}
-        onBack={() => toForm()}
-        onExpire={() => toForm(t("expired"))}
+        onBack={() => {
+          hold.release();
+          toForm();
+        }}
+        onExpire={() => {
+          hold.spend();
+          toForm(t("expired"));
+        }}
       />
     );
   if (step.at === "result")
@@ -124,11 +154,12 @@ function Steps({ id, point, device, item, onClose }: StepsProps) {
       reasons={reasons}
       refusal={step.refusal}
       notice={step.notice}
+      holds={holds}
       onDraft={(next) => {
         setDraft(next);
         if (step.notice || step.refusal) toForm();
       }}
-      onReady={(command) => setStep({ at: "confirm", command, busy: false })}
+      onReady={(command) => void choose(command)}
     />
   );
 }

@@ -8,6 +8,7 @@ import { newKey, requestOf, type Command, type Mode } from "./command";
 import { Entry } from "./entry";
 import { check, type Range } from "./range";
 import { isLasting, type Reason } from "./reasons";
+import { selectRequest } from "./selection";
 import { words } from "./words";
 
 const t = translator(words);
@@ -31,11 +32,13 @@ interface FormProps {
   /** What the server said of the value. */
   refusal: string;
   notice: string;
+  /** Whether the device holds a selection until it is executed. */
+  holds: boolean;
   onDraft: (draft: Draft) => void;
   onReady: (command: Command) => void;
 }
 
-export function Form({ id, point, range, draft, reasons, refusal, notice, onDraft, onReady }: FormProps) {
+export function Form({ id, point, range, draft, reasons, refusal, notice, holds, onDraft, onReady }: FormProps) {
   const [touched, setTouched] = useState(false);
   const { value, fault } = check(range, draft.text);
   const expires = Number(draft.expires);
@@ -43,7 +46,7 @@ export function Form({ id, point, range, draft, reasons, refusal, notice, onDraf
   const blocked = reasons.length > 0;
   const set = (change: Partial<Draft>): void => onDraft({ ...draft, ...change });
   const command = (): Command => ({
-    id, value, mode: draft.mode, verify: draft.verify, expiresIn: expires, reason: draft.reason.trim(), key: newKey(),
+    id, value, mode: draft.mode, verify: draft.verify, expiresIn: expires, reason: draft.reason.trim(), selectionId: "", key: newKey(),
   });
   return (
     <form
@@ -94,7 +97,7 @@ export function Form({ id, point, range, draft, reasons, refusal, notice, onDraf
             </label>
           </div>
           <div class="dialog-foot">
-            {!fault && <CurlButton request={() => requestOf(command())} />}
+            {!fault && <CurlButton request={() => (draft.mode === "select" && holds ? selectRequest(command()) : requestOf(command()))} />}
             <button type="submit" class="button primary" disabled={Boolean(draft.text && fault) || !expiresFits}>
               {t(draft.mode === "select" ? "doSelect" : "continue")}
             </button>
