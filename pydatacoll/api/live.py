@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.services import Services
 from pydatacoll.live.client import Client, Stalled
 from pydatacoll.live.feed import Feed, Full
-from pydatacoll.live.messages import MAX_MESSAGE, Malformed, NotJson, parse
+from pydatacoll.live.messages import MAX_MESSAGE, Malformed, Message, NotJson, parse
 from pydatacoll.live.wire import JsonWire
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ MISTAKES: Final = 10
 """Messages that are not JSON after which a client is given up."""
 UNHEARD: Final = 30_000
 """Milliseconds that something sent may stay unconfirmed."""
+LONG: Final = 0.001
+"""Seconds to understand a message; one that takes longer is followed by a pause :data:`REST` times as long."""
+REST: Final = 4
 CHECK: Final = 1.0
 """Seconds between two looks whether an access token has expired."""
 
@@ -91,10 +95,8 @@ async def live(call: Call) -> web.StreamResponse:
     server = services.settings.server
     check_origin(request, server.cors_origins)
     lines = request.headers.getall("Sec-WebSocket-Protocol", ())
-    if lines and PROTOCOL not in _names(
-        lines[:1]
-    ):  # only the first one is taken for the choice, and what has none
-        # of ours in it would be logged, with the token
+    if lines and PROTOCOL not in _names(lines[:1]):
+        # the handshake looks at the first one only; with none of ours in it, it would log it, with the token
         raise ApiProblem("bad-request", f"only the sub-protocol {PROTOCOL} (and {_BEARER}TOKEN) is spoken here")
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise ApiProblem("upgrade", "this is a WebSocket; for plain HTTP there is /api/v2/events", headers=UPGRADE)
@@ -199,14 +201,23 @@ async def _read(ws: web.WebSocketResponse, client: Client) -> None:
             return
         if message.type is not WSMsgType.TEXT:
             return
+        began = time.perf_counter()
+        asked: Message | Malformed
         try:
-            await client.take(parse(message.data))
+            asked = parse(message.data)
         except Malformed as problem:
-            mistakes += isinstance(problem, NotJson)
+            asked = problem
+        took = time.perf_counter() - began
+        if isinstance(asked, Malformed):
+            mistakes += isinstance(asked, NotJson)
             if mistakes >= MISTAKES:
                 await ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages that are not JSON")
                 return
-            await client.refuse(problem)
+            await client.refuse(asked)
+        else:
+            await client.take(asked)
+        # who asks for much is listened to for a part of the time only, and others are served meanwhile
+        await asyncio.sleep(took * REST if took > LONG else 0)
 
 
 async def close_all(app: web.Application) -> None:

@@ -164,6 +164,7 @@ class Client:
         if batch is not None:
             seq, body = batch
             await self._put(self._wire.batch(one.name, hub.epoch, seq, body))
+            await asyncio.sleep(0)  # sending waits only for a client that is slow; there may be many subscriptions
         self._begin_anew(one)
 
     def _begin_anew(self, one: Subscription) -> None:

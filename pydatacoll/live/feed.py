@@ -107,6 +107,8 @@ class Feed:
         self._selections: dict[tuple[object, ...], Selection]
         self._groups: dict[tuple[Selection, tuple[Topic, ...]], Group]
         self._users: dict[Group, int]
+        self._shares: dict[Selection, int]
+        """How many groups have a selection."""
         self._uses = 0
         self._looking = asyncio.Lock()
         self._look_until = 0.0
@@ -119,6 +121,7 @@ class Feed:
         self._selections = {}
         self._groups = {}
         self._users = {}
+        self._shares = {}
         self._everything: Group | None = None
         self._look: Look | None = None
         self.hub = Hub()
@@ -227,11 +230,12 @@ class Feed:
         choice = (rights, globs, ids)
         selection = self._selections.get(choice)
         if selection is None:
-            selection = self._selections[choice] = Selection(globs, ids, sees)
+            selection = self._selections[choice] = Selection(globs, ids, sees, choice=choice)
             self.values.want(selection)
         group = self._groups.get((selection, topics))
         if group is None:
             group = self._groups[selection, topics] = Group(self.hub, selection, topics)
+            self._shares[selection] = self._shares.get(selection, 0) + 1
         self._users[group] = self._users.get(group, 0) + 1
         return group
 
@@ -241,12 +245,13 @@ class Feed:
         if self._users[group]:
             return
         del self._users[group]
-        del self._groups[group.selection, group.topics]
-        if not any(selection is group.selection for selection, _ in self._groups):
-            self.values.let_go(group.selection)
-            for choice, selection in list(self._selections.items()):
-                if selection is group.selection:
-                    del self._selections[choice]
+        selection = group.selection
+        del self._groups[selection, group.topics]
+        self._shares[selection] -= 1
+        if not self._shares[selection]:
+            del self._shares[selection]
+            del self._selections[selection.choice]
+            self.values.let_go(selection)
 
     # At one look
 

@@ -14,16 +14,23 @@ _NONE: Final[frozenset[str]] = frozenset()
 class Selection:
     """The points, devices and alarms that a subscription shows; shared by all with the same choice and rights.
 
+    :ivar choice: under which it is found by others who want the same.
     :ivar members: device -> the fields (``term_id:item_id``) of its points that are shown, without empty ones.
     """
 
     def __init__(
-        self, globs: tuple[str, ...] | None, ids: tuple[str, ...] | None, sees: Callable[[str], bool] | None
+        self,
+        globs: tuple[str, ...] | None,
+        ids: tuple[str, ...] | None,
+        sees: Callable[[str], bool] | None,
+        *,
+        choice: tuple[object, ...] = (),
     ) -> None:
         """
         :param sees: whether the access token is for a device; ``None``: for all.
         """
         self._sees = sees
+        self.choice = choice
         self._all = globs is not None and "*" in globs
         self._globs: tuple[PointGlob, ...] = () if globs is None else point_globs(globs)
         self._ids: dict[str, set[str]] = {}
