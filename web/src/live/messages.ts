@@ -21,6 +21,8 @@ export interface Batch {
   resumed?: boolean;
   points?: number;
   more?: boolean;
+  /** Whether a snapshot begins with it; added here. */
+  first?: boolean;
   c?: Row[];
   devices?: DeviceRow[];
   alarms?: Alarm[];

@@ -1,7 +1,8 @@
 // The live connection: one WebSocket for all subscriptions of the page. It comes back by itself, resumes where it
 // broke off, and says honestly when what is shown may be old.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { Batch, Wanted } from "./messages";
+import { clockJumps } from "../state/time";
 import { forgetToken, token, tokenWanted } from "../state/token";
 
 /** Milliseconds of silence after which values count as frozen; the server says something every second. */
@@ -14,6 +15,8 @@ interface Subscription {
   take: (batch: Batch) => void;
   epoch: string;
   seq: number;
+  /** Whether more pieces of a snapshot follow. */
+  open: boolean;
 }
 
 type State = "connecting" | "live" | "lost";
@@ -40,7 +43,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** Ask for something; `take` gets the snapshot and all batches. Returns what ends it. */
 export function subscribe(wanted: Wanted, take: (batch: Batch) => void): () => void {
   const id = `s${++lastId}`;
-  const subscription: Subscription = { wanted, take, epoch: "", seq: 0 };
+  const subscription: Subscription = { wanted, take, epoch: "", seq: 0, open: false };
   subscriptions.set(id, subscription);
   ask(id, subscription);
   return () => {
@@ -49,7 +52,9 @@ export function subscribe(wanted: Wanted, take: (batch: Batch) => void): () => v
   };
 }
 
-function ask(id: string, { wanted, epoch, seq }: Subscription): void {
+function ask(id: string, subscription: Subscription): void {
+  const { wanted, epoch, seq } = subscription;
+  subscription.open = false;
   tell({ op: "sub", id, ...wanted, ...(epoch ? { epoch, since: seq } : {}) });
 }
 
@@ -106,7 +111,12 @@ function receive(text: string): void {
   }
   const subscription = message.id === undefined ? undefined : subscriptions.get(message.id);
   if (!subscription || message.seq === undefined) return;
-  if (message.op === "snapshot") subscription.epoch = message.epoch ?? "";
+  // who is cut off in the middle of a snapshot begins anew: what was still to come is behind no number
+  if (message.op === "snapshot") {
+    message.first = !subscription.open;
+    subscription.open = Boolean(message.more);
+    subscription.epoch = message.more ? "" : (message.epoch ?? "");
+  }
   subscription.seq = message.seq;
   subscription.take(message as Batch);
 }
@@ -124,6 +134,13 @@ setInterval(() => {
     again();
   }
 }, 500);
+
+effect(() => {
+  // this device was asleep, maybe: what is shown is old until the server says something
+  if (!clockJumps.value || state.peek() !== "live") return;
+  heard.value = performance.now() - SILENCE - 1;
+  silent.value = true;
+});
 
 addEventListener("online", connect);
 document.addEventListener("visibilitychange", () => {

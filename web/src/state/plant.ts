@@ -111,17 +111,14 @@ function takeDevices(rows: NonNullable<Batch["devices"]>): void {
   if (unknown && loaded.peek()) void readModel().catch(() => undefined); // the next change tries again
 }
 
-function takeAlarms({ op, resumed, alarms: rows = [], more }: Batch): void {
-  const next = op === "snapshot" && !resumed && !snapshotOpen ? new Map<string, Alarm>() : new Map(alarms.value);
-  snapshotOpen = op === "snapshot" && Boolean(more);
+function takeAlarms({ first, resumed, alarms: rows = [] }: Batch): void {
+  const next = first && !resumed ? new Map<string, Alarm>() : new Map(alarms.value);
   for (const alarm of rows) {
     if (alarm.state === "normal") next.delete(alarm.id);
     else next.set(alarm.id, alarm);
   }
   alarms.value = next;
 }
-
-let snapshotOpen = false; // whether more parts of a snapshot follow
 
 function takeEvents(rows: LogEvent[], all: boolean): void {
   const known = new Set(all ? [] : events.value.map((event) => event.id));

@@ -6,6 +6,7 @@ import { connect, sessions } from "../live/socket";
 import { followPlant, readModel } from "./plant";
 import { identify } from "./session";
 import { applyTheme, theme } from "./theme";
+import { clockJumps } from "./time";
 import { tokenWanted } from "./token";
 
 const PAUSE = 1000; // before the next try, while the server does not answer or is not ready
@@ -35,6 +36,11 @@ export async function start(): Promise<void> {
   setLanguage(language.peek());
   await load();
 }
+
+// The clock was set: ages are worked out from the server's.
+effect(() => {
+  if (clockJumps.value && !tokenWanted.peek()) void identify().catch(() => undefined);
+});
 
 // After a break the model may be another one.
 effect(() => {

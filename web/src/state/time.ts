@@ -24,7 +24,16 @@ export function setZone(next: Zone): void {
   keep("zone", next);
 }
 
+/** Counts how often the clock of this device was set, or the device was asleep. */
+export const clockJumps = signal(0);
+const STEP = 2000; // milliseconds that are no way of the timers
+
+let difference = Date.now() - performance.now();
+
 setInterval(() => {
+  const next = Date.now() - performance.now();
+  if (Math.abs(next - difference) > STEP) clockJumps.value++;
+  difference = next;
   now.value = serverNow();
 }, 1000);
 
