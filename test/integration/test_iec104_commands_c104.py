@@ -105,3 +105,25 @@ async def test_what_it_refuses() -> None:
                 )
                 told = [result.outcome for result in results if isinstance(result, DeviceRefused)]
                 assert told == ["negative", "negative", "negative"]  # its cause 47 is a second answer
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+async def test_a_selection_is_held_there_until_its_execute(tagged: bool) -> None:
+    station = Station(tagged=tagged)
+    async with asyncio.timeout(TIMEOUT):
+        with station as port:
+            options = {"command_time_tag": tagged, "termination_timeout": 2.0}
+            async with Rig(port, station.points, subscribed=False, **options) as rig:
+                request = WriteRequest(station.points[0], True)
+                cancelled = await rig.driver.select(request)
+                await rig.driver.cancel(cancelled.id, request.point)
+                selected = await rig.driver.select(request)
+                assert station.seen.empty()
+                result = await rig.driver.execute(selected.id, request)
+                assert isinstance(result, Executed)
+                # on a busy machine c104's termination may come before its confirmation, and is none then
+                assert result.outcome in {"terminated", "confirmed"}
+                assert result.sample.value is True
+                assert rig.counters["command_cancelled"] == 1
+    assert station.seen.get_nowait() == (1, "True")
+    assert station.seen.empty()
