@@ -9,7 +9,9 @@ import hashlib
 
 from playwright.async_api import expect
 
+from test.e2e.browser import DESK, PHONE
 from test.e2e.plant import UNAUTHORIZED, alarms, sign_in
+from test.system.rig import eventually
 
 POINT = "evil:evilt:ua"
 IMAGE = "<img src=x onerror=pwned=1>"
@@ -55,11 +57,28 @@ MADE = "img, iframe, object, embed, [onerror], [onload], [onmouseover], a[href^=
 """Elements that only a text taken for markup can have made."""
 
 
+WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+        .map((one) => one.outerHTML.slice(0, 200))"""
+"""What makes a page scroll sideways."""
+
+
 async def clean(page, place):
     """Nothing has run, and nothing was made of a text."""
     assert await page.evaluate("() => typeof window.pwned") == "undefined", place
     made = await page.evaluate("(made) => [...document.querySelectorAll(made)].map((one) => one.outerHTML)", MADE)
     assert made == [], place
+
+
+async def fits(page, place):
+    """The page does not scroll sideways, once it has the form for its width."""
+    wide = []
+
+    async def narrow():
+        wide[:] = await page.evaluate(WIDE)
+        return not wide
+
+    await eventually(narrow, lambda: f"{place} is too wide: {wide}")
 
 
 async def plant(client, plc):
@@ -114,6 +133,9 @@ async def test_hostile_texts_are_shown_and_never_run(rig, plc, browser):
             if await details.is_visible():
                 await details.click()
         await clean(page, place)
+        await page.set_viewport_size(PHONE)
+        await fits(page, place)
+        await page.set_viewport_size(DESK)
     await page.get_by_role("button", name="Settings").click()
     await expect(page.get_by_text(f"Signed in as {IMAGE} (admin)")).to_be_visible()
     await clean(page, "settings")
