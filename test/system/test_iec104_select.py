@@ -151,6 +151,18 @@ async def test_what_is_known_is_told_before_the_command_expires(rig):
         assert (entry["result"], entry["after"]) == ("ok (confirmed, not terminated)", 2)
 
 
+async def commandable(*clients):
+    """Wait until the point is known to these servers and to the manager of the station."""
+    await connected(clients[0])
+    nothing = {**POINT, "selection_id": "none"}
+
+    async def known():
+        answers = [await client.request("POST", "/api/v2/device_select/cancel", nothing) for client in clients]
+        return {answer.status for answer in answers} == {409}
+
+    await eventually(known, "the point is known", within=30)
+
+
 async def select(client, value):
     return await client.request("POST", "/api/v2/device_select", {**POINT, "value": value})
 
@@ -162,7 +174,7 @@ async def test_a_selection_is_held_at_the_station_until_it_is_executed_over_anot
     other = two.client
     async with Iec104Rtu([LIMIT]) as rtu:
         await configure(client, rtu)
-        await connected(client)
+        await commandable(client, other)
         selected = await select(client, 7)
         assert selected.status == 200, selected
         assert [(one.act, one.value, one.accepted) for one in rtu.commands] == [("select", 7, True)]
@@ -193,7 +205,7 @@ async def test_a_selection_is_given_up_when_it_is_cancelled_or_its_time_is_over(
     async with Iec104Rtu([LIMIT]) as rtu:
         rtu.operator.select_timeout = 60.0
         await configure(client, rtu, selection_timeout=2.0)
-        await connected(client)
+        await commandable(client)
         held = {"selection_id": (await select(client, 7)).body["selection_id"]}
         answer = await client.request("POST", "/api/v2/device_select/cancel", {**POINT, **held})
         assert answer.status == 200, answer
@@ -212,12 +224,46 @@ async def test_a_selection_does_not_survive_its_link(rig):
     client = api.client
     async with Iec104Rtu([LIMIT]) as rtu:
         await configure(client, rtu)
-        await connected(client)
+        await commandable(client)
         held = {"selection_id": (await select(client, 7)).body["selection_id"]}
         accepted = rtu.accepted
         rtu.drop()
         await rtu.until(lambda: rtu.accepted > accepted)
         assert (await control(client, 7, more=held)).status == 409
-        await connected(client)
+        await commandable(client)
         assert (await control(client, 7, more=held)).status == 409
         assert executed(rtu) == []
+
+
+async def test_two_who_execute_the_same_selection_execute_it_once(rig):
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    two = await rig.api("--no-manager", "--redis", rig.store_url(), data_dir=rig.folder / "other")
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await commandable(client, two.client)
+        for value in range(1, 6):
+            held = {"selection_id": (await select(client, value)).body["selection_id"]}
+            answers = await asyncio.gather(*(control(one, value, more=held) for one in (client, two.client)))
+            assert sorted(answer.status for answer in answers) == [200, 409]
+        assert executed(rtu) == [1, 2, 3, 4, 5]
+
+
+async def test_a_selection_dies_with_its_manager(rig):
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await commandable(client)
+        held = {"selection_id": (await select(client, 7)).body["selection_id"]}
+        accepted = rtu.accepted
+        kill_manager(rig)
+        await rtu.until(lambda: rtu.accepted > accepted)
+        answer = await control(client, 7, more=held)
+        assert answer.status in {404, 409, 503, 504}  # 409 as soon as the next manager has begun
+        await commandable(client)
+        assert (await control(client, 7, more=held)).status == 409
+        assert executed(rtu) == []
+        selected = await select(client, 8)
+        assert (await control(client, 8, more={"selection_id": selected.body["selection_id"]})).status == 200
+        assert executed(rtu) == [8]
