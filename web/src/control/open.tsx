@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { route } from "../routes";
 
 /** The point to control, `device:term:item`; "" for none. */
 export const controlled = signal("");
@@ -22,5 +23,7 @@ export function ControlOutlet() {
   useEffect(() => {
     if (id && !Shown) void import("./dialog").then((module) => setShown(() => module.default));
   }, [id]);
+  const { page, rest } = route.value;
+  useEffect(() => void (controlled.value = ""), [page, rest.join("/")]); // Back, or a link in the dialog: it is left, too
   return id && Shown ? <Shown key={id} id={id} onClose={() => (controlled.value = "")} /> : null;
 }

@@ -74,6 +74,7 @@ function Handled({ alarm }: { alarm: Alarm }) {
   return (
     <>
       <div>
+        <span class="muted alarms-label">{t("who")} </span>
         {alarm.user} {alarm.noted && <time class="muted" dateTime={alarm.noted} title={exactText(alarm.noted)}>{clockText(alarm.noted)}</time>}
       </div>
       {alarm.note && <div>{alarm.note}</div>}

@@ -51,7 +51,7 @@ export function Create({ kind, preset }: { kind: Kind; preset: Draft }) {
       setEdit(place, null);
       toast(t("created", { key: keyText(keyOf(kind, made)) }));
       await refresh();
-      go(href("model", [kind, ...keyOf(kind, made)]));
+      go(isAwaited(kind, made) ? href("model", ["new", "term_item"]) : href("model", [kind, ...keyOf(kind, made)]));
     } catch (error) {
       setRefusal(refusalOf(error, (field) => fields.some(({ name }) => name === field) || isParam(field)));
     } finally {
@@ -104,6 +104,11 @@ export function Create({ kind, preset }: { kind: Kind; preset: Draft }) {
       </div>
     </form>
   );
+}
+
+/** An item that a new point, entered and not created yet, is waiting for. */
+function isAwaited(kind: Kind, made: ModelObject): boolean {
+  return kind === "item" && edits.peek().get("new/term_item")?.draft["item_id"] === made["id"];
 }
 
 const PROTOCOL = new Set(["protocol"]);
