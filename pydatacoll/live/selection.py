@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from pydatacoll.model.globs import PointGlob, point_globs
+from pydatacoll.model.steps import Steps, finish
 
 ALL: Final = ("*",)
 _NONE: Final[frozenset[str]] = frozenset()
@@ -75,13 +76,17 @@ class Selection:
 
     def resolve(self, device_id: str, fields: frozenset[str]) -> None:
         """Take the points of a device as they are now; none when it is gone."""
-        found = self._of(device_id, fields)
+        self.take(device_id, finish(self.points(device_id, fields)))
+
+    def take(self, device_id: str, found: frozenset[str]) -> None:
+        """Show these points of a device."""
         if found:
             self.members[device_id] = found
         else:
             self.members.pop(device_id, None)
 
-    def _of(self, device_id: str, fields: frozenset[str]) -> frozenset[str]:
+    def points(self, device_id: str, fields: frozenset[str]) -> Steps[frozenset[str]]:
+        """Which of the points of a device are shown, in steps: many patterns for many points take seconds."""
         if not fields or not self.sees(device_id):
             return _NONE
         if self._all:
@@ -89,18 +94,19 @@ class Selection:
         if self._ids:
             return fields & self._ids.get(device_id, _NONE)
         globs = [glob[1:] for glob in self._globs if glob[0](device_id)]
-        return frozenset(_matching(globs, fields)) if globs else _NONE
+        by_term: dict[str, dict[Callable[[str], object], None]] = {}
+        found = []
+        for field in fields if globs else ():
+            yield
+            term_id, _, item_id = field.partition(":")
+            items = by_term.get(term_id)
+            if items is None:
+                items = by_term[term_id] = dict.fromkeys(item for term, item in globs if term(term_id))
+            if any(item(item_id) for item in items):
+                found.append(field)
+        return frozenset(found)
 
     @property
     def count(self) -> int:
         """Points that are shown."""
         return sum(map(len, self.members.values()))
-
-
-def _matching(
-    globs: Collection[tuple[Callable[[str], object], Callable[[str], object]]], fields: Iterable[str]
-) -> Iterable[str]:
-    for field in fields:
-        term_id, _, item_id = field.partition(":")
-        if any(term(term_id) and item(item_id) for term, item in globs):
-            yield field

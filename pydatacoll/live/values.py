@@ -203,11 +203,11 @@ class Values:
             while self._affected:
                 device_id = next(iter(self._affected))
                 del self._affected[device_id]
-                self._device_changed(device_id)
+                await self._device_changed(device_id, pace)
                 await pace.rest()
             for selection in list(self._new):
                 for device_id in list(self._model.registry.devices):
-                    self._resolve(selection, device_id)
+                    await self._resolve(selection, device_id, pace)
                     await pace.rest()
                 self._new.pop(selection, None)
             await self._load(pace)
@@ -216,26 +216,26 @@ class Values:
     def _fields(self, device_id: str) -> frozenset[str]:
         return frozenset(f"{term.id}:{item.item_id}" for term, item in self._model.registry.points_of(device_id))
 
-    def _device_changed(self, device_id: str) -> None:
+    async def _device_changed(self, device_id: str, pace: Pace) -> None:
         fields = self._fields(device_id)
         if self._hub.model(device_id, fields):
             self._reload([device_id])
             self._pulse.changed(None)
-        for selection in self._selections:
+        for selection in list(self._selections):
             if selection not in self._new:
-                self._resolve(selection, device_id)
+                await self._resolve(selection, device_id, pace)
         if device_id in self._unloaded:
             self._again[device_id] = AGAIN
         self._flag(device_id)
 
-    def _resolve(self, selection: Selection, device_id: str) -> None:
+    async def _resolve(self, selection: Selection, device_id: str, pace: Pace) -> None:
         """Work out which points of a device a selection has, and see to it that they are loaded."""
         waiting = self._selections.get(selection)
         if waiting is None or not selection.has_device(device_id):
             return
         state = self._hub.devices.get(device_id)
         fields = self._fields(device_id) if state is None else state.fields
-        selection.resolve(device_id, fields)
+        selection.take(device_id, await pace.run(selection.points(device_id, fields)))
         if device_id not in selection.members:
             return
         if state is None:

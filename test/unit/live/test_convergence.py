@@ -91,8 +91,8 @@ class Plant(RuleBasedStateMachine):
         changed = self.hub.model(device, fields)
         for selection in self.selections:
             selection.resolve(device, fields)
-        self.reading.pop(device, None)
         if changed:
+            self.reading.pop(device, None)
             self._read(device)
 
     @rule(device=devices, field=fields)

@@ -64,3 +64,10 @@ def test_the_points_of_a_device_are_those_that_match_alone(
     selection.resolve(device_id, frozenset(map(":".join, points)))
     alone = {f"{t}:{i}" for t, i in points if selection.has_point(device_id, t, i)}
     assert selection.members.get(device_id, set()) == alone
+
+
+def test_many_patterns_for_many_points_are_tried_in_small_steps() -> None:
+    fields = frozenset(f"main:p{number}" for number in range(500))
+    selection = Selection(tuple(f"*:*:*{number}x" for number in range(100)), None, None)
+    steps = selection.points("feeder1", fields)
+    assert sum(1 for _ in steps) == len(fields)
