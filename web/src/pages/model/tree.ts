@@ -22,15 +22,23 @@ export interface TreeRow {
 }
 
 export interface TreeModel {
-  devices: ReadonlyMap<string, { id: string; name: string; protocol: string }>;
+  devices: ReadonlyMap<string, NamedDevice>;
   terms: ReadonlyMap<string, ModelObject>;
   items: ReadonlyMap<string, ModelObject>;
   formulas: ReadonlyMap<string, ModelObject>;
   points: ReadonlyMap<string, Point>;
 }
 
-/** Device -> its terms, term -> its points; made once for a model, as rows are made with every key stroke. */
+interface NamedDevice {
+  id: string;
+  name: string;
+  protocol: string;
+}
+
+/** What stands under what, in the order of what is shown; made once for a model, as rows are made with every key stroke. */
 export interface Branches {
+  devices: readonly NamedDevice[];
+  items: readonly ModelObject[];
   terms: ReadonlyMap<string, ModelObject[]>;
   points: ReadonlyMap<string, Point[]>;
 }
@@ -49,10 +57,21 @@ function grouped<T>(all: Iterable<T>, of: (one: T) => string): Map<string, T[]> 
   return found;
 }
 
+/** "Pump 2" before "Pump 10". */
+const order = new Intl.Collator(undefined, { numeric: true });
+
+function sorted<T>(all: Iterable<T>, title: (one: T) => string): T[] {
+  return [...all].sort((a, b) => order.compare(title(a), title(b)));
+}
+
+const titleOf = (object: ModelObject): string => text(object["name"]) || text(object["id"]);
+
 export function branchesOf(model: TreeModel): Branches {
   return {
-    terms: grouped(model.terms.values(), (term) => text(term["device_id"])),
-    points: grouped(model.points.values(), (point) => point.term_id),
+    devices: sorted(model.devices.values(), (device) => device.name || device.id),
+    items: sorted(model.items.values(), titleOf),
+    terms: grouped(sorted(model.terms.values(), titleOf), (term) => text(term["device_id"])),
+    points: grouped(sorted(model.points.values(), (point) => point.name || point.item_id), (point) => point.term_id),
   };
 }
 
@@ -65,13 +84,17 @@ interface Leaf {
   children: (() => Leaf[]) | null;
 }
 
-function deviceLeaf(device: { id: string; name: string; protocol: string }, branches: Branches): Leaf {
+/** By what is shown; numbers in names count as numbers: Pump 2 before Pump 10. */
+const collator = new Intl.Collator(undefined, { numeric: true });
+const ordered = (leaves: Leaf[]): Leaf[] => leaves.sort((a, b) => collator.compare(a.title, b.title));
+
+function deviceLeaf(device: NamedDevice, branches: Branches): Leaf {
   return {
     kind: "device",
     key: [device.id],
     title: device.name || device.id,
     detail: `${device.id} · ${device.protocol}`,
-    children: () => (branches.terms.get(device.id) ?? []).map((term) => termLeaf(term, branches)),
+    children: () => ordered((branches.terms.get(device.id) ?? []).map((term) => termLeaf(term, branches))),
   };
 }
 
@@ -80,9 +103,9 @@ function termLeaf(term: ModelObject, branches: Branches): Leaf {
   return {
     kind: "term",
     key: [id],
-    title: text(term["name"]) || id,
+    title: titleOf(term),
     detail: id,
-    children: () => (branches.points.get(id) ?? []).map(pointLeaf),
+    children: () => ordered((branches.points.get(id) ?? []).map(pointLeaf)),
   };
 }
 
@@ -97,14 +120,14 @@ function pointLeaf(point: Point): Leaf {
 }
 
 function rootsOf(tab: Tab, model: TreeModel, branches: Branches): Leaf[] {
-  if (tab === "device") return [...model.devices.values()].map((device) => deviceLeaf(device, branches));
+  if (tab === "device") return ordered(branches.devices.map((device) => deviceLeaf(device, branches)));
   const plain = (kind: Kind, title: string, detail: string) => (object: ModelObject): Leaf => {
     const id = text(object["id"]);
     const shown = text(object[title]) || id;
     return { kind, key: [id], title: shown, detail: [shown === id ? "" : id, text(object[detail])].filter(Boolean).join(" · "), children: null };
   };
   return tab === "item"
-    ? [...model.items.values()].map(plain("item", "name", "unit"))
+    ? ordered(branches.items.map(plain("item", "name", "unit")))
     : [...model.formulas.values()].map(plain("formula", "id", "formula"));
 }
 

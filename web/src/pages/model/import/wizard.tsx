@@ -1,5 +1,5 @@
 // Bringing in a file: choose it, map its columns, check and mend it, apply.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Problem, send } from "../../../api/client";
 import type { ImportAnswer } from "../../../api/types";
 import { language, translator } from "../../../i18n/i18n";
@@ -36,6 +36,12 @@ export function ImportWizard({ from }: { from: string }) {
   const [mapped, setMapped] = useState<Mapped | null>(null);
   const [result, setResult] = useState<ImportAnswer | null>(null);
   const [problem, setProblem] = useState("");
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (step === "stepFile") return;
+    scrollTo({ top: 0 }); // the button of the step before stood at the end of a long page
+    heading.current?.focus({ preventScroll: true });
+  }, [step]);
   const columns = useMemo(() => columnsOf(schemas.value ?? {}), [schemas.value]);
 
   const take = (chosen: Chosen, encoding?: string): void => {
@@ -89,7 +95,7 @@ export function ImportWizard({ from }: { from: string }) {
     <div class="stack import">
       <a href={href("model")}>‹ {t("toModel")}</a>
       <div class="row spread">
-        <h1>{t("title")}</h1>
+        <h1 ref={heading} tabIndex={-1}>{t("title")}</h1>
         <Steps step={step} table={source ? source.table !== null : true} />
       </div>
       <div class="card stack">
