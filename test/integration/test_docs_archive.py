@@ -33,7 +33,7 @@ async def test_archive_to_mysql_as_written(maria, tmp_path):
     url = f"{config.url}?unix_socket={maria.socket}"  # this server has a socket of its own
     async with running(url, tmp_path, retention=config.retention) as plugin:
         await plugin.tick(0, plugin.context.wall())
-        await plugin.handle(batch(samples([230.5, 231.5], device="feeder1", field="main:ua")))
+        await plugin.handle(batch(samples([230.5, 231.5], device="feeder1", field="feeder1.relay:ua")))
     answer = maria.execute(f"USE pydatacoll; SET time_zone = '+00:00'; {query}")
     assert answer.splitlines() == ["2026-11-21 01:30:01.0000\t231.5\t0", "2026-11-21 01:30:00.0000\t230.5\t0"]
 
@@ -55,6 +55,6 @@ async def test_archive_to_postgresql_as_written(postgresql, tmp_path):
     assert url != config.url
     async with running(url, tmp_path, retention=config.retention) as plugin:
         await plugin.tick(0, plugin.context.wall())
-        await plugin.handle(batch(samples([230.5, 231.5], device="feeder1", field="main:ua")))
+        await plugin.handle(batch(samples([230.5, 231.5], device="feeder1", field="feeder1.relay:ua")))
     answer = postgresql.execute(f"SET timezone = 'UTC'; {query}", "pydatacoll")
     assert answer.splitlines() == ["2026-11-21 01:30:01+00\t231.5\t0", "2026-11-21 01:30:00+00\t230.5\t0"]
