@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from typing import Any
 
 from aiohttp import web
@@ -14,12 +14,14 @@ from pydatacoll.api.globs import globs, matching, point_globs
 from pydatacoll.api.operation import Answer, Call, Operation, array, ref
 from pydatacoll.api.points import find_point
 from pydatacoll.api.resource import PAGE_HEADERS
+from pydatacoll.codec import json
 from pydatacoll.codec.entry import entry_to_json, quality_of_entry
 from pydatacoll.errors import FieldError, Invalid, NotFound
 from pydatacoll.model import PointId, Sample, sample_to_wire, time_to_wire
 from pydatacoll.model.quality import FLAG_NAMES, Quality
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.validation import ProtocolSchema
+from pydatacoll.store.pace import Pace
 
 _COMM_LOST = int(Quality.COMM_LOST)
 
@@ -75,23 +77,26 @@ async def data_at(call: Call) -> web.StreamResponse:
     return responses.of({time_to_wire(sample.time): sample.value})
 
 
-def _points(model: ModelView, call: Call) -> Iterator[PointId]:
+async def _points(model: ModelView, call: Call) -> list[PointId]:
     """Points that match the patterns and the ids, by path; an id that does not exist matches nothing."""
     given = call.query
     device_ids = sorted(model.devices) if given["device_id"] is None else sorted(given["device_id"])
     term_ids = None if given["term_id"] is None else frozenset(given["term_id"])
     item_ids = None if given["item_id"] is None else frozenset(given["item_id"])
     if given["glob"] is not None:
-        for point in matching(model, given["glob"], device_ids):
-            if (term_ids is None or point.term_id in term_ids) and (item_ids is None or point.item_id in item_ids):
-                yield point
-        return
-    for device_id in device_ids:
-        for term_id in sorted(model.terms_of(device_id)):
-            if term_ids is None or term_id in term_ids:
-                for item_id in sorted(model.items_of(term_id)):
-                    if item_ids is None or item_id in item_ids:
-                        yield PointId(device_id, term_id, item_id)
+        return [
+            point
+            for point in await Pace().run(matching(model, given["glob"], device_ids))
+            if (term_ids is None or point.term_id in term_ids) and (item_ids is None or point.item_id in item_ids)
+        ]
+    return [
+        PointId(device_id, term_id, item_id)
+        for device_id in device_ids
+        for term_id in sorted(model.terms_of(device_id))
+        if term_ids is None or term_id in term_ids
+        for item_id in sorted(model.items_of(term_id))
+        if item_ids is None or item_id in item_ids
+    ]
 
 
 def _matches(wanted: str) -> Callable[[int], bool]:
@@ -105,7 +110,7 @@ def _matches(wanted: str) -> Callable[[int], bool]:
 
 async def values(call: Call) -> web.StreamResponse:
     """Latest values; a point that never had one is left out."""
-    points = list(_points(call.model, call))
+    points = await _points(call.model, call)
     entries = await call.services.history.latest_entries(points) if points else []
     cut_off = await _cut_off(call, {point.device_id for point in points})
     wanted = call.query["quality"]
@@ -127,7 +132,9 @@ async def _cut_off(call: Call, device_ids: Set[str]) -> frozenset[str]:
     Their last value was good when it came; who reads it now must not take it for a present one.
     """
     devices, protocols = call.model.devices, call.services.schemas.protocols
-    real = [one for one in device_ids if not _is_virtual(protocols.get(devices[one].protocol))]
+    real = [  # a device may have been deleted meanwhile
+        one for one in device_ids if one in devices and not _is_virtual(protocols.get(devices[one].protocol))
+    ]
     idle = {one for one in real if not devices[one].enabled or devices[one].protocol not in protocols}
     return frozenset(idle | await call.services.status.unmanaged(real)) if real else frozenset()
 
@@ -152,11 +159,15 @@ def _json(found: tuple[PointId, str, int]) -> str | None:
         return None
 
 
-def _described(model: ModelView, point: PointId) -> dict[str, Any]:
-    item, kind = model.term_items[point.term_id, point.item_id], model.items[point.item_id]
+def _described(model: ModelView, point: PointId) -> dict[str, Any] | None:
+    """``None`` for a point that is gone."""
+    item, kind = model.term_items.get((point.term_id, point.item_id)), model.items.get(point.item_id)
+    device = model.devices.get(point.device_id)
+    if item is None or kind is None or device is None:
+        return None
     return {
         **point._asdict(),
-        "protocol": model.devices[point.device_id].protocol,
+        "protocol": device.protocol,
         "name": kind.name,
         "unit": kind.unit,
         "protocol_code": item.protocol_code,
@@ -176,9 +187,14 @@ async def points(call: Call) -> web.StreamResponse:
     """Points that match, whether or not they ever had a value."""
     model = call.model
     chosen = call.query["glob"] or point_globs("*")
-    found = list(matching(model, chosen, sorted(model.devices)))
+    found = await Pace().run(matching(model, chosen, sorted(model.devices)))
     some, headers = responses.page(call.request, found, call.query["limit"], call.query["offset"])
-    return await responses.rows(some, lambda point: _described(model, point), headers)
+
+    def text(point: PointId) -> str | None:
+        described = _described(model, point)
+        return None if described is None else json.encode(described).decode()
+
+    return await responses.texts(some, text, headers)
 
 
 _SAMPLES = array(ref("SampleView"))

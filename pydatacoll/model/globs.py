@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from typing import Final
 
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.sample import PointId
+from pydatacoll.model.steps import Steps
 
 MOST: Final = 100
 """Patterns in one request."""
@@ -44,16 +45,21 @@ def point_globs(texts: Iterable[str]) -> tuple[PointGlob, ...]:
     return tuple(found)
 
 
-def matching(model: ModelView, chosen: Sequence[PointGlob], device_ids: Sequence[str]) -> Iterator[PointId]:
-    """The points of these devices that match one of the patterns at least, by path."""
+def matching(model: ModelView, chosen: Sequence[PointGlob], device_ids: Sequence[str]) -> Steps[list[PointId]]:
+    """The points of these devices that match one of the patterns at least, by path.
+
+    In steps, see :mod:`pydatacoll.model.steps`: many patterns for many points take seconds. The model may change
+    between them; a point that is gone meanwhile may still be among those found.
+    """
+    found: list[PointId] = []
     for device_id in device_ids:
-        of_device = [glob for glob in chosen if glob[0](device_id)]
-        if not of_device:
-            continue
-        for term_id in sorted(model.terms_of(device_id)):
-            of_term = [glob[2] for glob in of_device if glob[1](term_id)]
-            if not of_term:
-                continue
-            for item_id in sorted(model.items_of(term_id)):
-                if any(match(item_id) for match in of_term):
-                    yield PointId(device_id, term_id, item_id)
+        yield
+        of_device = [glob[1:] for glob in chosen if glob[0](device_id)]
+        for term_id in sorted(model.terms_of(device_id)) if of_device else ():
+            yield
+            items = dict.fromkeys(item for term, item in of_device if term(term_id))
+            for item_id in sorted(model.items_of(term_id)) if items else ():
+                yield
+                if any(match(item_id) for match in items):
+                    found.append(PointId(device_id, term_id, item_id))
+    return found
