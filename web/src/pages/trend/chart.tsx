@@ -161,8 +161,9 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
       setCursor: [
         (chart) => {
           // only what the mouse did: a picture that moves on must not take the cursor with it
-          if (chart.cursor.event === mouse) return;
-          mouse = chart.cursor.event;
+          const { event } = chart.cursor;
+          if (!event || event === mouse) return;
+          mouse = event;
           const left = chart.cursor.left ?? -1;
           props.current.onCursor(left < 0 ? null : chart.posToVal(left, "x"));
         },
