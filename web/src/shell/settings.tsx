@@ -18,9 +18,12 @@ export function SettingsMenu() {
       const escape = event instanceof KeyboardEvent && event.key === "Escape";
       if (escape || (event.target instanceof Node && !root.current?.contains(event.target))) setOpen(false);
     };
+    const leave = (): void => setOpen(false);
     addEventListener("pointerdown", close);
     addEventListener("keydown", close);
+    addEventListener("hashchange", leave);
     return () => {
+      removeEventListener("hashchange", leave);
       removeEventListener("pointerdown", close);
       removeEventListener("keydown", close);
     };
