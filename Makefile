@@ -56,6 +56,7 @@ soak: $(VENV)/.installed-dev
 	@$(BIN)/python -m test.soak.plugins
 
 bench: $(VENV)/.installed-dev
+	@sh test/install_servers.sh
 	@$(BIN)/python -m bench $(ARGS)
 
 screenshots: $(VENV)/.installed-dev

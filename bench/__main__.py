@@ -56,10 +56,12 @@ def main() -> None:
     if unknown:
         sys.exit(f"unknown benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
     rows: list[Row] = []
-    for name in names:
-        print(f"running {name}: {BENCHMARKS[name].__doc__}", file=sys.stderr)
-        rows += BENCHMARKS[name]()
-    show(rows)
+    try:
+        for name in names:
+            print(f"running {name}: {BENCHMARKS[name].__doc__}", file=sys.stderr)
+            rows += BENCHMARKS[name]()
+    finally:
+        show(rows)  # what was measured before one failed is not lost
 
 
 if __name__ == "__main__":
