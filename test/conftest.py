@@ -48,6 +48,12 @@ async def _task_watch() -> AsyncIterator[None]:
         pytest.fail(f"the test left tasks running: {names}")
 
 
+def pytest_collection_finish() -> None:
+    """The tests themselves, thousands of objects each, need not be looked through after every one of them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Sockets and transports left open are reported in the test that left them."""
