@@ -30,7 +30,7 @@ test: $(VENV)/.installed-dev
 	@sh test/install_servers.sh
 ifeq ($(strip $(ARGS)),)
 	@$(if $(PAGE_TESTS),$(PAGES) npm run test)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile test/unit test/integration test/fuzz
+	@$(BIN)/python -m pytest -n 3 --dist loadfile test/fuzz test/integration test/unit
 	@$(BIN)/python -m pytest -n 2 --dist loadfile test/system $(if $(filter skip,$(PYDATACOLL_WEB)),,test/e2e)
 else
 	@$(BIN)/python -m pytest $(ARGS)
