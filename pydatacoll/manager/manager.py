@@ -91,6 +91,7 @@ class DeviceManager:
         self._marking = asyncio.Lock()
         self._self_report = SelfReport(store, self.id, self.writer, lambda: len(self.runners))
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended: dict[str, DeviceRunner] = {}
         self._services: list[asyncio.Task[None]] = []
         self._affected: set[str] = set()
         self._everything = False
@@ -222,6 +223,8 @@ class DeviceManager:
         runnable = device is not None and device.enabled and driver_type is not None and not driver_type.virtual
         if runner is not None and (not runnable or not _same_link(runner.device, device)):
             await self._stop([device_id])
+            if device is not None and not runnable:
+                self._ended[device_id] = runner
             runner = None
         if device is None:
             self._garbage.append(_Garbage(device_id, fields, whole=True))
@@ -364,7 +367,18 @@ class DeviceManager:
                 self._status.detail(device_id, runner.detail())
                 if number % 50 == 49:
                     await asyncio.sleep(0.001)
+            self._report_ended()
             await asyncio.sleep(REPORT)
+
+    def _report_ended(self) -> None:
+        """The account of a device that was disabled goes on until all that was read from it is stored."""
+        for device_id, runner in list(self._ended.items()):
+            known = device_id in self._repository.registry.devices and self._owns(device_id)
+            if known and device_id not in self.runners:
+                self._status.detail(device_id, runner.detail())
+                if runner.sink.account.pending:
+                    continue
+            del self._ended[device_id]
 
     async def _trim(self) -> None:
         clock = StoreClock(self._store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 
 import msgspec
 import pytest
@@ -257,6 +258,23 @@ async def test_disabling_and_enabling(system, plc):
     await until(lambda: plc.connections == 0)
     await system.repository.transact(lambda tx: tx.merge("device", "dev", {"enabled": True}))
     await until(lambda: plc.connections == 1)
+
+
+async def test_the_last_account_of_a_disabled_device_has_all_that_was_read(system, plc):
+    await system.start()
+    await system.add(port=plc.port)
+    await system.wait_value(0)
+    account = system.manager.runners["dev"].sink.account
+    await system.repository.transact(lambda tx: tx.merge("device", "dev", {"enabled": False}))
+
+    async def told():
+        detail = await StatusReader(system.store).device("dev")
+        return detail.get("accounting") == asdict(account) and not system.manager._ended
+
+    await until(lambda: not system.manager.runners)
+    await until(told)
+    assert account.balanced()
+    assert account.pending == 0
 
 
 async def test_a_renamed_device_goes_on_under_its_new_name(system, plc):
