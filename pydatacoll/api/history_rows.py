@@ -91,7 +91,9 @@ def _csv(value: Value) -> str:
     if isinstance(value, str):
         line = io.StringIO()
         # as the command line writes them: what a spreadsheet would take for a formula begins with an apostrophe
-        csv.writer(line, lineterminator="").writerow([f"'{value}" if value[:1] in {"=", "+", "-", "@"} else value])
+        csv.writer(line, lineterminator="").writerow(
+            [f"'{value}" if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value]
+        )
         return line.getvalue()
     return repr(value)
 
