@@ -124,11 +124,12 @@ async def _when(values, count):
 async def test_an_interrogation_under_way_when_the_server_stops_is_answered(service, rtu):
     client = service.client
     await save(client, rtu, interrogation_timeout=60)
-    await discovered(client, 4)
+    await discovered(client, 5)  # the counter too: the interrogations of the start were received
+    before = rtu.counts["101"]
     rtu.faults.add(Iec104Fault("ignore", type=101))
     body = {"group": 37, "freeze": "freeze_reset", "wait": 300}
     asked = asyncio.create_task(client.request("POST", "/api/v2/devices/rtu/interrogate", body))
-    await rtu.until(lambda: rtu.counts["101"] > 0)
+    await rtu.until(lambda: rtu.counts["101"] > before)
     await service.stop()
     answer = await asked
     assert answer.status == 504
