@@ -3,6 +3,10 @@
 Every change has a number. The newest state of each point stands once, in order of change, and that is all there is
 to it: who has seen everything up to a number gets what stands behind it. So a client that is slow, or comes back
 after a break, gets the newest value of what it has missed, and costs no memory.
+
+A sample that only confirms what is known, same value and quality at a newer time, gets its number later, together
+with all others of its kind: see :meth:`Hub.confirm`. So a change need not wait until thousands of confirmations
+have been told.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class DeviceState:
 
     :ivar seq: of the last change of one of its values.
     :ivar cells: by ``term_id:item_id``, that which changed last at the end.
+    :ivar confirmed: cells that have a newer time, and no number for that yet.
     :ivar fields: the points it has in the model.
     :ivar flags: added to the quality of all its values.
     :ivar loaded: whether the cells are what the store has.
@@ -65,12 +70,25 @@ class DeviceState:
     :ivar upto: entries of the stream up to this one are in the cells already.
     """
 
-    __slots__ = ("cells", "fields", "flags", "id", "loaded", "rate", "samples", "seq", "upto", "waiting")
+    __slots__ = (
+        "cells",
+        "confirmed",
+        "fields",
+        "flags",
+        "id",
+        "loaded",
+        "rate",
+        "samples",
+        "seq",
+        "upto",
+        "waiting",
+    )
 
     def __init__(self, device_id: str, fields: frozenset[str]) -> None:
         self.id = device_id
         self.seq = 0
         self.cells: dict[str, Cell] = {}
+        self.confirmed: dict[str, None] = {}
         self.fields = fields
         self.flags = 0
         self.loaded = False
@@ -164,6 +182,7 @@ class Hub:
         self.links: Changes[str, str] = Changes(STATES_KEPT)
         self.alarms: Changes[str, AlarmState] = Changes(STATES_KEPT)
         self.events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
+        self._confirmed: dict[str, None] = {}
         self._gone: deque[tuple[int, str, str]] = deque()
         self._gone_floor = 0
 
@@ -177,13 +196,13 @@ class Hub:
             state.seq = self.seq  # it stands at the end, behind those that changed before
         return state
 
-    def apply(self, batch: DeviceBatch, entry: StreamId) -> None:
-        """Take samples from the stream, in order."""
+    def apply(self, batch: DeviceBatch, entry: StreamId) -> bool:
+        """Take samples from the stream, in order; returns whether a value or a quality changed."""
         state = self.devices.get(batch.device_id)
         if state is None or batch.late or (state.loaded and entry <= state.upto):
-            return
+            return False
         state.samples += len(batch.fields)
-        cells, fields = state.cells, state.fields
+        cells, fields, confirmed = state.cells, state.fields, state.confirmed
         times, qualities = batch.times, batch.qualities
         one_time = None if isinstance(times, list) else times
         one_quality = None if isinstance(qualities, list) else qualities
@@ -192,25 +211,56 @@ class Hub:
                 time = times[i] if one_time is None else one_time  # type: ignore[index]
                 quality = qualities[i] if one_quality is None else one_quality  # type: ignore[index]
                 state.waiting[field] = entry, Sample(time, value, Quality(quality))
-            return
-        self.seq += 1
-        seq = self.seq
+            return False
+        seq = self.seq + 1
+        changed = False
         for i, (field, value) in enumerate(zip(batch.fields, batch.values, strict=True)):
-            cell = cells.pop(field, None)
+            cell = cells.get(field)
             time = times[i] if one_time is None else one_time  # type: ignore[index]
             quality = qualities[i] if one_quality is None else one_quality  # type: ignore[index]
             if cell is None:
                 if field not in fields:
                     continue
                 cell = Cell(seq, time, value, quality)
+            elif cell.value == value and cell.quality == quality and type(cell.value) is type(value):
+                cell.time = time
+                cell.text = ""
+                confirmed[field] = None
+                continue
             else:
+                del cells[field]
                 cell.seq = seq
                 cell.time = time
                 cell.value = value
                 cell.quality = quality
                 cell.text = ""
             cells[field] = cell
-        self._changed(state)
+            changed = True
+        if confirmed:
+            self._confirmed[state.id] = None
+        if changed:
+            self.seq = seq
+            self._changed(state)
+        return changed
+
+    def confirm(self) -> None:
+        """Give what was only confirmed since the last time its number: from now on it is told."""
+        if not self._confirmed:
+            return
+        self.seq += 1
+        for device_id in self._confirmed:
+            state = self.devices.get(device_id)
+            if state is None:
+                continue
+            cells = state.cells
+            for field in state.confirmed:
+                cell = cells.pop(field, None)
+                if cell is not None:
+                    cell.seq = self.seq
+                    cells[field] = cell
+            state.confirmed.clear()
+            self._changed(state)
+        self._confirmed.clear()
 
     def _changed(self, state: DeviceState) -> None:
         state.seq = self.seq

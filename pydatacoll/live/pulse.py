@@ -1,4 +1,8 @@
-"""When subscribers are told: at the beats of their rate, which are the same for all with that rate."""
+"""When subscribers are told: at the beats of their rate, which are the same for all with that rate.
+
+Who wants to know as soon as possible, rate 0, is told of changes at once. Of samples that only confirm what is known he
+is told at beats, too: a thousand of them in every message would delay the change that he waits for.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from pydatacoll.live.subscription import Subscription
 
 SIGN_OF_LIFE: Final = 0.45
 """Seconds: who was told nothing for so long hears a sign of life, so that no second is without a message."""
+CONFIRMING: Final = 100
+"""Milliseconds between the beats of rate 0."""
 
 
 class Told(Protocol):
@@ -29,12 +35,13 @@ class Pulse:
         self.clients: set[Told] = set()
         self._rates: dict[int, dict[Subscription, Told]] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._life: asyncio.TimerHandle | None = None
 
     def add(self, one: Subscription, client: Told) -> None:
         """Tell somebody from now on."""
         of_rate = self._rates.setdefault(one.rate, {})
         of_rate[one] = client
-        if one.rate and one.rate not in self._timers:
+        if one.rate not in self._timers:
             self._schedule(one.rate)
 
     def remove(self, one: Subscription) -> None:
@@ -50,27 +57,29 @@ class Pulse:
     def join(self, client: Told) -> None:
         """Give a client signs of life."""
         self.clients.add(client)
-        if 0 not in self._timers:
-            self._timers[0] = asyncio.get_running_loop().call_later(SIGN_OF_LIFE, self._live)
+        if self._life is None:
+            self._life = asyncio.get_running_loop().call_later(SIGN_OF_LIFE, self._live)
 
     def leave(self, client: Told) -> None:
         """Give it none any more."""
         self.clients.discard(client)
-        if not self.clients and 0 in self._timers:
-            self._timers.pop(0).cancel()
+        if not self.clients and self._life is not None:
+            self._life.cancel()
+            self._life = None
 
     def _live(self) -> None:
         for client in self.clients:
             client.beat(SIGN_OF_LIFE)
-        self._timers[0] = asyncio.get_running_loop().call_later(SIGN_OF_LIFE, self._live)
+        self._life = asyncio.get_running_loop().call_later(SIGN_OF_LIFE, self._live)
 
     def _schedule(self, rate: int) -> None:
         loop = asyncio.get_running_loop()
-        period = rate / 1000
+        period = (rate or CONFIRMING) / 1000
         self._timers[rate] = loop.call_at((loop.time() // period + 1) * period, self._beat, rate)
 
     def _beat(self, rate: int) -> None:
         self._schedule(rate)
+        self.hub.confirm()
         upto = self.hub.seq
         for one, client in self._rates[rate].items():
             if one.position is None or one.position < upto:

@@ -151,12 +151,13 @@ class Values:
                         devices: set[str] = set()
                         try:
                             for batch in decode_payload(entry.payload):
-                                hub.apply(batch, place)
-                                devices.add(batch.device_id)
+                                if hub.apply(batch, place):
+                                    devices.add(batch.device_id)
                         except (msgspec.DecodeError, ValueError):
                             log.warning("the entry %s of the data stream is not readable", entry.id)
                         places[partition] = entry.id
-                        self._pulse.changed(devices)
+                        if devices:
+                            self._pulse.changed(devices)
                         await pace.rest()
                     if len(entries) == AT_ONCE:
                         await self._catch_up(partition)

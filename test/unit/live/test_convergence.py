@@ -14,6 +14,7 @@ from pydatacoll.live.selection import Selection
 from pydatacoll.live.subscription import Group, Subscription
 from pydatacoll.model import Sample
 from pydatacoll.model.batch import DeviceBatch
+from pydatacoll.model.sample import time_to_wire
 
 DEVICES = ("a", "b", "c")
 FIELDS = ("t:x", "t:y", "u:z")
@@ -37,13 +38,15 @@ class Watcher:
         self.choice = choice
         self.one = Subscription("1", group, 250, resume)
         self.shown: dict[str, Any] = {}
+        self.times: dict[str, str] = {}
         self.place = resume
 
     def take(self, parts: dict[str, Any]) -> None:
         for gone in parts.get("gone", ()):
             self.shown.pop(gone, None)
-        for point, _, value, quality in parts.get("c", ()):
+        for point, time, value, quality in parts.get("c", ()):
             self.shown[point] = value, quality
+            self.times[point] = time
 
 
 class Plant(RuleBasedStateMachine):
@@ -53,6 +56,7 @@ class Plant(RuleBasedStateMachine):
         super().__init__()
         self.model: dict[str, frozenset[str]] = dict.fromkeys(DEVICES, frozenset(FIELDS))
         self.stored: dict[str, dict[str, Any]] = {device: {} for device in DEVICES}
+        self.times: dict[tuple[str, str], float] = {}
         self.flagged: dict[str, bool] = dict.fromkeys(DEVICES, False)
         self.clock = 0
         self.hub = Hub()
@@ -64,7 +68,9 @@ class Plant(RuleBasedStateMachine):
     def _read(self, device: str) -> None:
         """Ask the store for a device; what it says is not taken at once, see :meth:`load`."""
         if self.hub.unload(device):
-            samples = {field: Sample(1.0, value) for field, value in self.stored[device].items()}
+            samples = {
+                field: Sample(self.times[device, field], value) for field, value in self.stored[device].items()
+            }
             self.reading[device] = samples, (self.clock, 0)
 
     @precondition(lambda self: self.reading)
@@ -80,7 +86,8 @@ class Plant(RuleBasedStateMachine):
         self.clock += 1
         known = {field: value for field, value in values.items() if field in self.model[device]}
         self.stored[device] |= known
-        batch = DeviceBatch(device, list(values), 1.0, list(values.values()), 0, False)
+        self.times |= {(device, field): float(self.clock) for field in known}
+        batch = DeviceBatch(device, list(values), float(self.clock), list(values.values()), 0, False)
         self.hub.apply(batch, (self.clock, 0))
 
     @rule(device=devices, fields=some_fields)
@@ -142,6 +149,7 @@ class Plant(RuleBasedStateMachine):
     @rule()
     def beat(self) -> None:
         """Everybody is due; who takes it, and when, is another matter."""
+        self.hub.confirm()
         for watcher in self.watchers:
             watcher.one.due = self.hub.seq
 
@@ -152,7 +160,7 @@ class Plant(RuleBasedStateMachine):
         place = data.draw(st.integers(0, len(self.watchers) - 1))
         old = self.watchers[place]
         new = Watcher(old.choice, self.groups[old.choice], old.place)
-        new.shown = old.shown
+        new.shown, new.times = old.shown, old.times
         self.watchers[place] = new
 
     def _tell(self, watcher: Watcher) -> None:
@@ -194,11 +202,16 @@ class Plant(RuleBasedStateMachine):
         for device, read in self.reading.items():
             self.hub.load(device, *read)
         self.reading.clear()
+        self.hub.confirm()
         for watcher in self.watchers:
             for _ in range(2):  # a snapshot, when it needs one, and what came after it
                 watcher.one.due = self.hub.seq
                 self._tell(watcher)
         self.everybody_who_was_told_all_shows_what_is_stored()
+        for watcher in self.watchers:
+            for point in watcher.shown:
+                device, _, field = point.partition(":")
+                assert watcher.times[point] == time_to_wire(self.times[device, field])
 
 
 TestConvergence = Plant.TestCase

@@ -81,6 +81,29 @@ def test_reading_the_latest_values_again_tells_only_what_differs() -> None:
     assert _values(hub.rows_since(_all(hub), seen)) == {"d:t:b": 1, "d:t:c": 0.0}
 
 
+def test_what_only_confirms_a_value_is_told_later_and_a_change_at_once() -> None:
+    hub = _hub("d")
+    everything = _all(hub)
+    _put(hub, "d", 11, a=1, b=True)
+    seen = hub.seq
+    changes = [
+        hub.apply(DeviceBatch("d", ["t:a", "t:b"], 3.0, [1, True]), (12, 0)),
+        hub.apply(DeviceBatch("d", ["t:a"], 4.0, [1]), (13, 0)),
+    ]
+    assert changes == [False, False]
+    assert hub.rows_since(everything, seen) == []
+    assert hub.apply(DeviceBatch("d", ["t:b"], 5.0, [1]), (14, 0)), "1 is not true"
+    assert _values(hub.rows_since(everything, seen)) == {"d:t:b": 1}
+    seen = hub.seq
+    hub.confirm()
+    times = {row[0]: row[1] for row in map(json.loads, hub.rows_since(everything, seen))}
+    assert times["d:t:a"] == "1970-01-01T00:00:04.000000Z"
+    seen = hub.seq
+    hub.confirm()
+    assert hub.seq == seen
+    assert hub.apply(DeviceBatch("d", ["t:a"], 6.0, [1], 32), (15, 0)), "the quality is another"
+
+
 def test_a_time_that_is_in_no_calendar_hides_its_own_point_only() -> None:
     hub = _hub("d")
     for number, time in enumerate((1e300, float("nan"), float("inf"), -1e14)):
