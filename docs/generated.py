@@ -66,42 +66,13 @@ def escape(text: str) -> str:
 
 
 MEANINGS = {
-    "id": "",
-    "name": "for people",
-    "ip": "IP address or host name",
-    "port": "TCP port; unset: the protocol's own",
-    "identify": "number or code by which the owner knows it",
-    "enabled": "``false``: not connected, not polled; calls and controls answer 409",
-    "description": "for people",
     "device_id": "the device it belongs to",
-    "view_code": "free, for the user's own programs",
-    "func_type": "free, for the user's own programs",
-    "unit": "unit of the engineering value",
     "term_id": "the term of the point",
     "item_id": "the kind of quantity",
-    "base_val": "engineering value = raw value * ``coefficient`` + ``base_val``",
-    "coefficient": "see ``base_val``",
-    "writable": "whether it may be controlled",
-    "down_limit": "a value below it is an alarm",
-    "up_limit": "a value above it is an alarm",
-    "hysteresis": "an alarm of a limit ends this far inside the limit",
-    "alarm_delay": "an alarm begins when its condition has held for so many seconds",
     "do_verify": "a rule; when it is false that is an alarm. See :doc:`expression`",
-    "warn_msg": "text of an alarm",
-    "db_save": "whether it is archived",
-    "db_save_sql": "own statement for archiving",
-    "db_warn_sql": "own statement for alarms",
-    "formula": "an expression of the parameters",
     "params": "``p0``, ``p1``, ... on the wire, each ``device:term:item``",
 }
-"""Field -> what it is for."""
-GENERAL = {
-    "protocol": "informative: what the unit speaks behind the device",
-    "address": "address of the unit, as the device's protocol defines it",
-    "protocol_code": "address of the value, as the protocol defines it; unset: not read from a device",
-    "code_type": "type of the value, as the protocol defines it",
-}
-"""The same for fields that a protocol describes better, when it has something to say."""
+"""What a field is for, where its own description does not tell it or cannot link to a page."""
 
 
 def _described(of: inspect.Type) -> tuple[str, str]:
@@ -130,7 +101,7 @@ def fields(of: type[Struct], base: type[Struct] | None = None) -> str:
         default = "required" if entry.required else ""
         if entry.default is not NODEFAULT and entry.default is not None:
             default = literal(json.dumps(entry.default))
-        meaning = MEANINGS.get(entry.name) or text or GENERAL.get(entry.name, "")
+        meaning = MEANINGS.get(entry.name, text)
         rows.append((literal(entry.name), escape(takes), default, escape(meaning)))
     return table(("field", "takes", "default", "meaning"), rows, (18, 26, 16, 40))
 

@@ -28,7 +28,10 @@ Id = Annotated[
     Meta(pattern=ID_PATTERN, description="1-64 characters of A-Z a-z 0-9 _ . -", examples=["feeder1"]),
 ]
 Text = Annotated[str, Meta(max_length=1024)]
-Seconds = Annotated[float, Meta(ge=0, le=_YEAR)]
+ForPeople = Annotated[Text, Meta(description="for people")]
+Identification = Annotated[Text, Meta(description="number or code by which the owner knows it")]
+FreeText = Annotated[Text, Meta(description="free, for the user's own programs")]
+Scaling = Annotated[float, Meta(description="engineering value = raw value * ``coefficient`` + ``base_val``")]
 PointRef = Annotated[
     str,
     Meta(
@@ -47,13 +50,15 @@ class Device(ModelObject, frozen=True, kw_only=True):
     """A thing with an address: an RTU, a PLC, a gateway, a meter."""
 
     id: Id
-    name: Text
+    name: ForPeople
     protocol: Annotated[str, Meta(description="name of a protocol driver, see /api/v1/device_protocols")]
     ip: Annotated[str, Meta(pattern=HOST_PATTERN, description="IP address or host name")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
-    identify: Text = ""
-    enabled: bool = True
-    description: Text = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port; unset: the protocol's own")] | None = None
+    identify: Identification = ""
+    enabled: Annotated[
+        bool, Meta(description="``false``: not connected, not polled; calls and controls answer 409")
+    ] = True
+    description: ForPeople = ""
     frame_log: (
         Annotated[int, Meta(ge=0, le=10_000, description="protocol frames kept; unset: manager.frame_log")] | None
     ) = None
@@ -63,22 +68,27 @@ class Term(ModelObject, frozen=True, kw_only=True):
     """A terminal unit behind a device: a meter behind a gateway, a bay behind an RTU."""
 
     id: Id
-    name: Text
+    name: ForPeople
     device_id: Id
-    protocol: Text = ""
-    address: Annotated[int, Meta(ge=0, le=65535)] | None = None
-    identify: Text = ""
+    protocol: Annotated[Text, Meta(description="informative: what the unit speaks behind the device")] = ""
+    address: (
+        Annotated[
+            int, Meta(ge=0, le=65535, description="address of the unit, as the device's protocol defines it")
+        ]
+        | None
+    ) = None
+    identify: Identification = ""
 
 
 class Item(ModelObject, frozen=True, kw_only=True):
     """A kind of quantity (A-phase voltage), shared by many terms."""
 
     id: Id
-    name: Text
-    view_code: Text = ""
-    func_type: Text = ""
-    unit: Annotated[str, Meta(max_length=64)] = ""
-    description: Text = ""
+    name: ForPeople
+    view_code: FreeText = ""
+    func_type: FreeText = ""
+    unit: Annotated[str, Meta(max_length=64, description="unit of the engineering value")] = ""
+    description: ForPeople = ""
 
 
 class TermItem(ModelObject, frozen=True, kw_only=True):
@@ -86,11 +96,17 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
 
     term_id: Id
     item_id: Id
-    protocol_code: Text | None = None
-    code_type: Text | None = None
-    base_val: float = 0.0
-    coefficient: float = 1.0
-    writable: bool = False
+    protocol_code: (
+        Annotated[
+            Text,
+            Meta(description="address of the value, as the protocol defines it; unset: not read from a device"),
+        ]
+        | None
+    ) = None
+    code_type: Annotated[Text, Meta(description="type of the value, as the protocol defines it")] | None = None
+    base_val: Scaling = 0.0
+    coefficient: Scaling = 1.0
+    writable: Annotated[bool, Meta(description="whether it may be controlled")] = False
     deadband: (
         Annotated[
             float,
@@ -163,11 +179,23 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, le=100_000, description="recent samples kept; unset: history.length")] | None
     ) = None
     low_low: Annotated[float, Meta(description="a value below it is an alarm of its own")] | None = None
-    down_limit: float | None = None
-    up_limit: float | None = None
+    down_limit: Annotated[float, Meta(description="a value below it is an alarm")] | None = None
+    up_limit: Annotated[float, Meta(description="a value above it is an alarm")] | None = None
     high_high: Annotated[float, Meta(description="a value above it is an alarm of its own")] | None = None
-    hysteresis: Annotated[float, Meta(ge=0)] | None = None
-    alarm_delay: Seconds | None = None
+    hysteresis: (
+        Annotated[float, Meta(ge=0, description="an alarm of a limit ends this far inside the limit")] | None
+    ) = None
+    alarm_delay: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=_YEAR,
+                description="an alarm begins when its condition has held for so many seconds",
+            ),
+        ]
+        | None
+    ) = None
     alarm_priority: Annotated[Priority, Meta(description="of the point's alarms; unset: medium")] | None = None
     quality_alarm: (
         Annotated[
@@ -179,11 +207,13 @@ class TermItem(ModelObject, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    do_verify: Text | None = None
-    warn_msg: Text | None = None
-    db_save: bool = True
-    db_save_sql: Annotated[str, Meta(max_length=8192)] | None = None
-    db_warn_sql: Annotated[str, Meta(max_length=8192)] | None = None
+    do_verify: (
+        Annotated[Text, Meta(description="a rule; when it is false that is an alarm: 207 <= value <= 253")] | None
+    ) = None
+    warn_msg: Annotated[Text, Meta(description="text of an alarm")] | None = None
+    db_save: Annotated[bool, Meta(description="whether it is archived")] = True
+    db_save_sql: Annotated[str, Meta(max_length=8192, description="own statement for archiving")] | None = None
+    db_warn_sql: Annotated[str, Meta(max_length=8192, description="own statement for alarms")] | None = None
 
     @property
     def ruled(self) -> bool:
@@ -205,7 +235,14 @@ class Formula(ModelObject, frozen=True, kw_only=True):
     """A derived value. On the wire ``params`` is flat: ``p0``, ``p1``, ... each ``device:term:item``."""
 
     id: Id
-    formula: Annotated[str, Meta(min_length=1, max_length=4096)]
+    formula: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description="an expression of the parameters: p1 + p2, mean(p1, '15m')",
+        ),
+    ]
     device_id: Id
     term_id: Id
     item_id: Id
