@@ -80,10 +80,16 @@ async def test_every_command_is_obeyed(tagged: bool) -> None:
             async with Rig(port, station.points, subscribed=False, **options) as rig:
                 values = [value for _, value, _ in COMMANDS]
                 results = await rig.driver.write(list(map(WriteRequest, station.points, values)))
-                assert rig.counters["command_answers_unexpected"] == 0
-    # c104 terminates nothing but what was selected
-    expected = ["terminated" if p.item.command_mode == "select" else "confirmed" for p in station.points]
-    assert [result.outcome for result in results if isinstance(result, Executed)] == expected
+                unexpected = rig.counters["command_answers_unexpected"]
+    outcomes = [result.outcome for result in results if isinstance(result, Executed)]
+    assert len(outcomes) == len(COMMANDS)
+    # c104 terminates nothing but what was selected, and that from another thread than it confirms: on a busy
+    # machine the termination of some comes first, belongs to nothing yet, and they stay confirmed
+    selected = [p.item.command_mode == "select" for p in station.points]
+    left = outcomes.count("confirmed") - selected.count(False)
+    assert {outcome for outcome, one in zip(outcomes, selected, strict=True) if not one} == {"confirmed"}
+    assert set(outcomes) <= {"terminated", "confirmed"}
+    assert unexpected <= left
     seen = dict(station.seen.get_nowait() for _ in COMMANDS)
     assert seen == {at: str(theirs) for at, (_, _, theirs) in enumerate(COMMANDS, 1)}
     assert station.seen.empty()
