@@ -38,7 +38,7 @@ class Checker(Plugin):
 
     async def partition_started(self, partition: int, state: dict[str, bytes]) -> None:
         """Look at all its devices, and at those that were in it the last time."""
-        checked = CheckedPartition(self.context, state)
+        checked = CheckedPartition(self.context, partition, state)
         partition_of = self.context.partition_of
         checked.changed.update(one for one in self.context.model.devices if partition_of(one) == partition)
         self._partitions[partition] = checked
@@ -63,6 +63,8 @@ class Checker(Plugin):
         checked = self._partitions[partition]
         if checked.changed:
             await checked.refresh()
+        if not checked.pending:
+            await checked.begin_removed()
         await checked.elapse(now)
         return checked.effects()
 

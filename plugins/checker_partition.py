@@ -1,7 +1,11 @@
 """What the checker knows of one partition: its devices, what is kept of them in the store, what was found out.
 
 Keys of the state: ``point:d:t:i`` has the state of a point that is not at rest; ``rules:d`` tells which rules the
-points of a device had, so that one with other rules is begun anew, also when they were changed while nobody ran.
+points of a device had, so that one with other rules is begun anew, also when they were changed while nobody ran;
+``seen:`` is the id of the last transition of an alarm that was looked at.
+
+The alarms of a point that is deleted end in the store at once. When it is made again right then, the model shows
+nothing of that, but the transitions do: a condition that counts here, and whose alarm was removed, is begun anew.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from pydatacoll.model import DeviceBatch, PointId, Sample, time_to_wire
-from pydatacoll.model.alarm import Condition
+from pydatacoll.model.alarm import CHANGES, Condition
 from pydatacoll.model.quality import quality_to_wire
 from pydatacoll.sdk import Effects, PluginContext
 
@@ -29,6 +33,9 @@ from .checker_rules import Checked, Found, Watch, gone
 
 TRIES: Final = 5
 """How often, a second apart, the latest value of a new point is looked for: a renamed one has it in a moment."""
+SEEN: Final = "seen:"
+TRANSITIONS: Final = 500
+"""Read at once."""
 
 _json = msgspec.json.encode
 
@@ -48,23 +55,29 @@ class CheckedPartition:
     :ivar changed: devices of which the model says something else than before.
     """
 
-    def __init__(self, context: PluginContext, state: dict[str, bytes]) -> None:
+    def __init__(self, context: PluginContext, number: int, state: dict[str, bytes]) -> None:
         self._context = context
+        self._number = number
         self._stored = dict(state)
         self._devices: dict[str, DevicePoints] = {}
         self._restless: dict[PointId, Checked] = {}  # all that have a state in the store
         self._awaited: dict[PointId, _Awaited] = {}
         self._effects = _no_effects()
-        self.changed = {key.split(":")[1] for key in state}
+        self.changed = {key.split(":")[1] for key in state if key != SEEN}
 
     def devices(self) -> set[str]:
         """Devices with points that are watched."""
         return set(self._devices)
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to be committed."""
+        return bool(self._effects.state or self._effects.conditions)
+
     def effects(self) -> Effects | None:
         """What has to be committed since the last time."""
         effects = self._effects
-        if not effects.state and not effects.conditions:
+        if not self.pending:
             return None
         self._effects = _no_effects()
         return effects
@@ -127,6 +140,35 @@ class CheckedPartition:
         fresh, known = list(filter(self._in_use, fresh)), list(filter(self._in_use, known))
         for checked, samples in zip(known, await self._recent(known), strict=True):
             checked.remember(samples)
+        await self._begin(fresh, self._context.wall())
+
+    async def begin_removed(self) -> None:
+        """Begin points anew whose alarms ended with a point of the same name.
+
+        To be called when everything found out is committed: what counts here then is in the transitions.
+
+        :raises StoreError: when the store is away.
+        """
+        last: dict[str, str] = {}
+        seen = before = self._stored.get(SEEN, b"0-0").decode()
+        while some := await self._context.store.transitions(self._number, seen, TRANSITIONS):
+            seen = some[-1][0]
+            last.update((one.alarm, one.event) for _, one in some if one.event in CHANGES)
+        if seen == before:
+            return
+        self._put(SEEN, seen.encode())
+        removed = [
+            checked
+            for point, checked in self._restless.items()
+            if any(last.get(f"{point}:{kind}") == "remove" for kind in checked.state.counts)
+        ]
+        for checked in removed:
+            point = checked.watch.id
+            self._devices[point.device_id].points[_field(point)] = Checked(checked.watch)
+            self._settle(checked)
+            self._put(_key(point), None)
+            del self._restless[point]
+        fresh = [self._devices[one.watch.id.device_id].points[_field(one.watch.id)] for one in removed]
         await self._begin(fresh, self._context.wall())
 
     def counts(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from pydatacoll.store.client import Store
 from pydatacoll.store.packets import Account, Packet
 from pydatacoll.store.plugin_forget import forget
 from pydatacoll.store.plugin_reads import PluginReads
+from pydatacoll.store.point_data import drop_points
 from test.integration.plugin_rig import DEVICE, PARTITION, FaultyStore, Rig, until
 
 POINTS = 4
@@ -215,6 +216,27 @@ async def test_a_limit_can_be_changed_while_it_runs(rig: Rig) -> None:
     await until(alarms.live)
     assert await told(alarms) == [("i0:high", "raise", "00:01", "15")]
     assert await alarms.one(AlarmId.parse(f"{DEVICE}:t:i0:high")) is not None
+
+
+async def test_the_alarm_of_a_point_that_was_deleted_and_made_again_is_not_lost(rig: Rig) -> None:
+    """So quickly that the checker sees no change of the model."""
+    alarms = Alarms(rig.store)
+    host = await rig.host(checker(rig.store, model()))
+    await rig.ready(host)
+    await put(rig, 1.0, [15, 25, 15, 15])
+    await caught_up(rig)
+    await alarms.ack(AlarmId(DEVICE, "t", "i1", "high"), "ann", "")
+    await drop_points(rig.store, [PointId(DEVICE, "t", "i1")])
+    await put(rig, 2.0, [15, 26, 15, 15])
+
+    async def there() -> bool:
+        return AlarmId(DEVICE, "t", "i1", "high") in await alarms.live()
+
+    await until(there)
+    assert [row[:2] for row in await told(alarms)] == [
+        ("i1:high", event) for event in ("raise", "ack", "remove", "raise")
+    ]
+    assert (await alarms.live())[AlarmId(DEVICE, "t", "i1", "high")].state == "active_unacknowledged"
 
 
 async def test_what_the_checker_reads(rig: Rig) -> None:

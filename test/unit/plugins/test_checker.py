@@ -26,10 +26,12 @@ LIMITS = {"down_limit": 10, "up_limit": 20}
 
 
 class FakeStore:
-    """``samples`` holds the recent samples of points; ``away`` lets every question fail."""
+    """``samples`` holds the recent samples of points, ``alarms`` what happened to alarms; ``away`` lets every
+    question about samples fail."""
 
     def __init__(self) -> None:
         self.samples: dict[PointId, list[Sample]] = {}
+        self.alarms: list[tuple[str, Transition]] = []
         self.asked: list[Sequence[PointId]] = []
         self.away = False
 
@@ -47,7 +49,15 @@ class FakeStore:
         return [self.samples.get(point, [])[-count:] for point in points]
 
     async def transitions(self, partition: int, after: str, count: int) -> list[tuple[str, Transition]]:
-        return []
+        ids = [entry_id for entry_id, _ in self.alarms]
+        start = ids.index(after) + 1 if after in ids else 0
+        return self.alarms[start : start + min(count, 2)]
+
+    def happens(self, alarm: str, *events: Any) -> None:
+        """Of an alarm of the device ``d``, term ``t``."""
+        for event in events:
+            note = Transition(alarm=f"d:t:{alarm}", event=event, state="normal", time="")
+            self.alarms.append((f"{len(self.alarms) + 1}-0", note))
 
 
 class Rig:
@@ -332,6 +342,45 @@ async def test_alarms_end_with_a_point_that_went_while_nobody_ran(rig: Rig) -> N
     await rig.restart()
     assert [one[:2] for one in await rig.tick()] == [("i:high", "remove")]
     assert rig.state == {}
+
+
+async def test_a_point_that_is_deleted_and_made_again_at_once_begins_anew(rig: Rig) -> None:
+    """The store has ended its alarm; of the model nothing was seen but that it is as before."""
+    rig.plant(i=LIMITS, j=LIMITS, k=LIMITS)
+    await rig.start()
+    await rig.put(("i", 1, 25), ("j", 1, 25), ("k", 1, 25))
+    rig.store.happens("i:high", "raise", "remove")
+    rig.store.happens("j:high", "raise", "ack", "shelve", "unshelve")
+    rig.store.happens("k:high", "raise", "remove", "raise")
+    assert await rig.tick() == [("i:high", "raise", "01")]
+    rig.store.happens("i:high", "raise")
+    assert await rig.tick() == []
+    assert await rig.put(("i", 2, 15), ("j", 2, 15)) == [("i:high", "clear", "02"), ("j:high", "clear", "02")]
+
+
+async def test_a_point_that_is_made_again_waits_for_its_first_value(rig: Rig) -> None:
+    rig.plant(i=LIMITS)
+    await rig.start()
+    await rig.put(("i", 1, 25))
+    rig.store.samples.clear()
+    rig.store.happens("i:high", "raise", "remove")
+    assert await rig.tick() == []
+    assert rig.plugin.status()["active"] == 0
+    assert await rig.put(("i", 2, 26)) == [("i:high", "raise", "02")]
+
+
+async def test_a_point_that_was_made_again_while_nobody_ran_begins_anew(rig: Rig) -> None:
+    rig.plant(i=LIMITS)
+    await rig.start()
+    await rig.put(("i", 1, 25))
+    rig.store.happens("i:high", "raise")
+    await rig.tick()
+    rig.store.happens("i:high", "remove")
+    await rig.restart()
+    assert await rig.tick() == [("i:high", "raise", "01")]
+    rig.store.happens("i:high", "raise")
+    await rig.restart()
+    assert await rig.tick() == []
 
 
 async def test_a_point_that_is_renamed_begins_anew_when_its_value_has_followed(rig: Rig) -> None:
