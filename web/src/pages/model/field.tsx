@@ -2,7 +2,7 @@
 import { useId } from "preact/hooks";
 import { translator } from "../../i18n/i18n";
 import { textOf, type Fault } from "./draft";
-import { helpOf, labelOf } from "./labels";
+import { choiceOf, helpOf, labelOf } from "./labels";
 import { Reference, referred } from "./reference";
 import type { FormField } from "./schema";
 import { words } from "./words";
@@ -32,15 +32,19 @@ function rangeText({ range: { min, max, above } }: FormField): string {
 function defaultText(field: FormField): string {
   const { default: value } = field;
   if (value === null || value === undefined || value === "") return t("notSet");
-  return t("defaultIs", { value: field.type === "boolean" ? t(value === true ? "yes" : "no") : textOf(value) });
+  return t("defaultIs", { value: chosenText(field, textOf(value)) });
 }
+
+/** What a choice, or yes or no, is called. */
+const chosenText = ({ name, type }: FormField, choice: string): string =>
+  type === "boolean" ? t(choice === "true" ? "yes" : "no") : choiceOf(name, choice);
 
 export function Field(props: FieldProps) {
   const { field, text, fault } = props;
   const id = useId();
   const error = fault ? t(fault.key, { limit: fault.limit }) : props.error;
   const plain = field.type === "const" || referred(field.name) !== null;
-  const help = plain ? "" : [helpOf(field.name, field.help), rangeText(field)].filter(Boolean).join("; ");
+  const help = plain ? "" : [helpOf(field.help), rangeText(field)].filter(Boolean).join(t("between"));
   const described = [help && `${id}h`, error && `${id}e`].filter(Boolean).join(" ") || undefined;
   return (
     <div class={`field ${field.type === "long" ? "model-wide" : ""}`}>
@@ -74,7 +78,7 @@ function Input({ id, field, text, set, described, bad }: InputProps) {
     const plain = field.required ? [] : [["", defaultText(field)] as const];
     const named = choices
       .filter((choice) => field.required || choice !== textOf(field.default))
-      .map((choice) => [choice, field.type === "boolean" ? t(choice === "true" ? "yes" : "no") : choice] as const);
+      .map((choice) => [choice, chosenText(field, choice)] as const);
     return (
       <select {...common} value={text} onChange={change}>
         {field.required && text === "" && <option value="" />}
