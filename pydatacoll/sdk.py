@@ -112,6 +112,9 @@ class DriverContext:
         at any moment, so a driver looks here each time: ``if (frames := context.frames) is not None``.
     :ivar networks: those that devices may be in; :meth:`connect` and :meth:`resolve` see to it.
     :ivar certificates: the folder with the certificates and keys that devices name; ``None``: there is none.
+    :ivar given_up: ``(selection, error)``: a driver that ends a selection by itself says so here, for the audit
+        trail: its time was over and the device has confirmed the deactivation (empty ``error``), or it did not,
+        or the link was lost. Not when it is executed or cancelled.
     """
 
     sink: Sink
@@ -125,6 +128,7 @@ class DriverContext:
     frames: FrameLog | None = None
     networks: Networks = ANYWHERE
     certificates: Path | None = None
+    given_up: Callable[[str, str], None] = lambda _selection, _error: None
 
     async def connect(
         self,

@@ -130,9 +130,9 @@ class Api:
         """The decoded body of a GET."""
         return (await self("GET", path, status=status)).json
 
-    async def post(self, path: str, body: Any, status: int = 201) -> Any:
+    async def post(self, path: str, body: Any, status: int = 201, headers: Mapping[str, str] | None = None) -> Any:
         """The decoded body of the answer to a POST."""
-        return (await self("POST", path, body, status=status)).json
+        return (await self("POST", path, body, status=status, headers=headers)).json
 
 
 @asynccontextmanager

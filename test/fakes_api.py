@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import msgspec
 from pydatacoll.api.access import Access
 from pydatacoll.api.services import CommandKind, LinkState, Services
 from pydatacoll.codec.entry import encode_entry
-from pydatacoll.errors import PyDataCollError
+from pydatacoll.errors import Invalid, PyDataCollError
 from pydatacoll.model import PointId, Sample
 from pydatacoll.model.alarm import Alarm, AlarmId, State, Transition
 from pydatacoll.model.change import apply
@@ -32,13 +32,15 @@ T = TypeVar("T")
 class FakeAudit:
     """The trail in memory; ``entries`` are as they come, oldest first.
 
-    ``asked`` is the filter of the last reading, ``page`` what is answered.
+    ``asked`` is the filter of the last reading, ``page`` what is answered; ``failure`` is raised instead of
+    writing.
     """
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self.asked: tuple[AuditFilter, int, str | None] | None = None
         self.page = AuditPage([])
+        self.failure: Exception | None = None
 
     def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """What a commit does."""
@@ -46,6 +48,8 @@ class FakeAudit:
 
     async def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """See :class:`pydatacoll.api.services.AuditTrail`."""
+        if self.failure is not None:
+            raise self.failure
         self.append(entries)
 
     async def read(self, wanted: AuditFilter, limit: int, before: str | None = None) -> AuditPage:
@@ -203,6 +207,7 @@ class FakeCommands:
     taken: list[tuple[CommandKind, CommandRequest]] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     body: Any = None
+    answers: dict[tuple[str, str], tuple[bytes, QueryReply]] = field(default_factory=dict)
 
     async def execute(self, kind: CommandKind, requests: Sequence[CommandRequest]) -> list[CommandReply]:
         replies = []
@@ -221,6 +226,13 @@ class FakeCommands:
         if self.outcome is not None:
             return QueryReply.failed("q", self.outcome)
         return QueryReply("q", 200, self.body or _NOTHING[what])
+
+    async def once(self, user: str, key: str, what: bytes, ask: Callable[[], Awaitable[QueryReply]]) -> QueryReply:
+        if (user, key) not in self.answers:
+            self.answers[user, key] = what, await ask()
+        known, reply = self.answers[user, key]
+        error = Invalid("this Idempotency-Key was used for another command")
+        return reply if known == what else QueryReply.failed("", error)
 
 
 @dataclass

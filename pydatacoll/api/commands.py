@@ -146,7 +146,10 @@ def check(call: Call, asked: _Request, index: int, *, selecting: bool = False) -
     return asked
 
 
-def _idempotency_key(call: Call) -> str | None:
+def idempotency_key(call: Call) -> str | None:
+    """
+    :raises Invalid: it is none.
+    """
     key = call.request.headers.get(IDEMPOTENCY_KEY)
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise Invalid.of([FieldError(0, IDEMPOTENCY_KEY, f"must be 1-{_LONGEST_KEY} printable ASCII characters")])
@@ -228,7 +231,7 @@ def _note_reply(call: Call, kind: CommandKind, payload: Any, reply: CommandReply
 
 async def _single(call: Call, kind: CommandKind) -> web.StreamResponse:
     try:
-        key = _idempotency_key(call) if kind == "ctrl" else None
+        key = idempotency_key(call) if kind == "ctrl" else None
         asked = check(call, parse(kind, call.body, 0), 0)
     except PyDataCollError as error:
         _note(call, kind, call.body, str(error), error.status)
@@ -260,7 +263,7 @@ def named(payload: Any) -> dict[str, Any]:
 
 async def _many(call: Call, kind: CommandKind) -> web.StreamResponse:
     """Each element stands for itself: what is wrong with one does not keep the others."""
-    key = _idempotency_key(call) if kind == "ctrl" else None
+    key = idempotency_key(call) if kind == "ctrl" else None
     answers: list[dict[str, Any] | None] = []
     requests: list[tuple[int, CommandRequest]] = []
     for index, payload in enumerate(call.body):
@@ -298,7 +301,7 @@ async def device_ctrls(call: Call) -> web.StreamResponse:
 
 
 _FAILURES = (404, 409, 502, 503, 504)
-_KEY_HEADER = {IDEMPOTENCY_KEY: "a repeat with the same key returns the first answer and does nothing"}
+KEY_HEADER: Final = {IDEMPOTENCY_KEY: "a repeat with the same key returns the first answer and does nothing"}
 
 OPERATIONS = [
     Operation(
@@ -320,7 +323,7 @@ OPERATIONS = [
         handler=device_ctrl,
         summary="Write a point now; answers when the device confirmed",
         tag="commands",
-        headers=_KEY_HEADER,
+        headers=KEY_HEADER,
         body=Body(ref("CtrlRequest")),
         answers={200: Answer("confirmed", ref("CtrlAnswer"))},
         errors=(*_FAILURES, 429),
@@ -345,7 +348,7 @@ OPERATIONS = [
         handler=device_ctrls,
         summary="Write many points now; each answer has its own status",
         tag="commands",
-        headers={IDEMPOTENCY_KEY: f"{_KEY_HEADER[IDEMPOTENCY_KEY]}; holds for each place in the list"},
+        headers={IDEMPOTENCY_KEY: f"{KEY_HEADER[IDEMPOTENCY_KEY]}; holds for each place in the list"},
         body=Body(one_or_many(ref("CtrlRequest")), shape="batch", large=True),
         answers={200: Answer("answers in order", array({"oneOf": [ref("CtrlDone"), ref("CommandProblem")]}))},
         errors=(429, 503),

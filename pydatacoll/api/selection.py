@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from pydatacoll.api import problems, responses
-from pydatacoll.api.commands import check, note, parse
+from pydatacoll.api.commands import KEY_HEADER, check, idempotency_key, note, parse
 from pydatacoll.api.operation import Answer, Body, Call, Operation, ref
 from pydatacoll.api.selection_views import CancelRequest, SelectRequest
 from pydatacoll.api.views import CallRequest, CtrlRequest
@@ -81,6 +81,7 @@ def _checked(call: Call) -> CtrlRequest:
 async def device_select(call: Call) -> web.StreamResponse:
     """Select a point; answers when the device confirmed it."""
     try:
+        key = idempotency_key(call)
         asked = _checked(call)
     except PyDataCollError as error:
         note(call, "select", call.body, str(error), error.status)
@@ -92,8 +93,20 @@ async def device_select(call: Call) -> web.StreamResponse:
     entry = call.entry("select", ":".join(point.values()), after=asked.value, devices=[asked.device_id])
     if asked.reason:
         entry = {**entry, "reason": asked.reason}
-    body = {"field": f"{asked.term_id}:{asked.item_id}", "value": asked.value, "left": left}
-    reply = await _asked(call, "select", body, left + _ON_THE_WAY, entry)
+    field = f"{asked.term_id}:{asked.item_id}"
+    # who selects, and from where: for the manager, which tells the audit trail how the selection ended
+    body = {"field": field, "value": asked.value, "left": left, "user": entry["user"], "source": entry["source"]}
+
+    async def ask() -> QueryReply:
+        return await _asked(call, "select", body, left + _ON_THE_WAY, entry)
+
+    if key is None:
+        reply = await ask()
+    else:
+        what = msgspec.json.encode(("select", *point.values(), asked.value))
+        reply = await call.services.commands.once(call.identity.name, key, what, ask)
+        if reply.status in {409, 422} and not reply.id:
+            note(call, "select", call.body, reply.detail, reply.status)
     if reply.status != 200:
         return _failed(reply)
     held = reply.body
@@ -142,6 +155,7 @@ OPERATIONS = [
             "Of a protocol that cannot do this (all but iec104 with its native backend) the answer is 422."
         ),
         tag="commands",
+        headers=KEY_HEADER,
         body=Body(ref("SelectRequest")),
         answers={200: Answer("selected", ref("SelectAnswer"))},
         errors=_FAILURES,

@@ -145,6 +145,11 @@ class Commands(Protocol):
     async def query(self, what: What, device_id: str, body: dict[str, Any], seconds: float) -> QueryReply:
         """Ask the manager of a device something; waits so many seconds at most."""
 
+    async def once(self, user: str, key: str, what: bytes, ask: Callable[[], Awaitable[QueryReply]]) -> QueryReply:
+        """The answer to the first request that a user sent with this ``Idempotency-Key``; 409 while it is not
+        known, 422 when ``what`` is another. ``ask`` is called for the first one only; when it raises, nothing was
+        asked."""
+
 
 class Finding(Protocol):
     """One check of the diagnosis."""

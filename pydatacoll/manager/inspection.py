@@ -101,7 +101,8 @@ class Inspector:
             )
             return {"results": [msgspec.to_builtins(one) for one in found]}
         if what == "select":
-            return await runner.select(body["field"], body["value"], min(left, body["left"]))
+            who = {name: str(body.get(name, "")) for name in ("user", "source")}
+            return await runner.select(body["field"], body["value"], min(left, body["left"]), **who)
         if what == "cancel":
             await runner.cancel(body["field"], body["selection_id"])
             return {}

@@ -18,12 +18,14 @@ from pydatacoll.manager.ownership import Ownership
 from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.runner import DeviceRunner
 from pydatacoll.manager.self_report import SelfReport
+from pydatacoll.manager.trail import Trail
 from pydatacoll.model import Device, PointId, Term, TermItem
 from pydatacoll.model.change import Change
 from pydatacoll.model.network import Networks
 from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
 from pydatacoll.settings import Settings
 from pydatacoll.store import keys
+from pydatacoll.store.audit import Audit
 from pydatacoll.store.client import Store, store_errors
 from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
@@ -88,6 +90,7 @@ class DeviceManager:
             on_loss=self._loss,
         )
         self._links = LinkLog()
+        self._trail = Trail(Audit(store))
         self._marking = asyncio.Lock()
         self._self_report = SelfReport(store, self.id, self.writer, lambda: len(self.runners))
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -116,6 +119,7 @@ class DeviceManager:
             start("status report", self._report),
             start("stream trimming", self._trim),
             start("link summary", self._links.run),
+            start("audit trail", self._trail.run),
             start("own report", self._self_report.run),
         ]
         return self
@@ -123,7 +127,9 @@ class DeviceManager:
     async def __aexit__(self, *_: object) -> None:
         """Stop polling, store what was read, then give the partitions back."""
         self._unsubscribe()
-        self._stop_services({task.get_name() for task in self._services} - {"writer", "status writer"})
+        self._stop_services(
+            {task.get_name() for task in self._services} - {"writer", "status writer", "audit trail"}
+        )
         await self._stop(list(self.runners))
         with suppress(TimeoutError):
             async with asyncio.timeout(3.0):
@@ -277,6 +283,7 @@ class DeviceManager:
             status=self._status,
             settings=self._settings.manager,
             links=self._links,
+            tell=self._trail.tell,
             marking=self._marking,
             networks=self._networks,
             certificates=self._certificates,

@@ -72,6 +72,7 @@ class DeviceRunner:
         status: StatusWriter,
         settings: ManagerSettings,
         links: LinkLog,
+        tell: selection.Tell,
         marking: asyncio.Lock,
         networks: Networks = ANYWHERE,
         certificates: Path | None = None,
@@ -92,7 +93,8 @@ class DeviceRunner:
         self._interrogations = Interrogations(self._driver)
         self.terms: Sequence[Term] = ()
         self._points: dict[str, Point] = {}
-        self._selections = selection.Selections(self._driver, self._points)
+        self._selections = selection.Selections(self._driver, self._points, tell)
+        self._context.given_up = self._selections.given_up
         self._session: Tasks | None = None
         self._lanes: list[asyncio.Task[None]] = []
         self.link = Link(CONNECTING, time.time())
@@ -375,7 +377,7 @@ class DeviceRunner:
         selections = [parts[i].selection for i, _ in accepted]
         work: Awaitable[Sequence[WriteResult | PyDataCollError]]
         if any(selections):
-            work = selection.execute(self._driver, self.device, requests, selections)
+            work = self._selections.execute(self.device, requests, selections)
         else:
             work = self._driver.write(requests)
         results = await self._guard(work, accepted, left)
@@ -430,11 +432,11 @@ class DeviceRunner:
             if isinstance(result, DeviceError):
                 replies[i] = CommandReply.failed(result)
 
-    async def select(self, field: str, value: Value, left: float) -> dict[str, Any]:
+    async def select(self, field: str, value: Value, left: float, **who: str) -> dict[str, Any]:
         """Select a point; see :class:`pydatacoll.manager.selection.Selections`."""
         if self._session is None:
             raise self._offline()
-        return await self._selections.select(self.device, field, value, left)
+        return await self._selections.select(self.device, field, value, left, **who)
 
     async def cancel(self, field: str, selection_id: str) -> None:
         """Give a selection up."""

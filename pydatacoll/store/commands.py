@@ -15,7 +15,8 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -38,8 +39,8 @@ from pydatacoll.store.command_messages import (
     encode,
     part_id,
 )
-from pydatacoll.store.idempotency import Idempotency
-from pydatacoll.store.queries import QueryClient, QueryReply, What
+from pydatacoll.store.idempotency import Claim, Idempotency, fingerprint
+from pydatacoll.store.queries import QueryClient, QueryReply, What, decode_query_reply
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,12 @@ class CommandClient:
         self._queries = QueryClient(store, client_id)
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._listening = asyncio.Event()
-        self._idempotency = Idempotency(store)
+        self._controls: Idempotency[CommandReply] = Idempotency(
+            store, msgspec.json.Decoder(CommandReply).decode, CommandReply.failed, self._of_manager
+        )
+        self._selections: Idempotency[QueryReply] = Idempotency(
+            store, decode_query_reply, partial(QueryReply.failed, ""), _nowhere
+        )
         self._audit = Audit(store)
         self._clock = StoreClock(store)
         self._lost: asyncio.TimerHandle | None = None
@@ -162,6 +168,27 @@ class CommandClient:
             return QueryReply.failed("", error)
         return await self._queries.ask(what, device_id, body, seconds)
 
+    async def once(self, user: str, key: str, what: bytes, ask: Callable[[], Awaitable[QueryReply]]) -> QueryReply:
+        """Ask something that must not be repeated, with an ``Idempotency-Key``, as of controls: a repeat gets the
+        first answer.
+
+        :param what: what is asked for; the same key with anything else is refused.
+        :param ask: called for the first request only; when it raises, nothing was asked.
+        """
+
+        async def send(_: str) -> QueryReply:
+            return await ask()
+
+        return await self._selections.run(Claim(user, key, fingerprint(what)), send)
+
+    async def _of_manager(self, command_id: str) -> CommandReply | None:
+        """What the manager left behind as the answer to a command."""
+        with store_errors():
+            state = await self._store.redis.get(keys.command(command_id))
+        if state is None or not str(state).startswith("{"):
+            return None
+        return decode_reply(state).results[0].reply(command_id)
+
     async def execute(self, kind: Kind, requests: Sequence[CommandRequest]) -> list[CommandReply]:
         """Run commands and wait for what became of them; never raises for a single command.
 
@@ -190,7 +217,7 @@ class CommandClient:
                 async def send(command_id: str, request: CommandRequest = request) -> CommandReply:
                     return (await self._send(kind, [request], command_id))[0]
 
-                replies[i] = await self._idempotency.run(request, send)
+                replies[i] = await self._controls.run(_claim(request), send)
 
         await asyncio.gather(*map(run_group, groups.values()), *map(run_keyed, keyed.values()))
         self.outcomes.update((kind, reply.status) for reply in replies if reply is not None)
@@ -327,6 +354,15 @@ class CommandClient:
         except (StoreError, TimeoutError) as error:
             # when it was sent at all, the intention is in the trail since before that
             log.warning("the result of command %s is not in the audit trail: %s", message.id, error)
+
+
+def _claim(request: CommandRequest) -> Claim:
+    what = msgspec.json.encode((request.point, request.value, request.mode, request.verify))
+    return Claim(request.user, request.idempotency_key or "", fingerprint(what + request.selection.encode()))
+
+
+async def _nowhere(_: str) -> None:
+    """Nobody but the server that asked knows the answer to a question."""
 
 
 def _unknown(why: str) -> DeviceTimeout:

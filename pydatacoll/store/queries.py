@@ -68,7 +68,7 @@ class QueryReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _decode_query = msgspec.json.Decoder(Query).decode
-_decode_reply = msgspec.json.Decoder(QueryReply).decode
+decode_query_reply = msgspec.json.Decoder(QueryReply).decode
 
 
 class QueryClient:
@@ -82,7 +82,7 @@ class QueryClient:
     def answered(self, data: bytes) -> None:
         """Take an answer; one that nobody waits for any more is dropped."""
         try:
-            reply = _decode_reply(data)
+            reply = decode_query_reply(data)
         except msgspec.DecodeError as error:
             log.warning("the answer to a question is not readable: %s", error)
             return

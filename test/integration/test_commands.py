@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from pydatacoll.errors import DeviceOffline, NoManager, StoreUnavailable
 from pydatacoll.model import PointId, Sample
 from pydatacoll.store import keys
 from pydatacoll.store.client import Store
 from pydatacoll.store.command_messages import CommandReply
 from pydatacoll.store.command_server import CommandServer
 from pydatacoll.store.commands import CommandClient, CommandRequest
+from pydatacoll.store.idempotency import Claim, Idempotency
+from pydatacoll.store.queries import QueryReply
 from test.integration.proxy import Proxy
 
 DEVICE = "pump"
@@ -218,6 +221,73 @@ async def test_a_key_whose_client_died_tells_the_result_or_that_it_is_unknown(sy
     (reply,) = await system.client().execute("ctrl", [write(1, idempotency_key="k")])
     assert (reply.status, reply.sample.value) == (200, 1)
     assert system.plant.written == [1, 5]
+
+
+async def test_what_ran_is_answered_even_when_its_answer_cannot_be_kept(redis_url, system):
+    await system.server()
+    async with Proxy(redis_url.removeprefix("unix://")) as proxy:
+        store = Store(proxy.url)
+        try:
+            kept = Idempotency(store, lambda raw: raw, lambda error: error, None)
+
+            async def send(command_id):
+                proxy.refuse = True
+                proxy.cut()
+                return CommandReply(200, Sample(5.0, 7, 0), command_id)
+
+            reply = await kept.run(Claim("eve", "k", "f"), send)
+            assert (reply.status, reply.sample.value) == (200, 7)
+        finally:
+            await store.close()
+
+
+async def test_a_question_that_must_not_be_repeated_is_asked_once_per_key(system):
+    asked = []
+    gate = asyncio.Event()
+
+    async def ask():
+        asked.append(1)
+        await gate.wait()
+        return QueryReply("q", 200, {"selection_id": f"s{len(asked)}"})
+
+    def once(client, what=b"7", key="k", user="eve"):
+        return asyncio.create_task(client.once(user, key, what, ask))
+
+    one, other = system.client(), system.client()
+    first, same = once(one), once(one)
+    while not asked:
+        await asyncio.sleep(0)
+    assert (await once(other)).status == 409, "it is under way elsewhere"
+    gate.set()
+    assert await first == await same == await once(other) == QueryReply("q", 200, {"selection_id": "s1"})
+    assert (await once(other, b"8")).status == 422
+    assert (await once(other, user="bob")).body == {"selection_id": "s2"}
+    await system.server()
+    (reply,) = await one.execute("ctrl", [write(1, idempotency_key="k", user="eve")])
+    assert reply.status == 422, "the keys of controls and of selections are the same"
+    assert (len(asked), system.plant.written) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        (StoreUnavailable("the intention is not in the audit trail"), 503),
+        (QueryReply.failed("q", NoManager("no device manager")), 503),
+        (QueryReply.failed("q", DeviceOffline("offline")), 503),
+    ],
+)
+async def test_a_question_that_was_not_asked_may_be_asked_again_with_its_key(system, first, status):
+    answers = [first, QueryReply("q", 200, {"selection_id": "s1"})]
+
+    async def ask():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = system.client()
+    assert (await client.once("eve", "k", b"7", ask)).status == status
+    assert (await client.once("eve", "k", b"7", ask)).status == 200
 
 
 async def test_the_intention_is_audited_before_the_command_goes_out(system):

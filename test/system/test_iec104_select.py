@@ -163,8 +163,43 @@ async def commandable(*clients):
     await eventually(known, "the point is known", within=30)
 
 
-async def select(client, value):
-    return await client.request("POST", "/api/v2/device_select", {**POINT, "value": value})
+async def select(client, value, **headers):
+    return await client.request("POST", "/api/v2/device_select", {**POINT, "value": value}, **headers)
+
+
+async def ended(client, count):
+    """The audit entries of selections that ended by themselves, once there are so many; newest first."""
+    found = []
+
+    async def told():
+        found[:] = await client.get("/api/v2/audit?action=select.given_up")
+        return len(found) >= count
+
+    await eventually(told, "the end of the selection is in the audit trail", within=30)
+    assert len(found) == count
+    return found
+
+
+async def test_a_select_whose_answer_was_lost_is_repeated_with_its_key(rig):
+    api = await rig.api("--managers", "1", **SETTINGS)
+    client = api.client
+    two = await rig.api("--no-manager", "--redis", rig.store_url(), data_dir=rig.folder / "other")
+    async with Iec104Rtu([LIMIT]) as rtu:
+        await configure(client, rtu)
+        await commandable(client, two.client)
+        key = {"Idempotency-Key": "select-1"}
+        first = await select(client, 7, **key)
+        assert first.status == 200, first
+        for again in (await select(client, 7, **key), await select(two.client, 7, **key)):
+            assert (again.status, again.body) == (200, first.body)
+        assert (await select(client, 8, **key)).status == 422
+        assert (await control(client, 7, **key)).status == 422
+        assert [(one.act, one.value) for one in rtu.commands] == [("select", 7)]
+        done = await control(client, 7, more={"selection_id": first.body["selection_id"]})
+        assert done.status == 200, done
+        assert executed(rtu) == [7]
+        selects = await client.get("/api/v2/audit?action=select&limit=50")
+        assert [entry["result"] for entry in selects] == ["ok", None], "a repeat does nothing"
 
 
 async def test_a_selection_is_held_at_the_station_until_it_is_executed_over_another_server(rig):
@@ -215,6 +250,16 @@ async def test_a_selection_is_given_up_when_it_is_cancelled_or_its_time_is_over(
         await rtu.until(lambda: len(rtu.commands) == 4)
         late = await control(client, 8, more=held)
         assert (late.status, "expired" in late.body["detail"]) == (409, True)
+        (entry,) = await ended(client, 1)
+        assert entry["result"] == "ok (its time was over)"
+        assert {name: entry[name] for name in ("object", "after", "selection_id", "source", "devices")} == {
+            "object": "rtu:bay:limit",
+            "after": 8,
+            **held,
+            "source": "127.0.0.1",
+            "devices": ["rtu"],
+        }
+        assert "expires" not in entry
         acts = [(one.act, one.value) for one in rtu.commands]
         assert acts == [("select", 7), ("deactivate", 7), ("select", 8), ("deactivate", 8)]
 
@@ -230,6 +275,9 @@ async def test_a_selection_does_not_survive_its_link(rig):
         rtu.drop()
         await rtu.until(lambda: rtu.accepted > accepted)
         assert (await control(client, 7, more=held)).status == 409
+        (entry,) = await ended(client, 1)
+        assert (entry["after"], entry["selection_id"]) == (7, held["selection_id"])
+        assert entry["result"] == "lost with the link; nothing was executed"
         await commandable(client)
         assert (await control(client, 7, more=held)).status == 409
         assert executed(rtu) == []

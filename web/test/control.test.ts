@@ -170,6 +170,22 @@ describe("select before operate in two steps", () => {
     expect((await select(command, () => base)).problem).toMatchObject({ status: 502, message: "the station refuses the select" });
   });
 
+  test("a lost answer is asked for once more under the key of the select, which is not that of the execute", async () => {
+    const keys: unknown[] = [];
+    const replies = [() => { throw new TypeError("network"); }, () => new Response(JSON.stringify(answer))];
+    vi.stubGlobal("fetch", async (_: string, init: RequestInit) => {
+      keys.push((init.headers as Record<string, string>)["Idempotency-Key"]);
+      return replies[keys.length - 1]!();
+    });
+    const { held } = await select(command, () => base + 3_600_000);
+    expect(held).toMatchObject({ id: "s1", seconds: 20 });
+    expect((held?.until ?? 0) - performance.now()).toBeLessThanOrEqual(20_000);
+    expect(keys).toEqual([`${command.key}.select`, `${command.key}.select`]);
+    expect(requestOf(command).headers).toEqual({ "Idempotency-Key": command.key });
+    vi.stubGlobal("fetch", async () => { throw new TypeError("network"); });
+    expect((await select(command, () => base)).problem?.status).toBe(0);
+  });
+
   test("giving up goes out even when the page is left, and what is over already is no problem", async () => {
     expect(cancelRequest("d:t:i", "s1")).toMatchObject({ path: "/api/v2/device_select/cancel", keepalive: true });
     answering({});

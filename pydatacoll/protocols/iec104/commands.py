@@ -368,6 +368,8 @@ class Commander:
         if job is not None:
             self._selections.pop(job.selection, None)
             self._idle(job)
+            if (error := job.lapsed) is not None:
+                self._context.given_up(job.selection, error)
         return job
 
     def _expire(self, lane: Lane, now: float) -> None:
@@ -413,6 +415,7 @@ class Commander:
         if exchange.phase is Phase.OVER:  # recalling it has closed the wire
             return
         self._selections.pop(job.selection, None)
+        job.given_up |= exchange.phase is Phase.SELECTED
         request = exchange.give_up(now, reached=reached)
         if request is not None:
             self._send(lane, exchange, request)

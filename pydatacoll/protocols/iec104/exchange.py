@@ -83,6 +83,7 @@ class Exchange:
         ``cancelled``; ``None``: not known yet.
     :ivar due: when :meth:`give_up` is to be called.
     :ivar owing: the execute was confirmed, and its termination has not come.
+    :ivar deactivated: what the station said to the deactivation; ``None``: nothing.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Exchange:
         self._unanswered = 0
         self._executed: Asdu | None = None
         self.owing = False
+        self.deactivated: bool | None = None
 
     # Requests
 
@@ -240,6 +242,7 @@ class Exchange:
             # when it was stopped no termination follows
             self.owing = asdu.cause == CONFIRMATION
         if asdu.cause == DEACTIVATION_CONFIRMATION or self._unanswered <= 0:
+            self.deactivated = asdu.cause == DEACTIVATION_CONFIRMATION and not asdu.negative
             self._over()
 
     def _refusal(self, asdu: Asdu) -> DeviceRefused | None:

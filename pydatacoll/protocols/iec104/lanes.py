@@ -7,7 +7,7 @@ import math
 from collections import deque
 
 from pydatacoll.errors import Conflict, DeviceError
-from pydatacoll.protocols.iec104.exchange import Exchange
+from pydatacoll.protocols.iec104.exchange import NOTHING, Exchange, Phase
 
 MOST_OWED = 16
 """Commands to one address of which is remembered that their termination is still to come."""
@@ -21,6 +21,7 @@ class Job:
     :ivar selection: names the selection when it is to be held; empty otherwise.
     :ivar told: what became of it, or of its select.
     :ivar working: it counts as one of those that are at work.
+    :ivar given_up: its selection was held, and is given up after its time.
     """
 
     def __init__(self, exchange: Exchange, selection: str = "") -> None:
@@ -29,11 +30,25 @@ class Job:
         self.told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.working = False
         self.counted = False
+        self.given_up = False
 
     def tell(self, outcome: Outcome) -> None:
         """Tell who waits; who was cancelled does not want to know."""
         if not self.told.done():
             self.told.set_result(outcome)
+
+    @property
+    def lapsed(self) -> str | None:
+        """Of a selection that ended by itself: what went wrong with that, empty when nothing did; ``None`` of
+        anything else."""
+        if self.exchange.phase is Phase.SELECTED:
+            return f"lost with the link; {NOTHING}"
+        if not self.given_up:
+            return None
+        said = self.exchange.deactivated
+        if said is None:
+            return "its time was over; the station has not answered the deactivation"
+        return "" if said else "its time was over; the station refuses the deactivation"
 
 
 class Lane:

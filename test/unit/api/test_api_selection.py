@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pydatacoll.api.app import create_app
-from pydatacoll.errors import Conflict, DeviceRefused, DeviceTimeout
+from pydatacoll.errors import Conflict, DeviceRefused, DeviceTimeout, StoreUnavailable
 from pydatacoll.model.validation import Schemas
 from pydatacoll.protocols.iec104 import Iec104Driver
 from pydatacoll.protocols.modbus_tcp import ModbusTcpDriver
@@ -60,13 +60,43 @@ async def test_the_manager_selects_and_its_answer_is_that_of_the_device(api: Api
     assert answer == {
         **POINT, "value": 2, "selection_id": "s1", "seconds": 20.0, "expires": "2023-11-14T22:13:40.000000Z"
     }  # fmt: skip
-    assert backend.commands.asked == [("select", "rtu", {"field": "bay:breaker", "value": 2, "left": 3.0})]
+    assert backend.commands.asked == [
+        ("select", "rtu", {"field": "bay:breaker", "value": 2, "left": 3.0, "user": "", "source": "127.0.0.1"})
+    ]
     assert backend.commands.taken == []
     entry = {
         "action": "select", "user": "", "source": "127.0.0.1", "object": "rtu:bay:breaker", "after": 2,
         "devices": ["rtu"], "reason": "test",
     }  # fmt: skip
     assert backend.entries == [{**entry, "result": None}, {**entry, "result": "ok"}]
+
+
+async def test_a_repeat_with_the_same_key_gets_the_first_answer_and_selects_nothing(
+    api: Api, backend: FakeBackend
+) -> None:
+    body, key = {**POINT, "value": "on"}, {"Idempotency-Key": "k1"}
+    first = await api.post(SELECT, body, 200, headers=key)
+    backend.commands.body = {**HELD, "selection_id": "s2"}
+    assert await api.post(SELECT, body, 200, headers=key) == first
+    assert len(backend.commands.asked) == 1
+    assert [entry["result"] for entry in backend.entries] == [None, "ok"]
+    problem = await api.post(SELECT, {**POINT, "value": "off"}, 422, headers=key)
+    assert "used for another command" in problem["detail"]
+    assert (await api.post(SELECT, body, 200, headers={"Idempotency-Key": "k2"}))["selection_id"] == "s2"
+    assert len(backend.commands.asked) == 2
+
+
+@pytest.mark.parametrize("key", ["", "k" * 201, "k\tk"])
+async def test_a_key_is_printable_and_not_too_long(api: Api, backend: FakeBackend, key: str) -> None:
+    problem = await api.post(SELECT, {**POINT, "value": 2}, 422, headers={"Idempotency-Key": key})
+    assert [error["field"] for error in problem["errors"]] == ["Idempotency-Key"]
+    assert backend.commands.asked == []
+
+
+async def test_nothing_is_asked_when_the_intention_cannot_be_audited(api: Api, backend: FakeBackend) -> None:
+    backend.audit.failure = StoreUnavailable("the store is away")
+    await api.post(SELECT, {**POINT, "value": 2}, 503, headers={"Idempotency-Key": "k"})
+    assert backend.commands.asked == []
 
 
 @pytest.mark.parametrize(

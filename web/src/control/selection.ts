@@ -11,9 +11,11 @@ export interface Held {
   until: number;
 }
 
-export const selectRequest = ({ id, value, expiresIn, reason }: Command): Request => ({
+/** Its key is not that of the execute, which is another request. */
+export const selectRequest = ({ id, value, expiresIn, reason, key }: Command): Request => ({
   method: "POST",
   path: "/api/v2/device_select",
+  headers: { "Idempotency-Key": `${key}.select` },
   body: { ...pointOf(id), value, expires_in: expiresIn, ...(reason ? { reason } : {}) },
 });
 
@@ -37,15 +39,24 @@ export const countdown = (until: number, now: number): number => Math.max(0, Mat
 
 export type Selecting = { held: Held; problem: null } | { held: null; problem: Problem };
 
-/** Select at the device; `now` is the clock of the server, when the answer has come. */
+/** Select at the device; `now` is the clock of the server, when the answer has come. When the answer is lost the device
+ * may hold the selection: it is asked for once more, under the same key. */
 export async function select(command: Command, now: () => number): Promise<Selecting> {
+  const began = performance.now();
+  const first = await trySelect(command);
+  const { answer, problem } = first.problem?.status === 0 ? await trySelect(command) : first;
+  if (!answer) return { held: null, problem };
+  // a repeated answer is older than it looks: the selection was held from some moment after the first try on
+  const left = first.problem ? answer.seconds - (performance.now() - began) / 1000 : remaining(answer, now());
+  return { held: { id: answer.selection_id, seconds: answer.seconds, until: performance.now() + left * 1000 }, problem: null };
+}
+
+async function trySelect(command: Command): Promise<{ answer: SelectAnswer; problem: null } | { answer: null; problem: Problem }> {
   try {
-    const answer = (await (await send(selectRequest(command))).json()) as SelectAnswer;
-    const left = remaining(answer, now());
-    return { held: { id: answer.selection_id, seconds: answer.seconds, until: performance.now() + left * 1000 }, problem: null };
+    return { answer: (await (await send(selectRequest(command))).json()) as SelectAnswer, problem: null };
   } catch (error) {
     // also an answer that broke off on its way
-    return { held: null, problem: error instanceof Problem ? error : new Problem(0, String(error)) };
+    return { answer: null, problem: error instanceof Problem ? error : new Problem(0, String(error)) };
   }
 }
 

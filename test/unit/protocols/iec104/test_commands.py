@@ -35,7 +35,10 @@ class Rig:
         fields = {"command_timeout": 60.0, "termination_timeout": 60.0, **options}
         device = Iec104Device(id="d", name="d", protocol="iec104", **fields)  # type: ignore[arg-type]
         self.counters: Counter[str] = Counter()
-        self.commander = Commander(device, DriverContext(FakeSink(), self.counters, wall=lambda: NOW))
+        self.given_up: list[tuple[str, str]] = []
+        context = DriverContext(FakeSink(), self.counters, wall=lambda: NOW)
+        context.given_up = lambda selection, error: self.given_up.append((selection, error))
+        self.commander = Commander(device, context)
         self.wire = FakeWire()
         self.commander.connected(self.wire)
         self.tasks: list[asyncio.Task[str]] = []

@@ -69,6 +69,7 @@ async def test_a_selection_is_held_until_it_is_executed_once(rig: Rig) -> None:
     assert len(rig.wire.sent) == 2
     assert rig.counters == {"commands": 1, "selections": 1, "command_terminated": 1}
     assert rig.commander.status() == {"commands": []}
+    assert rig.given_up == []
 
 
 async def test_a_select_that_is_refused_or_not_answered_holds_nothing() -> None:
@@ -111,6 +112,7 @@ async def test_cancelling_deactivates_the_select(rig: Rig) -> None:
     assert len(rig.wire.sent) == 2
     assert rig.counters["command_cancelled"] == rig.counters["command_deactivations"] == 1
     await held(rig)
+    assert rig.given_up == []
 
 
 async def test_what_nobody_executes_is_deactivated_after_its_time(rig: Rig) -> None:
@@ -119,10 +121,31 @@ async def test_what_nobody_executes_is_deactivated_after_its_time(rig: Rig) -> N
     assert shape(request) == (DEACT, True)
     with pytest.raises(Conflict, match="expired"):
         await execute(rig, selection)
+    assert rig.given_up == []  # whether the station has forgotten it is not known yet
     rig.hear(request, DEACT_CON)
     assert len(rig.wire.sent) == 2
     assert rig.counters["command_expired"] == 1
     assert rig.commander.status() == {"commands": []}
+    assert rig.given_up == [(selection, "")]
+
+
+async def test_it_is_told_when_the_station_does_not_confirm_the_deactivation() -> None:
+    rig = Rig(command_timeout=0.1)
+    refused = await held(rig, 0.02)
+    rig.hear(await rig.wire.after(2), DEACT_CON, negative=True)
+    silent = await held(rig, 0.02)
+    await rig.wire.after(4)
+    while len(rig.given_up) < 2:
+        await asyncio.sleep(0)
+    cut = await held(rig, 0.02)
+    await rig.wire.after(6)
+    rig.commander.lost(LOST)
+    over = "its time was over; the station "
+    assert rig.given_up == [
+        (refused, over + "refuses the deactivation"),
+        (silent, over + "has not answered the deactivation"),
+        (cut, over + "has not answered the deactivation"),
+    ]
 
 
 async def test_an_execute_that_begins_in_time_outlives_the_selection(rig: Rig) -> None:
@@ -167,6 +190,7 @@ async def test_a_selection_is_for_one_point_as_it_was(rig: Rig) -> None:
 async def test_a_selection_is_lost_with_the_link(rig: Rig) -> None:
     selection = await held(rig)
     rig.commander.lost(LOST)
+    assert rig.given_up == [(selection, "lost with the link; nothing was executed")]
     rig.wire = FakeWire()
     rig.commander.connected(rig.wire)
     with pytest.raises(Conflict):
@@ -178,6 +202,7 @@ async def test_a_selection_is_lost_with_the_link(rig: Rig) -> None:
 async def test_a_selection_is_lost_when_the_other_connection_takes_over(rig: Rig) -> None:
     selection = await held(rig)
     rig.commander.switched()
+    assert rig.given_up == [(selection, "lost with the link; nothing was executed")]
     with pytest.raises(Conflict):
         await execute(rig, selection)
     assert len(rig.wire.sent) == 1
