@@ -114,6 +114,7 @@ async def whoami(call: Call) -> web.StreamResponse:
             "devices": list(identity.devices),
             "expires": None if identity.expires is None else time_to_wire(identity.expires),
             "time": time_to_wire(time.time()),
+            "archive": call.services.archive is not None,
         }
     )
 
@@ -177,7 +178,7 @@ OPERATIONS = [
         method="GET",
         path="/api/v2/whoami",
         handler=whoami,
-        summary="What the access token of the request allows, and the time of the server",
+        summary="What the access token allows, the time of the server, and whether it has an archive",
         tag="system",
         answers={200: Answer("the token", ref("IdentityView"))},
     ),

@@ -334,6 +334,7 @@ class IdentityView(Struct, kw_only=True):
     devices: Annotated[list[str], Meta(description="globs of the devices it is for; empty: all")]
     expires: Time | None
     time: Annotated[Time, Meta(description="now, by the clock of the server")]
+    archive: Annotated[bool, Meta(description="whether this server has an archive, which get_history reads")]
 
 
 class CheckView(Struct, kw_only=True):

@@ -87,8 +87,31 @@ async def test_a_hundred_thousand_archived_points_are_zoomed_down_to_single_samp
     await expect(page.get_by_text(re.compile(r"^(19|2\d) samples$"))).to_be_visible()
 
 
+async def test_without_an_archive_it_shows_recent_values_and_says_once_how_to_have_one(rig, plc, browser):
+    """The browser would log every request that fails, and such a line fails the test."""
+    api = await rig.api()
+    await feeder(api.client, plc)
+    page = await browser.open(f"{api.client.url}/#/trend?items={POINT}&live=300")
+    await expect(page.get_by_role("row").filter(has_text="Voltage").locator(".value").first).to_have_text("230V")
+    notice = page.get_by_text("This server has no archive")
+    await expect(notice).to_have_count(1)
+    await expect(notice).to_contain_text("add db_saver to plugins")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    async with page.expect_response(re.compile("/datas")):
+        await page.get_by_role("button", name="Earlier").click()
+    await expect(notice).to_have_count(1)
+    assert not [url for url in asked if "/api/v2/history" in url]
+    again = await rig.api("--plugins", "db_saver", data_dir=rig.folder / "archived")
+    await feeder(again.client, plc)
+    other = await browser.open(f"{again.client.url}/#/trend?items={POINT}&live=300")
+    await expect(other.get_by_role("row").filter(has_text="Voltage").locator(".value").first).to_have_text("230V")
+    await expect(other.get_by_text("Reading …")).to_have_count(0)
+    await expect(other.get_by_text("This server has no archive")).to_have_count(0)
+
+
 async def test_what_was_missed_while_the_server_was_away_is_filled_in(rig, plc, browser):
-    browser.excused += [*LOST, r"status of 503"]  # there is no archive
+    browser.excused += LOST
     store = rig.redis()
     await store.start()
     rig.manager(store.url)

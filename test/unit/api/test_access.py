@@ -115,6 +115,7 @@ async def test_a_token_can_ask_what_it_allows(api: Api) -> None:
         "devices": ["north*"],
         "expires": None,
         "time": None,
+        "archive": False,
     }
 
 

@@ -97,6 +97,13 @@ async def archived(backend: FakeBackend, archive: FakeArchive):
         yield made
 
 
+async def test_a_client_can_know_beforehand_whether_there_is_an_archive(api: Api, archived: Api) -> None:
+    assert (await api.get("/api/v2/whoami"))["archive"] is False
+    await api("GET", "/api/v2/history", status=503)
+    assert (await archived.get("/api/v2/whoami"))["archive"] is True
+    await archived("GET", "/api/v2/history", status=200)
+
+
 async def test_samples_in_the_order_of_points_and_times(archived: Api) -> None:
     found = await archived.get("/api/v2/history")
     assert [(row["device_id"], row["value"], row["quality"]) for row in found] == [

@@ -11,6 +11,8 @@ export interface Identity {
   devices: string[];
   expires: string | null;
   time: string;
+  /** Whether the server has an archive that can be asked. */
+  archive: boolean;
 }
 
 export interface Link {

@@ -26,3 +26,5 @@ const rank = computed(() => (me.value ? RANK[me.value.scope] : 0));
 export const may = (scope: Scope): boolean => rank.value >= RANK[scope];
 /** Whether tokens are in use, so that one can sign out. */
 export const signedIn = computed(() => Boolean(me.value?.name));
+/** Whether there is an archive to ask; else what is asked of it fails. */
+export const hasArchive = computed(() => Boolean(me.value?.archive));

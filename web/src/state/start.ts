@@ -42,7 +42,9 @@ effect(() => {
   if (clockJumps.value && !tokenWanted.peek()) void identify().catch(() => undefined);
 });
 
-// After a break the model may be another one.
+// After a break the model may be another one, and what the server has.
 effect(() => {
-  if (sessions.value > 1 && !tokenWanted.peek()) void readModel().catch(() => undefined);
+  if (sessions.value <= 1 || tokenWanted.peek()) return;
+  void identify().catch(() => undefined);
+  void readModel().catch(() => undefined);
 });

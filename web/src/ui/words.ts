@@ -10,6 +10,7 @@ export const words = {
     stale: "stale", connected: "connected", connecting: "connecting", backoff: "waiting to reconnect",
     disabled: "disabled", virtual: "calculated", no_manager: "no manager runs it", critical: "critical",
     high: "high", medium: "medium", low: "low", enabled: "enabled", all: "all", retry: "Try again", failed: "This did not work: {detail}",
+    noArchive: "This server has no archive. To have one, add db_saver to plugins in the settings file, or to --plugins; docs/howto/archive.rst tells more.",
   },
   zh: {
     close: "关闭", cancel: "取消", copied: "已复制", copyCurl: "复制为 curl", loading: "正在加载…",
@@ -19,5 +20,6 @@ export const words = {
     stale: "陈旧", connected: "已连接", connecting: "正在连接", backoff: "等待重连",
     disabled: "已停用", virtual: "计算量", no_manager: "没有管理器运行", critical: "紧急",
     high: "高", medium: "中", low: "低", enabled: "已启用", all: "全部", retry: "重试", failed: "操作失败：{detail}",
+    noArchive: "此服务器没有归档。如需归档，请在设置文件的 plugins 或命令行的 --plugins 中加入 db_saver；详见 docs/howto/archive.rst。",
   },
 } satisfies Words<string>;

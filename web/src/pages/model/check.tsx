@@ -4,7 +4,9 @@ import { call, Problem, send } from "../../api/client";
 import type { ModelObject } from "../../api/types";
 import { translator } from "../../i18n/i18n";
 import { points } from "../../state/plant";
+import { hasArchive } from "../../state/session";
 import { CurlButton } from "../../ui/curl";
+import { NoArchive } from "../../ui/no-archive";
 import { isParam } from "./schema";
 import type { Draft } from "./draft";
 import { markOf } from "./place";
@@ -100,6 +102,7 @@ export function SqlCheck({ body }: { body: () => ModelObject }) {
       setSaid(error instanceof Problem ? error.message : String(error));
     }
   };
+  if (!hasArchive.value) return <NoArchive />;
   return (
     <div class="model-check stack">
       <div class="row">

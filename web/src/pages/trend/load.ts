@@ -10,7 +10,7 @@ export interface Span {
 
 export interface Series {
   places: Place[];
-  /** Why there is nothing from the archive; "" when there is. */
+  /** Why the archive could not be read; "" when it was, or was not asked. */
   noArchive: string;
 }
 
@@ -40,15 +40,23 @@ async function archived(id: string, span: Span, buckets: number, signal: AbortSi
   }
 }
 
-async function recent(id: string, span: Span, signal: AbortSignal): Promise<Place[]> {
+export function recentPath(id: string, span: Span): string {
   const [device, term, item] = id.split(":").map(encodeURIComponent);
   const datas = `/api/v2/devices/${device}/terms/${term}/items/${item}/datas`;
-  const list = await get<Raw[]>(withQuery(datas, { since: iso(span.from), until: iso(span.to) }), signal);
+  return withQuery(datas, { since: iso(span.from), until: iso(span.to) });
+}
+
+async function recent(id: string, span: Span, signal: AbortSignal): Promise<Place[]> {
+  const list = await get<Raw[]>(recentPath(id, span), signal);
   return list.map(placeOfSample).sort((a, b) => a.x - b.x);
 }
 
-/** The samples of an item in a span, in `buckets` pieces at most where the archive is asked. */
-export async function load(id: string, span: Span, buckets: number, signal: AbortSignal): Promise<Series> {
-  const [old, fresh] = await Promise.all([archived(id, span, buckets, signal), recent(id, span, signal)]);
-  return { places: joined(old.places, fresh), noArchive: old.noArchive };
+/**
+ * The samples of an item in a span.
+ * @param buckets so many pieces at most, where the archive is asked; null: there is no archive to ask.
+ */
+export async function load(id: string, span: Span, buckets: number | null, signal: AbortSignal): Promise<Series> {
+  const old = buckets === null ? { places: [], noArchive: "" } : archived(id, span, buckets, signal);
+  const [{ places, noArchive }, fresh] = await Promise.all([old, recent(id, span, signal)]);
+  return { places: joined(places, fresh), noArchive };
 }

@@ -4,15 +4,17 @@ import { language, translator } from "../../i18n/i18n";
 import { frozen } from "../../live/socket";
 import { setQuery } from "../../routes";
 import { points } from "../../state/plant";
+import { hasArchive } from "../../state/session";
 import { copyText, saveText } from "../../ui/copy";
 import { CurlButton } from "../../ui/curl";
 import { ProblemNotice } from "../../ui/loading";
+import { NoArchive } from "../../ui/no-archive";
 import { toast } from "../../ui/toast";
 import type { PageProps } from "../pages";
 import { align } from "./align";
 import { Chart, type Line } from "./chart";
 import { csvOf } from "./csv";
-import { historyPath } from "./load";
+import { historyPath, recentPath } from "./load";
 import "./page.css";
 import { Picker } from "./picker";
 import { Readout, type Shown } from "./readout";
@@ -102,6 +104,7 @@ export default function TrendPage({ route }: PageProps) {
       </div>
       <Toolbar view={view} span={span} change={change} />
       <ProblemNotice problem={series.problem} retry={series.reload} />
+      {view.items.length > 0 && !hasArchive.value && <NoArchive meaning={t("recentOnly")} />}
       {series.noArchive && view.items.length > 0 && <p class="notice">{t("noArchive", { detail: series.noArchive })}</p>}
       <div class="card trend-area" ref={area} aria-busy={series.reading}>
         {view.items.length ? (
@@ -146,7 +149,7 @@ export default function TrendPage({ route }: PageProps) {
             >
               {t("csv")}
             </button>
-            <CurlButton request={() => ({ method: "GET", path: historyPath(view.items[0]?.id ?? "", span) })} />
+            <CurlButton request={() => ({ method: "GET", path: (hasArchive.value ? historyPath : recentPath)(view.items[0]?.id ?? "", span) })} />
             <span class="muted" lang={language.value}>
               {t("samples", { count: shown.reduce((sum, { places }) => sum + samplesIn(places, span.from, span.to), 0) })}
             </span>

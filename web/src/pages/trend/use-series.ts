@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../../api/client";
 import { sessions, subscribe } from "../../live/socket";
+import { hasArchive } from "../../state/session";
 import { serverNow } from "../../state/time";
 import { load, type Span } from "./load";
 import { insert, placeOfSample, type Place } from "./samples";
@@ -19,7 +20,7 @@ export interface AllSeries {
   span: Span;
   reading: boolean;
   problem: string;
-  /** Why the archive was not read, for some item. */
+  /** Why the archive could not be read, for some item. */
   noArchive: string;
   reload: () => void;
 }
@@ -37,6 +38,7 @@ export function useSeries(view: View, width: number): AllSeries {
   const [turn, setTurn] = useState(0);
   const [state, setState] = useState({ reading: false, problem: "", noArchive: "" });
   const session = sessions.value; // after a break the gap is read
+  const archive = hasArchive.value;
 
   useEffect(() => {
     const controller = new AbortController();
@@ -45,7 +47,7 @@ export function useSeries(view: View, width: number): AllSeries {
       void readAll(controller.signal);
     }, SETTLE);
     const readAll = async (signal: AbortSignal): Promise<void> => {
-      const buckets = Math.max(100, Math.min(BUCKETS, width));
+      const buckets = archive ? Math.max(100, Math.min(BUCKETS, width)) : null;
       try {
         const span = spanOf(view);
         const found = await Promise.all(view.items.map(({ id }) => load(id, span, buckets, signal)));
@@ -67,7 +69,7 @@ export function useSeries(view: View, width: number): AllSeries {
       clearTimeout(timer);
       controller.abort();
     };
-  }, [key, turn, session, Math.round(width / 200)]);
+  }, [key, turn, session, archive, Math.round(width / 200)]);
 
   const ids = view.items.map((item) => item.id).join(",");
   useEffect(() => {
