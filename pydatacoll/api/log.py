@@ -31,7 +31,8 @@ def _before() -> query.Query:
 
 
 def visible(identity: Identity) -> Callable[[Seen], bool]:
-    """Whether a token may see an event: one that is for some devices only sees no change of the whole model."""
+    """Whether a token may see an event: one that is for some devices only sees nothing of the model or the system
+    as a whole."""
 
     def sees(seen: Seen) -> bool:
         return not identity.devices or (not seen.whole and all(map(identity.sees, seen.devices)))

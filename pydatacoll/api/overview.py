@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,14 +11,17 @@ from aiohttp import web
 from pydatacoll.api import responses
 from pydatacoll.api.live import feed_of
 from pydatacoll.api.operation import Answer, Call, Operation, ref
+from pydatacoll.api.problems import ApiProblem
 from pydatacoll.api.services import Services
 from pydatacoll.codec import json
-from pydatacoll.errors import StoreError
+from pydatacoll.errors import StoreError, StoreUnavailable
 from pydatacoll.model import time_to_wire
 from pydatacoll.store.plugin_overview import PluginOverview
 
 BEHIND: Final = 10.0
 """Seconds that a plugin may be behind."""
+AGAIN: Final = "2"
+"""Seconds after which to ask again while the store is away: a header."""
 _ARCHIVE: Final = "db_saver"
 
 
@@ -61,18 +64,29 @@ def _of_managers(missing: int, partitions: int) -> dict[str, str]:
     return _health("manager", "warning", f"no device manager runs {missing} of {partitions} partitions")
 
 
+_GENERALLY: Final = {"ok": "works", "warning": "does not work as it should", "error": "does not work"}
+
+
+def _in_general(health: Mapping[str, str]) -> dict[str, str]:
+    """For tokens that are limited to devices: the reasons may name hosts, addresses and files."""
+    return {**health, "detail": _GENERALLY[health["state"]]}
+
+
 async def overview(call: Call) -> web.StreamResponse:
     """For the devices that the token sees."""
     services, identity = call.services, call.identity
     feed = feed_of(services)
-    found = await feed.overview(lambda: health_of(services))
+    try:
+        found = await feed.overview(lambda: health_of(services))
+    except StoreUnavailable as error:
+        raise ApiProblem("store-unavailable", str(error), headers={"Retry-After": AGAIN}) from error
     rights = identity if identity.devices else None
     if rights not in found.encoded:
         totals, devices = found.overview.of(identity.sees if identity.devices else None)
         shown: dict[str, Any] = {
             "time": time_to_wire(time.time()),
             "totals": totals,
-            "health": found.health,
+            "health": found.health if rights is None else [_in_general(one) for one in found.health],
             "devices": devices,
         }
         found.encoded[rights] = json.encode(shown)
@@ -86,7 +100,10 @@ OPERATIONS = [
         path="/api/v2/overview",
         handler=overview,
         summary="The plant at one look: what is not as it should be, devices worst first",
-        description="Worked out once a second at most, however many ask. A token sees only its devices.",
+        description=(
+            "Worked out once a second at most, however many ask. A token sees only its devices. While the store is "
+            "away it shows what was known last, or is 503 with Retry-After when nothing is known."
+        ),
         tag="live",
         answers={200: Answer("the plant", ref("OverviewView"))},
         errors=(503,),

@@ -19,6 +19,7 @@ from pydatacoll import supervise
 from pydatacoll.errors import StoreError, StoreUnavailable
 from pydatacoll.live.client import Client
 from pydatacoll.live.hub import Hub
+from pydatacoll.live.looking import Looking
 from pydatacoll.live.messages import Topic
 from pydatacoll.live.overview import Overview, look
 from pydatacoll.live.pulse import Pulse
@@ -37,10 +38,9 @@ log = logging.getLogger(__name__)
 
 PAUSE: Final = 0.2
 """Seconds before the store is tried again."""
-KEPT: Final = 1.0
-"""Seconds for which the overview is given again."""
 PATIENCE: Final = 5.0
-"""Seconds that the first overview may take."""
+"""Seconds that the first overview may take. When the store is silent for so long, others are told at once for the same
+time."""
 LINGER: Final = 60.0
 """Seconds for which what is known is kept up to date after the last client has gone."""
 
@@ -110,8 +110,8 @@ class Feed:
         self._shares: dict[Selection, int]
         """How many groups have a selection."""
         self._uses = 0
-        self._looking = asyncio.Lock()
-        self._look_until = 0.0
+        self._looking: Looking[Look] = Looking()
+        self._hopeless_until = 0.0
         self._closing = False
         self._away: float | None = None
         """Since when the store is away, by the loop's clock."""
@@ -123,7 +123,7 @@ class Feed:
         self._users = {}
         self._shares = {}
         self._everything: Group | None = None
-        self._look: Look | None = None
+        self._looking.forget()
         self.hub = Hub()
         self.pulse = Pulse(self.hub)
         self.states = States(self._store, self._model, self.hub, self.pulse)
@@ -171,7 +171,8 @@ class Feed:
             away, self._away = asyncio.get_running_loop().time() - self._away, None
             log.info("live push goes on")
             text = f"the store could not be reached for {away:.0f} s"
-            await note(self._store, [Event(kind="system", text=text, severity="warning", object="store")])
+            event = Event(kind="system", text=text, severity="warning", object="store", for_all=True)
+            await note(self._store, [event])
         await self.values.run()
 
     async def _run(self) -> None:
@@ -186,7 +187,8 @@ class Feed:
                 if self._away is None:
                     self._away = asyncio.get_running_loop().time()
                     log.warning("live push is interrupted: %s", error)
-                    self.states.tell(f"values are not renewed: {error}", self.wall())
+                    # all who listen hear it: the reason may name an address or a path, and is in the log
+                    self.states.tell(f"values are not renewed: {error.title.lower()}", self.wall())
             await asyncio.sleep(PAUSE)
 
     def _end(self) -> None:
@@ -194,6 +196,7 @@ class Feed:
         if self._running is not None:
             self._running.cancel()
             self._running = None
+        self._away = None  # whether it still is, nobody will look
         self._forget()
 
     async def close(self) -> None:
@@ -201,6 +204,7 @@ class Feed:
         self._closing = True
         if self._ending is not None:
             self._ending.cancel()
+        await self._looking.close()
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
@@ -270,16 +274,17 @@ class Feed:
         return self._store.partitions
 
     async def overview(self, health: Callable[[], Awaitable[Sequence[Mapping[str, str]]]]) -> Look:
-        """The plant at one look, at most :data:`KEPT` seconds old, worked out once for all who ask.
+        """The plant at one look, about a second old at most, worked out once for all who ask.
 
-        :raises StoreUnavailable: when not everything can be known now.
+        While the store is away it is what was known last.
+
+        :raises StoreUnavailable: when not everything is known; at once while the store is known to be away.
         """
-        async with self._looking:
-            loop = asyncio.get_running_loop()
-            if self._look is None or loop.time() >= self._look_until:
-                self._look = Look(await self._see(), await health(), {})
-                self._look_until = loop.time() + KEPT
-            return self._look
+
+        async def work() -> Look:
+            return Look(await self._see(), await health(), {})
+
+        return await self._looking.at(work)
 
     async def _see(self) -> Overview:
         """Follow everything, for a while at least, as if a client did."""
@@ -287,9 +292,14 @@ class Feed:
             if self._everything is None:
                 self._everything = self._share(None, None, ALL, None, ("values", "alarms"))
             group = self._everything
-            deadline = asyncio.get_running_loop().time() + PATIENCE
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + PATIENCE
             while not self.ready(group):
-                if asyncio.get_running_loop().time() > deadline:
+                if self.away:
+                    raise StoreUnavailable("the store cannot be reached: the state of the plant is not known")
+                if loop.time() > deadline:
+                    self._hopeless_until = loop.time() + PATIENCE
+                if loop.time() < self._hopeless_until:
                     raise StoreUnavailable("the store does not answer: the state of the plant is not known")
                 await asyncio.sleep(0.02)
             return await look(self.hub, self.states, self._model.registry.devices.values())

@@ -16,7 +16,7 @@ from pydatacoll.live.pulse import Pulse
 from pydatacoll.model import time_to_wire
 from pydatacoll.model.alarm import Alarm, AlarmId, Transition
 from pydatacoll.model.event import Event as Happened
-from pydatacoll.model.event import Seen, of_alarm, of_audit
+from pydatacoll.model.event import Seen, of_alarm, of_audit, of_event
 from pydatacoll.store import keys
 from pydatacoll.store.alarms import Alarms, decode_transition
 from pydatacoll.store.audit import audit_view
@@ -29,7 +29,6 @@ from pydatacoll.store.event_log import (
     EventLog,
     LogFilter,
     row,
-    seen_of,
 )
 from pydatacoll.store.events import read_event
 from pydatacoll.store.pace import Pace
@@ -174,9 +173,7 @@ class States:
     async def _read_events(self) -> None:
         found = await EventLog(self._store).read(LogFilter(), FIRST)
         for event_id, event in reversed(found):
-            devices = event.details.get("devices") or ([event.device_id] if event.device_id else [])
-            whole = event.kind == "model" and not devices
-            self._event(event_id, Seen(event, tuple(devices), whole))
+            self._event(event_id, of_event(event))
         self._first = frozenset(event_id for event_id, _ in found)
 
     def _event(self, event_id: EventId, seen: Seen) -> None:
@@ -187,12 +184,13 @@ class States:
         self._hub.events.append((self._hub.seq, Event(text, seen.devices, seen.whole)))
 
     def tell(self, text: str, now: float) -> None:
-        """An event that only those hear who listen now.
+        """An event of the store that all hear who listen now, and only these.
 
         :param now: epoch seconds.
         """
         event_id = EventId(int(now * 1000), next(self._numbers), LIVE_ONLY)
-        self._event(event_id, Seen(Happened(kind="system", text=text, severity="error", object="store")))
+        event = Happened(kind="system", text=text, severity="error", object="store", for_all=True)
+        self._event(event_id, of_event(event))
         self._pulse.changed(None)
 
     async def _take(self, entries: Iterable[NewEntry], partitions: Mapping[str, int]) -> None:
@@ -218,7 +216,7 @@ class States:
     def _of_events(self, entry: NewEntry) -> None:
         event = read_event(entry.fields)
         if event is not None:
-            self._event(EventId.of(entry.id, OF_EVENTS), seen_of(event))
+            self._event(EventId.of(entry.id, OF_EVENTS), of_event(event))
 
     def _of_audit(self, entry: NewEntry) -> None:
         try:

@@ -32,6 +32,8 @@ class Event(Struct, frozen=True, kw_only=True):
     :ivar object: what it happened to: a device, an alarm, an object of the model, a process.
     :ivar text: one line, in English.
     :ivar details: what a program may want to know, by kind.
+    :ivar for_all: of the kind ``system``: it is about the service as such, and says nothing of devices, hosts,
+        addresses, files or other systems, so that tokens for some devices may see it, too.
     """
 
     kind: Kind
@@ -40,18 +42,25 @@ class Event(Struct, frozen=True, kw_only=True):
     device_id: str = ""
     object: str = ""
     details: dict[str, Any] = {}
+    for_all: bool = False
 
 
 class Seen(NamedTuple):
     """An event, and whom it concerns.
 
     :ivar devices: none: the system.
-    :ivar whole: the model as a whole, which no token for some devices sees.
+    :ivar whole: the model or the system as a whole, which no token for some devices sees.
     """
 
     event: Event
     devices: tuple[str, ...] = ()
     whole: bool = False
+
+
+def of_event(event: Event) -> Seen:
+    """Any event that is not made of something else: what it says of itself."""
+    devices = event.details.get("devices") or ([event.device_id] if event.device_id else [])
+    return Seen(event, tuple(devices), whole=not devices and not event.for_all)
 
 
 def of_alarm(step: Transition, decode: Any) -> Seen:

@@ -10,7 +10,7 @@ import msgspec
 
 from pydatacoll.codec.json import decode_text
 from pydatacoll.model import time_to_wire
-from pydatacoll.model.event import Event, Kind, Seen, of_alarm, of_audit
+from pydatacoll.model.event import Event, Kind, Seen, of_alarm, of_audit, of_event
 from pydatacoll.store import keys
 from pydatacoll.store.alarms import Alarms, TransitionId, Wanted
 from pydatacoll.store.audit import Audit, AuditFilter
@@ -107,7 +107,7 @@ class EventLog:
                 rows: Any = await self._store.binary.xrevrange(keys.EVENTS, start, oldest, count=CHUNK)
             for entry_id, fields in rows:
                 event = read_event(fields)
-                if event is not None and event.kind in wanted.kinds and wanted.wants(seen_of(event)):
+                if event is not None and event.kind in wanted.kinds and wanted.wants(of_event(event)):
                     found.append((EventId.of(entry_id.decode(), OF_EVENTS), event))
             start = f"({rows[-1][0].decode()}" if len(rows) == CHUNK else None
         return found[:limit]
@@ -139,11 +139,6 @@ class EventLog:
             if place is None:
                 break
         return found[:limit]
-
-
-def seen_of(event: Event) -> Seen:
-    """An event of the stream, and whom it concerns."""
-    return Seen(event, (event.device_id,) if event.device_id else ())
 
 
 def _start(wanted: LogFilter, before: EventId | None, rank: int) -> str | None:

@@ -13,9 +13,13 @@ import aiohttp
 import pytest
 
 from pydatacoll.api import live as api_live
+from pydatacoll.api import overview as api_overview
 from pydatacoll.live import client as live_client
+from pydatacoll.model.event import Event
 from pydatacoll.settings import AuthSettings, ServerSettings, Settings, TokenSettings
 from pydatacoll.store.client import Store
+from pydatacoll.store.events import note
+from pydatacoll.store.leases import Leases
 from test.integration.live_rig import LiveRig, live_rig
 
 
@@ -279,6 +283,75 @@ async def test_a_token_for_some_devices_sees_only_these(guarded: LiveRig) -> Non
     guarded.api.session.headers["Authorization"] = "Bearer north"
     assert [one["device_id"] for one in (await guarded.api.get("/api/v2/overview"))["devices"]] == ["north1"]
     assert {one["device_id"] for one in await guarded.api.get("/api/v2/log")} == {"north1"}
+
+
+SECRET = {
+    "device manager host7.plant.example-1234": "the name of a host",
+    "/var/lib/plant/secret.db": "the path of a file",
+    "10.9.8.7": "an address",
+    "south1": "another device",
+}
+
+
+async def test_a_token_for_some_devices_learns_nothing_of_the_rest_by_what_happens_to_the_system(
+    guarded: LiveRig, store: Store
+) -> None:
+    await guarded.plant("north1")
+    await guarded.plant("south1")
+    leases = Leases(store, "host7.plant.example-1234", 5)
+    await leases.heartbeat()
+    trouble = "plugin archive does not work: cannot open /var/lib/plant/secret.db at 10.9.8.7 for south1"
+    own = "device north1 is lost: no answer from 10.1.1.1"
+    lost = "the store could not be reached for 7 s"
+    before = [Event(kind="system", text=lost, object="store", for_all=True)]
+    await note(store, [*before, Event(kind="system", text=trouble, details={"state": trouble})])
+    reader = {"Authorization": "Bearer reader"}
+    north = {"Authorization": "Bearer north"}
+    async with guarded.socket(headers=north) as limited, guarded.socket(headers=reader) as whole:
+        texts: dict[Any, list[str]] = {limited: [], whole: []}
+        for socket in texts:
+            texts[socket] += [event["text"] for event in (await socket.sub(topics=["events"]))["events"]]
+        await note(store, [Event(kind="system", text=trouble, object="runner", details={"state": trouble})])
+        await leases.bury("host7.plant.example-1234")
+        guarded.feed.states.tell("values are not renewed: store unavailable", 1_800_000_000.0)
+        await note(store, [Event(kind="link", text=own, device_id="north1", object="north1")])
+        for socket, seen in texts.items():
+            while own not in seen:
+                seen += [event["text"] for event in (await socket.get()).get("events", [])]
+        assert [text for text in texts[limited] if "created" not in text] == [
+            lost,
+            "values are not renewed: store unavailable",
+            own,
+        ]
+        assert all(any(secret in text for text in texts[whole]) for secret in SECRET)
+    log = {}
+    for name in ("north", "reader"):
+        answer = await guarded.api("GET", "/api/v2/log", headers={"Authorization": f"Bearer {name}"}, status=200)
+        log[name] = answer.raw.decode()
+    for secret, what in SECRET.items():
+        assert secret in log["reader"]
+        assert secret not in log["north"], what
+    assert lost in log["north"]
+
+
+async def test_a_token_for_some_devices_is_not_told_why_the_service_does_not_work(
+    guarded: LiveRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await guarded.plant("north1")
+    reason = "the store at 10.9.8.7 refuses writes"
+
+    async def health(_: Any) -> list[dict[str, str]]:
+        return [{"name": "store", "state": "error", "detail": reason}]
+
+    monkeypatch.setattr(api_overview, "health_of", health)
+    shown = {}
+    for name in ("north", "reader"):
+        answer = await guarded.api(
+            "GET", "/api/v2/overview", headers={"Authorization": f"Bearer {name}"}, status=200
+        )
+        shown[name] = answer.json["health"]
+    assert shown["reader"][0]["detail"] == reason
+    assert shown["north"] == [{"name": "store", "state": "error", "detail": "does not work"}]
 
 
 async def test_there_is_room_for_so_many_clients(store: Store) -> None:
