@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from test.e2e.browser import PHONE
-from test.e2e.plant import LOST, UNAUTHORIZED, feeder, tokens
+from test.e2e.plant import LOST, UNAUTHORIZED, feeder, sign_in, tokens
 from test.system.rig import eventually
 
 PAGES = ["", "device/feeder", "trend?items=feeder:feedert:ua", "alarms", "model", "log", "api"]
@@ -78,17 +78,24 @@ async def test_signing_in_shows_what_the_scope_allows(rig, plc, browser):
     await expect(other.get_by_label("Access token")).to_be_visible()
 
 
-async def test_a_token_that_expires_in_mid_session_is_asked_for_again(rig, browser):
+async def test_a_token_that_expires_in_mid_session_is_asked_for_again(rig, plc, browser):
     browser.excused += [UNAUTHORIZED]
-    expires = datetime.now(UTC) + timedelta(seconds=12)
-    config = tokens(rig.folder, brief={"scope": "read", "expires": expires.isoformat()})
+    expires = datetime.now(UTC) + timedelta(seconds=40)  # time enough to start, and to sign in
+    brief = {"scope": "operate", "expires": expires.isoformat()}
+    config = tokens(rig.folder, brief=brief, admin={"scope": "admin"})
     api = await rig.api("--config", str(config))
-    page = await browser.open(f"{api.client.url}/#/log")
-    await page.get_by_label("Access token").fill("brief")
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Log")).to_be_visible()
-    await expect(page.get_by_label("Access token")).to_be_visible(timeout=30_000)
-    await expect(page.get_by_role("heading", name="Log")).to_have_count(0)
+    await feeder(rig.client(api.client.url, "admin"), plc, writable=True)
+    page = await browser.open(f"{api.client.url}/#/device/feeder")
+    field = page.get_by_label("Access token")
+    await sign_in(page, "brief")
+    await page.get_by_role("button", name="Control: Voltage").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await expect(field).to_be_visible(timeout=90_000)
+    await expect(page.get_by_role("heading", name="feeder")).to_have_count(0)
+    await expect(page.get_by_role("dialog")).to_have_count(0)  # nothing is in the way of signing in
+    await expect(page.get_by_role("button", name="Search")).to_have_count(0)
+    await sign_in(page, "admin")
+    await expect(page.get_by_role("button", name="Control: Voltage")).to_be_visible()
 
 
 async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
@@ -105,6 +112,19 @@ async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
     assert page.url.endswith("#/device/feeder")
 
 
+async def test_the_chosen_result_of_a_search_is_in_sight(rig, browser):
+    api = await rig.api()
+    page = await browser.open(api.client.url, viewport={"width": 800, "height": 320})
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await page.keyboard.press("/")
+    last = page.get_by_role("option").last
+    await expect(last).not_to_be_in_viewport()
+    for _ in range(await page.get_by_role("option").count()):
+        await page.keyboard.press("ArrowDown")
+    await expect(last).to_have_attribute("aria-selected", "true")
+    await expect(last).to_be_in_viewport(ratio=0.9)
+
+
 async def test_language_time_zone_and_theme_are_kept(rig, plc, browser):
     api = await rig.api()
     await feeder(api.client, plc)
@@ -116,8 +136,8 @@ async def test_language_time_zone_and_theme_are_kept(rig, plc, browser):
     await page.get_by_label("时间").select_option("utc")
     await page.reload()
     await expect(page.get_by_role("heading", name="总览")).to_be_visible()
-    assert await page.evaluate("document.documentElement.lang") == "zh-CN"
-    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+    await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     await page.goto(f"{api.client.url}/#/log")
     await expect(page.locator("main time").first).to_be_visible()
     shown = await page.locator("main time").first.inner_text()
@@ -133,12 +153,12 @@ async def test_a_phone_needs_no_sideways_scrolling(rig, plc, browser, name):
     page = await browser.open(f"{api.client.url}/#/{name}", viewport=PHONE, has_touch=True, is_mobile=True)
     await expect(page.locator("main h1").first).to_be_visible()
 
-    async def settled():
-        await page.wait_for_load_state("networkidle")
-        return True
+    await page.wait_for_load_state("networkidle")
 
-    await eventually(settled)
-    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    async def fits():
+        return await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+    await eventually(fits, "the page does not scroll sideways")
 
 
 async def test_nothing_outside_the_pages_is_served(rig):

@@ -33,7 +33,7 @@ export function App() {
           })}
         </nav>
         <div class="tools">
-          {me.value && <Search />}
+          {me.value && !tokenWanted.value && <Search />}
           <SettingsMenu />
         </div>
       </header>
@@ -46,7 +46,7 @@ export function App() {
       <main id="content">
         {tokenWanted.value ? <SignIn /> : me.value ? <Outlet /> : <p role="status">{t("starting")}</p>}
       </main>
-      <ControlOutlet />
+      {!tokenWanted.value && <ControlOutlet />}
       <Toasts />
     </div>
   );

@@ -5,8 +5,10 @@ import type { Batch, Wanted } from "./messages";
 import { clockJumps } from "../state/time";
 import { forgetToken, token, tokenWanted } from "../state/token";
 
-/** Milliseconds of silence after which values count as frozen; the server says something every second. */
+/** Milliseconds of silence after which values count as frozen, and between two looks at it: within three seconds the
+ * page says so. The server says something every second. */
 const SILENCE = 2500;
+const LOOK = 200;
 const PAUSES = [100, 250, 500, 1000, 1500]; // before the next try; a server that restarts is found within 2 s
 const EXPIRED = 4401; // close code: the token is not valid any more
 
@@ -133,7 +135,7 @@ setInterval(() => {
     state.value = "lost";
     again();
   }
-}, 500);
+}, LOOK);
 
 effect(() => {
   // this device was asleep, maybe: what is shown is old until the server says something

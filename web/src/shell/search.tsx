@@ -1,5 +1,5 @@
 // Search from anywhere: devices, points and pages. The key `/` opens it.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { translator } from "../i18n/i18n";
 import { go, href } from "../routes";
 import { devices, points } from "../state/plant";
@@ -42,6 +42,8 @@ function SearchDialog({ onClose }: { onClose: () => void }) {
     href: href(name === "overview" ? "" : name),
   }));
   const hits = findIn(text, pages, devices.value, points.value);
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [chosen, text]);
   const open = (hit: Hit | undefined): void => {
     if (!hit) return;
     onClose();
@@ -72,7 +74,7 @@ function SearchDialog({ onClose }: { onClose: () => void }) {
           event.preventDefault();
         }}
       />
-      <ul class="search-results" id="search-results" role="listbox" aria-label={t("search")}>
+      <ul ref={list} class="search-results" id="search-results" role="listbox" aria-label={t("search")}>
         {hits.map((hit, index) => (
           <li key={hit.href} role="presentation">
             <a
