@@ -62,6 +62,12 @@ function sumOf(tiles: readonly Tile[]): number | null {
   return tiles.reduce<number | null>((sum, { points }) => (sum === null || points === null ? null : sum + points), 0);
 }
 
+/** Of a part of the system, as the server calls it: store, manager, archive, or `plugin NAME`. */
+function partText(name: string): string {
+  if (name === "store" || name === "manager" || name === "archive") return t(name);
+  return name.startsWith("plugin ") ? t("plugin", { name: name.slice("plugin ".length) }) : name;
+}
+
 const SHAPES = { warning: "▲", error: "✕" };
 const CLASSES = { warning: "tag medium", error: "tag critical" };
 
@@ -76,15 +82,15 @@ export function HealthList({ health }: { health: readonly HealthView[] }) {
           state === "ok" ? null : (
             <li key={name}>
               <span class={CLASSES[state]}>
-                <span aria-hidden="true">{SHAPES[state]}</span> {name} {t(state)}
+                <span aria-hidden="true">{SHAPES[state]}</span> {partText(name)} {t(state)}
               </span>
               <span class="wrap-anywhere">{detail}</span>
             </li>
           ),
         )}
         {well.length > 0 && (
-          <li class="muted overview-well" title={well.map(({ name, detail }) => `${name}: ${detail}`).join("\n")}>
-            <span aria-hidden="true">●</span> {t("ok")}: {well.map(({ name }) => name).join(", ")}
+          <li class="muted overview-well" title={well.map(({ name, detail }) => `${partText(name)}: ${detail}`).join("\n")}>
+            <span aria-hidden="true">●</span> {t("ok")}: {well.map(({ name }) => partText(name)).join(", ")}
           </li>
         )}
       </ul>

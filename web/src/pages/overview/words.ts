@@ -4,6 +4,7 @@ export const words = {
   en: {
     title: "Overview", devices: "Devices", lost: "lost", points: "Points", rate: "Values / s",
     unacknowledged: "Unacknowledged", active: "Active alarms", bad: "Bad values", stale: "Stale values",
+    store: "store", manager: "manager", archive: "archive", plugin: "plugin {name}",
     health: "Health of the system", ok: "ok", warning: "warning", error: "error",
     filter: "Filter devices", filterHint: "name, id or protocol", onlyAbnormal: "only abnormal",
     tiles: "Devices, worst first", shown: "{shown} of {all}",
@@ -20,6 +21,7 @@ export const words = {
   zh: {
     title: "总览", devices: "设备", lost: "断开", points: "测点", rate: "每秒数值",
     unacknowledged: "未确认告警", active: "有效告警", bad: "坏值", stale: "陈旧值",
+    store: "存储", manager: "管理器", archive: "归档", plugin: "插件 {name}",
     health: "系统健康", ok: "正常", warning: "警告", error: "错误",
     filter: "筛选设备", filterHint: "名称、标识或协议", onlyAbnormal: "仅异常",
     tiles: "设备，最严重的在前", shown: "{shown} / {all}",
