@@ -1,5 +1,5 @@
 // Several items on one time axis, as uPlot wants them: null is a gap, undefined is "nothing said here". Pure.
-import type { Place } from "./samples";
+import { held, type Place } from "./samples";
 
 export type Column = (number | null | undefined)[];
 /** Times, then mean, low and high of each item. */
@@ -25,7 +25,10 @@ export function align(items: readonly (readonly Place[])[], ends: readonly (numb
     for (const place of places) put(row.get(place.x) as number, place);
     const last = places.at(-1);
     const end = ends[index];
-    if (last && end !== undefined && end > last.x) put(row.get(end) as number, { ...last, low: last.y, high: last.y });
+    if (last && end !== undefined && end > last.x) {
+      const y = held(last);
+      put(row.get(end) as number, { ...last, y, low: y, high: y });
+    }
     columns.push(mean, low, high);
   });
   return [times, ...columns];

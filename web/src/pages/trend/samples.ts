@@ -56,6 +56,9 @@ export function placeOfSample({ time, value, quality }: Raw): Place {
   return { x: secondsOf(time), y, low: y, high: y, value, quality, time, bad: !good, count: 1 };
 }
 
+/** What is drawn from a place on while nothing newer comes: its newest value, unless that is bad. */
+export const held = ({ value, quality }: Place): number | null => (soundness(quality) === "good" ? numberOf(value) : null);
+
 /** A bucket of one sample is that sample; others stand at their beginning, with mean and both extremes. */
 export function placeOfBucket(bucket: Bucket): Place {
   const { last: value, last_time: time, quality, count, bad } = bucket;

@@ -18,6 +18,8 @@ export interface AllSeries {
   /** One list for each item. */
   places: readonly (readonly Place[])[];
   span: Span;
+  /** Until when it is known that nothing newer came, epoch seconds; 0 before the first reading. */
+  until: number;
   reading: boolean;
   problem: string;
   /** Why the archive could not be read, for some item. */
@@ -37,6 +39,7 @@ export function useSeries(view: View, width: number): AllSeries {
   const [, setFrame] = useState(0);
   const [turn, setTurn] = useState(0);
   const [state, setState] = useState({ reading: false, problem: "", noArchive: "" });
+  const read = useRef({ key: "", at: 0 });
   const session = sessions.value; // after a break the gap is read
   const archive = hasArchive.value;
 
@@ -50,6 +53,7 @@ export function useSeries(view: View, width: number): AllSeries {
       const buckets = archive ? Math.max(100, Math.min(BUCKETS, width)) : null;
       try {
         const span = spanOf(view);
+        const at = serverNow() / 1000;
         const found = await Promise.all(view.items.map(({ id }) => load(id, span, buckets, signal)));
         found.forEach(({ places }, index) => {
           const id = view.items[index]?.id ?? "";
@@ -58,6 +62,7 @@ export function useSeries(view: View, width: number): AllSeries {
           lists.current.set(id, view.live ? [...places, ...after] : places); // live ones that came meanwhile
         });
         live.current = 0;
+        read.current = { key, at };
         const noArchive = found.map((one) => one.noArchive).find(Boolean) ?? "";
         setState({ reading: false, problem: "", noArchive });
       } catch (error) {
@@ -101,7 +106,8 @@ export function useSeries(view: View, width: number): AllSeries {
     if (view.live) forget(all, span.from);
     return all;
   });
-  return { ...state, places, span, reload: () => setTurn((before) => before + 1) };
+  const until = view.live ? span.to : Math.min(span.to, read.current.key === key ? read.current.at : 0);
+  return { ...state, places, span, until, reload: () => setTurn((before) => before + 1) };
 }
 
 /** Drop what left the window, but the last sample before it: its line still comes in from the left. */
