@@ -36,6 +36,7 @@ from pydatacoll.testing.iec104_points import SPONTANEOUS, Iec104Point, Image, St
 from pydatacoll.testing.iec104_requests import Reply, answer, end_of_initialization
 from pydatacoll.testing.iec104_session import Session
 from pydatacoll.testing.iec104_stream import Stream
+from pydatacoll.testing.ports import kept_port
 
 __all__ = ["Iec104Fault", "Iec104Point", "Iec104Rtu"]
 
@@ -104,6 +105,7 @@ class Iec104Rtu:
         self._events = Events(buffer, self.faults, self.zone, self._later)
         self._events.added = self._pump
         self._started_at = time.monotonic()
+        self._kept = contextlib.ExitStack()
         self._listening: dict[int, asyncio.Server] = {}
         self._sessions: set[Session] = set()
         self._active: Session | None = None
@@ -114,11 +116,16 @@ class Iec104Rtu:
     # ---- start and stop ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        """Start it; ports chosen by the system are its own until the end, also while it is stopped."""
+        with contextlib.ExitStack() as kept:
+            self._ports = [port or kept.enter_context(kept_port(self._host)) for port in self._ports]
+            await self.start()
+            self._kept = kept.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        with self._kept:
+            await self.stop()
 
     async def start(self) -> None:
         """Listen on all paths; an RTU that was stopped takes its ports again."""

@@ -21,6 +21,7 @@ from typing import NamedTuple, Self, cast
 from pydatacoll.codec.registers import Layout, encode
 from pydatacoll.testing.faults import RIGHT, UNANSWERED, Fault, Faults
 from pydatacoll.testing.modbus_tables import Bits, Registers, Unit, handle
+from pydatacoll.testing.ports import kept_port
 
 __all__ = ["Fault", "ModbusServer", "Received"]
 
@@ -83,16 +84,22 @@ class ModbusServer:
         self.rotating = False
         self._block = b""
         self._shift = 0
+        self._kept = contextlib.ExitStack()
         self._server: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
         self.accepted = 0
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        """Start it; a port chosen by the system is its own until the end, also while it is stopped."""
+        with contextlib.ExitStack() as kept:
+            self._port = self._port or kept.enter_context(kept_port(self._host))
+            await self.start()
+            self._kept = kept.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        with self._kept:
+            await self.stop()
 
     @property
     def port(self) -> int:
