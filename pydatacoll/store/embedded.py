@@ -161,9 +161,12 @@ class EmbeddedServer:
             self._socket_dir = None
 
     def _write(self, name: str, text: str) -> None:
+        """The whole file is there at once: a process that looks for the server must not find half an address."""
         path = self.folder / name
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        new = path.with_name(f"{name}.new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
+        new.replace(path)
 
     def _rotate_log(self) -> None:
         with contextlib.suppress(FileNotFoundError):

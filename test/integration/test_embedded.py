@@ -112,6 +112,22 @@ async def test_a_second_instance_is_refused_with_the_holder(make: Callable[..., 
     await make().start()
 
 
+async def test_who_reads_the_address_while_it_is_written_gets_a_whole_one(
+    make: Callable[..., EmbeddedServer], tmp_path: Path
+) -> None:
+    """As after a crash, when the address of before is still there."""
+    first = make()
+    await first.start()
+    await first.stop()
+    file = tmp_path / "data" / "store" / "url"
+    file.write_text("of before")
+    with file.open() as reader:
+        again = make()
+        await again.start()
+        assert reader.read() == "of before"
+    assert running_url(again.data_dir) == again.url
+
+
 async def test_other_users_are_kept_out(make: Callable[..., EmbeddedServer], tmp_path: Path) -> None:
     old = os.umask(0)
     try:
