@@ -5,7 +5,8 @@ import "uplot/dist/uPlot.min.css";
 import { clockText, timeText, zone } from "../../state/time";
 import { theme } from "../../state/theme";
 import { language } from "../../i18n/i18n";
-import { useNarrow } from "../../ui/media";
+import { colorOf, translucent } from "../../ui/color";
+import { useMedia, useNarrow } from "../../ui/media";
 import type { Aligned } from "./align";
 import { drawBackdrop, type Backdrop } from "./draw";
 import { listen } from "./gestures";
@@ -46,7 +47,8 @@ export function Chart(props: ChartProps) {
   const now = useRef(props);
   now.current = props;
   const few = useNarrow();
-  const kind = JSON.stringify([props.lines, zone.value, theme.value, language.value, few]);
+  const dark = useMedia("(prefers-color-scheme: dark)");
+  const kind = JSON.stringify([props.lines, zone.value, theme.value, dark, language.value, few]);
 
   useEffect(() => {
     const element = host.current;
@@ -57,11 +59,7 @@ export function Chart(props: ChartProps) {
     const stop = listen(made, (from, to) => now.current.onSpan(from, to));
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: heightOf(element) }));
     observer.observe(element);
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const redraw = (): void => made.redraw(false, true);
-    dark.addEventListener("change", redraw);
     return () => {
-      dark.removeEventListener("change", redraw);
       observer.disconnect();
       stop();
       made.destroy();
@@ -98,10 +96,6 @@ export function Chart(props: ChartProps) {
 
 const heightOf = (element: HTMLElement): number => Math.min(HEIGHT, Math.max(240, element.clientWidth * 0.6));
 
-function color(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 /** @param few whether there is room for the axes of two lines only; the read-out has all values. */
 function options(element: HTMLElement, props: { current: ChartProps }, few: boolean): uPlot.Options {
   const { lines } = props.current;
@@ -109,7 +103,10 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
   const axes = [...new Set(lines.map((line) => line.axis))].sort();
   const day = (seconds: number): string => timeText(seconds * 1000).slice(0, 10);
   const clock = (seconds: number): string => clockText(seconds * 1000);
-  const grid = { stroke: () => color("--line"), width: 1 };
+  const text = colorOf("--text-2");
+  const grid = { stroke: colorOf("--line"), width: 1 };
+  const colors = { warn: colorOf("--high"), alarm: colorOf("--critical"), bad: colorOf("--bad") };
+  const strokes = lines.map((_, index) => colorOf(`--trend-${index}`));
   return {
     width: element.clientWidth,
     height: heightOf(element),
@@ -120,14 +117,14 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
       x: { time: true, auto: false },
       ...Object.fromEntries(axes.map((axis) => [`y${axis}`, { auto: true, range: rangeWith(props) }])),
     },
-    series: [{}, ...lines.flatMap((line, index) => seriesOf(line, index))],
-    bands: lines.map((_, index) => ({
+    series: [{}, ...lines.flatMap((line, index) => seriesOf(line, strokes[index] ?? text, DASHES[index] ?? []))],
+    bands: strokes.map((stroke, index) => ({
       series: [index * 3 + 3, index * 3 + 2] as [number, number],
-      fill: `${color(`--trend-${index}`)}38`,
+      fill: translucent(stroke, 0.22),
     })),
     axes: [
       {
-        stroke: () => color("--text-2"),
+        stroke: text,
         grid,
         ticks: grid,
         size: 46,
@@ -139,7 +136,7 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
         return {
           scale: `y${axis}`,
           side: place % 2 ? 1 : 3,
-          stroke: () => color(colorOfAxis(lines, axis)),
+          stroke: onlyOne(strokes.filter((_, index) => lines[index]?.axis === axis)) ?? text,
           grid: { ...grid, show: place === 0 },
           ticks: grid,
           show: !few || place < 2,
@@ -152,11 +149,7 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
     ],
     hooks: {
       drawClear: [
-        (chart) =>
-          drawBackdrop(chart, {
-            ...props.current.backdrop,
-            colors: { warn: color("--high"), alarm: color("--critical") },
-          }),
+        (chart) => drawBackdrop(chart, { ...props.current.backdrop, colors }),
       ],
       setCursor: [
         (chart) => {
@@ -182,10 +175,7 @@ function options(element: HTMLElement, props: { current: ChartProps }, few: bool
 }
 
 /** An axis has the colour of its line when it has one line only. */
-function colorOfAxis(lines: readonly Line[], axis: number): string {
-  const own = lines.flatMap((line, index) => (line.axis === axis ? [index] : []));
-  return own.length === 1 ? `--trend-${own[0]}` : "--text-2";
-}
+const onlyOne = (strokes: readonly string[]): string | undefined => (strokes.length === 1 ? strokes[0] : undefined);
 
 /** The range of an axis: its values, and the limits when they are shown. */
 function rangeWith(props: { current: ChartProps }): uPlot.Range.Function {
@@ -197,13 +187,12 @@ function rangeWith(props: { current: ChartProps }): uPlot.Range.Function {
   };
 }
 
-function seriesOf(line: Line, index: number): uPlot.Series[] {
+function seriesOf(line: Line, stroke: string, dash: readonly number[]): uPlot.Series[] {
   const stepped = line.step ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
   const common = { scale: `y${line.axis}`, spanGaps: false, ...(stepped ? { paths: stepped } : {}) };
-  const stroke = (): string => color(`--trend-${index}`);
-  const edge = { ...common, stroke: () => `${stroke()}80`, width: 0.5, points: { show: false } };
+  const edge = { ...common, stroke: translucent(stroke, 0.5), width: 0.5, points: { show: false } };
   return [
-    { ...common, label: line.label, stroke, width: 1.75, dash: [...(DASHES[index] ?? [])], points: { size: 5 } },
+    { ...common, label: line.label, stroke, width: 1.75, dash: [...dash], points: { size: 5 } },
     { ...edge, label: `${line.label} min` },
     { ...edge, label: `${line.label} max` },
   ];

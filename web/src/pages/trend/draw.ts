@@ -12,8 +12,8 @@ export interface Limits {
 export interface Backdrop {
   limits: Limits | null;
   /** Per item: spans without good values. */
-  bad: { spans: [number, number][]; color: string }[];
-  colors: { warn: string; alarm: string };
+  bad: [number, number][][];
+  colors: { warn: string; alarm: string; bad: string };
 }
 
 const STRIP = 4; // height of a mark of bad values, CSS pixels
@@ -24,10 +24,11 @@ export function drawBackdrop(chart: uPlot, { limits, bad, colors }: Backdrop): v
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  if (limits) drawLimits(chart, limits, colors);
+  // an axis that was just chosen is not there before the plot is made again
+  if (limits && chart.scales[limits.scale]) drawLimits(chart, limits, colors);
   const height = STRIP * devicePixelRatio;
-  bad.forEach(({ spans, color }, index) => {
-    ctx.fillStyle = color;
+  ctx.fillStyle = colors.bad;
+  bad.forEach((spans, index) => {
     const top = bbox.top + bbox.height - height * (index + 1);
     for (const [from, to] of spans) {
       const left = chart.valToPos(from, "x", true);

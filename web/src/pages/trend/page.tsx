@@ -54,7 +54,7 @@ export default function TrendPage({ route }: PageProps) {
     axis,
     step,
   }));
-  const holds = view.live && !frozen.value ? span.to : undefined; // a value that did not change still holds
+  const holds = view.live && frozen.value ? undefined : series.until; // a value that did not change still holds
   const data = align(series.places, series.places.map(() => holds));
   const limited = shown.find(({ item }) => item.id === view.limits);
   const backdrop = {
@@ -67,7 +67,7 @@ export default function TrendPage({ route }: PageProps) {
           highHigh: limited.point.high_high,
         }
       : null,
-    bad: shown.map(({ places }) => ({ spans: badSpans(places, span.to), color: badColor() })),
+    bad: shown.map(({ places }) => badSpans(places, span.to)),
   };
 
   const moveCursor = (step: number): void => {
@@ -179,8 +179,4 @@ function samplesIn(places: Shown["places"], from: number, to: number): number {
     if (place && place.x >= from && place.x <= to) sum += place.count;
   }
   return sum;
-}
-
-function badColor(): string {
-  return getComputedStyle(document.documentElement).getPropertyValue("--bad").trim();
 }
