@@ -1,5 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import type uPlot from "uplot";
 import { align } from "../src/pages/trend/align";
+import { drawBackdrop } from "../src/pages/trend/draw";
 import {
   badSpans,
   indexAt,
@@ -76,6 +78,32 @@ describe("align", () => {
     expect(times).toEqual([1, 9]);
     expect(good).toEqual([4, 4]);
     expect(bad).toEqual([null, null]);
+  });
+
+  it("goes on from a bucket with its newest value, not with its mean", () => {
+    const place = { ...at(1, 8), y: 5, low: 2, high: 9, count: 30 };
+    const [, mean, low, high] = align([[place]], [9]);
+    expect([mean, low, high]).toEqual([[5, 8], [2, 8], [9, 8]]);
+  });
+});
+
+describe("backdrop", () => {
+  it("leaves out limits on an axis that the plot does not have yet", () => {
+    vi.stubGlobal("devicePixelRatio", 1);
+    const lines: string[] = [];
+    const ctx = new Proxy({}, { get: (_, name) => () => lines.push(String(name)), set: () => true });
+    const scales: Record<string, unknown> = { x: {}, y0: {} };
+    const valToPos = (value: number, scale: string): number => {
+      if (!(scale in scales)) throw new Error(`no scale ${scale}`);
+      return value;
+    };
+    const chart = { ctx, bbox: { left: 0, top: 0, width: 9, height: 9 }, scales, valToPos } as unknown as uPlot;
+    const limits = { scale: "y3", low: 1, high: 2, lowLow: null, highHigh: null };
+    const backdrop = { limits, bad: [], colors: { warn: "", alarm: "", bad: "" } };
+    drawBackdrop(chart, backdrop);
+    expect(lines).not.toContain("stroke");
+    drawBackdrop(chart, { ...backdrop, limits: { ...limits, scale: "y0" } });
+    expect(lines).toContain("stroke");
   });
 });
 
