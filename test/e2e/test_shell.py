@@ -16,9 +16,9 @@ from test.system.rig import eventually
 PAGES = ["", "device/feeder", "trend?items=feeder:feedert:ua", "alarms", "model", "log", "api"]
 
 
-async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_itself(rig, plc, browser):
+async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_itself(rig, plc, browser, port):
     browser.excused += LOST
-    api = await rig.api()
+    api = await rig.api("--port", port)
     await feeder(api.client, plc)
     page = await browser.open(f"{api.client.url}/#/device/feeder")
     row = page.get_by_role("row").filter(has_text="Voltage")
@@ -30,7 +30,6 @@ async def test_a_lost_connection_is_said_within_three_seconds_and_comes_back_by_
     await expect(bar).to_be_visible()
     said = time.monotonic() - lost
     plc.holding()[0] = 231
-    port = api.client.url.rpartition(":")[2]
     again = await rig.api("--port", port)
     back = time.monotonic()
     await expect(bar).to_have_count(0)
@@ -159,6 +158,22 @@ async def test_a_phone_needs_no_sideways_scrolling(rig, plc, browser, name):
         return await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
     await eventually(fits, "the page does not scroll sideways")
+
+
+async def test_a_phone_shows_the_whole_name_of_a_point(rig, plc, browser):
+    names = {"ua": "Oil temperature of the transformer", "ub": "Oil temperature at which fans start"}
+    api = await rig.api()
+    await api.client.ready()
+    await api.client.add("feeder", port=plc.port, points={"ua": "hr:0", "ub": "hr:1"})
+    for item, name in names.items():
+        await api.client.send("PATCH", f"/api/v1/items/{item}", {"name": name})
+    page = await browser.open(f"{api.client.url}/#/device/feeder", viewport=PHONE, has_touch=True, is_mobile=True)
+    for path in ("device/feeder", "model/bulk"):
+        await page.goto(f"{api.client.url}/#/{path}")
+        for name in names.values():
+            cell = page.get_by_role("cell", name=name, exact=True)
+            await expect(cell).to_be_visible()
+            assert await cell.evaluate("e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth")
 
 
 async def test_nothing_outside_the_pages_is_served(rig):

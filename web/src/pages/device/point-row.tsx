@@ -39,7 +39,7 @@ export function PointRow(props: RowProps) {
   const { point, id, shape } = props;
   const sample = latestOf(id);
   const name = (
-    <div role="cell" title={id} class="device-name">
+    <div role="cell" title={id} class={`device-name ${shape === "card" ? "two-lines" : ""}`}>
       {point.name || point.item_id} {shape === "wide" && <span class="muted">{point.term_id}:{point.item_id}</span>}
     </div>
   );

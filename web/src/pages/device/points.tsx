@@ -35,7 +35,7 @@ function useShape(): { shape: Shape; rowHeight: number; rest: number } {
   const narrow = useNarrow();
   const medium = useMedia("(max-width: 1050px)");
   const coarse = useCoarse();
-  if (narrow) return { shape: "card", rowHeight: coarse ? 84 : 70, rest: 2 };
+  if (narrow) return { shape: "card", rowHeight: coarse ? 96 : 82, rest: 2 };
   return { shape: medium ? "medium" : "wide", rowHeight: coarse ? 50 : 36, rest: coarse ? 46 : 38 };
 }
 

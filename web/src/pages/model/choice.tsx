@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { translator } from "../../i18n/i18n";
 import { Write } from "../../ui/filters";
-import { useCoarse } from "../../ui/media";
+import { useCoarse, useNarrow } from "../../ui/media";
 import { VirtualTable } from "../../ui/table";
 import { words } from "./words";
 
@@ -24,7 +24,10 @@ interface ChoiceProps {
 
 export function Choice({ all, chosen, setChosen }: ChoiceProps) {
   const [filter, setFilter] = useState("");
-  const height = useCoarse() ? 44 : 32;
+  const coarse = useCoarse();
+  const narrow = useNarrow();
+  const height = narrow ? 60 : coarse ? 44 : 32;
+  const text = narrow ? "two-lines" : "";
   const shown = useMemo(() => {
     const parts = filter.toLowerCase().split(/\s+/).filter(Boolean);
     if (!parts.length) return all;
@@ -69,8 +72,8 @@ export function Choice({ all, chosen, setChosen }: ChoiceProps) {
                 <input type="checkbox" aria-label={`${row.title} ${row.key}`} checked={chosen.has(row.key)} onChange={() => toggle(row.key)} />
               </label>
             </div>
-            <div role="cell">{row.title}</div>
-            <div role="cell" class="muted">{row.detail}</div>
+            <div role="cell" class={text}>{row.title}</div>
+            <div role="cell" class={`muted ${text}`}>{row.detail}</div>
           </>
         )}
       />
