@@ -26,8 +26,7 @@ export function Choice({ all, chosen, setChosen }: ChoiceProps) {
   const [filter, setFilter] = useState("");
   const coarse = useCoarse();
   const narrow = useNarrow();
-  const height = narrow ? 60 : coarse ? 44 : 32;
-  const text = narrow ? "two-lines" : "";
+  const height = narrow ? 70 : coarse ? 44 : 32;
   const shown = useMemo(() => {
     const parts = filter.toLowerCase().split(/\s+/).filter(Boolean);
     if (!parts.length) return all;
@@ -57,23 +56,23 @@ export function Choice({ all, chosen, setChosen }: ChoiceProps) {
         rowKey={(row) => row.key}
         rowHeight={height}
         height={`${Math.min(10, Math.max(3, shown.length + 1)) * height + 40}px`}
-        columns="44px minmax(0, 1fr) minmax(0, 1.4fr)"
+        columns={narrow ? "44px minmax(0, 1fr)" : "44px minmax(0, 1fr) minmax(0, 1.4fr)"}
         head={
           <>
             <div role="columnheader"><span class="hidden-text">{t("choice")}</span></div>
             <div role="columnheader">{t("object")}</div>
-            <div role="columnheader">{t("details")}</div>
+            <div role="columnheader" class={narrow ? "hidden-text" : ""}>{t("details")}</div>
           </>
         }
         renderRow={(row) => (
           <>
-            <div role="cell">
+            <div role="cell" class={narrow ? "model-beside" : ""}>
               <label class="model-tick">
                 <input type="checkbox" aria-label={`${row.title} ${row.key}`} checked={chosen.has(row.key)} onChange={() => toggle(row.key)} />
               </label>
             </div>
-            <div role="cell" class={text}>{row.title}</div>
-            <div role="cell" class={`muted ${text}`}>{row.detail}</div>
+            <div role="cell" class={narrow ? "two-lines" : ""}>{row.title}</div>
+            <div role="cell" class={`muted ${narrow ? "model-below" : ""}`}>{row.detail}</div>
           </>
         )}
       />
