@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 
 vi.stubGlobal("navigator", { language: "en" });
 const { language } = await import("../src/i18n/i18n");
+const { saidOf } = await import("../src/pages/model/said");
 const { choiceOf, helpOf, labelOf } = await import("../src/pages/model/labels");
 
 afterEach(() => {
@@ -36,5 +37,21 @@ describe("texts of a form", () => {
     expect(labelOf(name).toLowerCase()).toBe(name.replaceAll("_", " ").toLowerCase());
     expect(helpOf(name)).toBe(name);
     expect(choiceOf(name, name)).toBe(name);
+  });
+});
+
+describe("what the server says about a field", () => {
+  it("is Chinese where the page is, with what it names", () => {
+    const message = "must not be above up_limit (253)";
+    expect(saidOf(message)).toBe(message);
+    language.value = "zh";
+    expect(saidOf(message)).toBe("不得高于 up_limit（253）");
+    expect(saidOf("must be one of big, little")).toBe("必须是下列之一：big, little");
+    expect(saidOf("device already exists! $& (1)")).toBe("device 已存在：$& (1)");
+  });
+
+  it("stays as it is where nobody translated it", () => {
+    language.value = "zh";
+    expect(saidOf("the turbine is no boiler")).toBe("the turbine is no boiler");
   });
 });

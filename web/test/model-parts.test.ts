@@ -1,11 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Problem } from "../src/api/client";
 import { curlOf } from "../src/api/curl";
 import { touched } from "../src/pages/model/draft";
 import { groupsOf } from "../src/pages/model/groups";
 import { decoded, formatOf } from "../src/pages/model/import/source";
-import { refusalOf } from "../src/pages/model/problem";
 import type { FormField } from "../src/pages/model/schema";
+
+vi.stubGlobal("navigator", { language: "en" });
+const { refusalOf } = await import("../src/pages/model/problem");
 
 describe("a chosen file", () => {
   it.each([

@@ -1,4 +1,4 @@
-"""The web pages' Chinese texts of form fields, against the schemas that the forms are made from."""
+"""Chinese texts of the web pages' forms, against the schemas that the forms are made from, and their refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import pytest
 
 from pydatacoll.api import openapi
 from pydatacoll.discovery import PROTOCOLS, own_entry_points
-from pydatacoll.model.validation import Schemas
+from pydatacoll.errors import Invalid
+from pydatacoll.model import Device, Term, TermItem
+from pydatacoll.model.network import Networks
+from pydatacoll.model.validation import Kind, Schemas
 
 TEXTS: dict[str, Any] = json.loads(
     (Path(__file__).parents[3] / "web/src/pages/model/fields.zh.json").read_text(encoding="utf-8")
@@ -91,4 +94,94 @@ def test_every_choice_has_a_chinese_name(fields):
     assert {name: set(known) for name, known in TEXTS["choices"].items()} == offered
     assert [
         text for names in TEXTS["choices"].values() for text in names.values() if not CHINESE.search(text)
+    ] == []
+
+
+FAULTS: dict[str, str] = json.loads(
+    (Path(__file__).parents[3] / "web/src/pages/model/faults.zh.json").read_text(encoding="utf-8")
+)
+PLACE = re.compile(r"\{(\w+)\}")
+MODBUS = {"id": "d", "name": "D", "protocol": "modbus_tcp"}
+RTU = {**MODBUS, "protocol": "iec104"}
+POINT = {"term_id": "t", "item_id": "i"}
+BAD: list[tuple[Kind, dict[str, Any]]] = [
+    ("item", {"id": "a b"}),
+    ("item", {"id": "a", "name": True}),
+    ("item", {"id": "a", "name": "\x07"}),
+    ("device", {**MODBUS, "ip": "no host", "enabled": "perhaps", "port": "x", "timeout": "x"}),
+    ("device", {**MODBUS, "port": 0, "timeout": 0, "word_order": "middle"}),
+    ("device", {**MODBUS, "ip": "0.0.0.0"}),
+    ("device", {**MODBUS, "ip": "127.1"}),
+    ("device", {**MODBUS, "ip": "fd00::g"}),
+    ("device", {**MODBUS, "ip": "192.0.2.1"}),
+    ("device", {**RTU, "t1": 5, "t2": 9, "tls_ca": "ca.pem"}),
+    ("device", {**RTU, "tls": True, "tls_key": "key.pem", "redundant": "127.0.0.1:19998"}),
+    ("formula", {"id": "f", "formula": "p1", "device_id": "d", "term_id": "t", "item_id": "i", "p1": "ua"}),
+    ("term_item", {**POINT, "coefficient": "NaN"}),
+    ("term_item", {**POINT, "coefficient": 0, "min_period": 9, "max_silence": 5}),
+    ("term_item", {**POINT, "down_limit": 5, "up_limit": 3}),
+    ("term_item", {**POINT, "down_limit": 3, "up_limit": 5, "hysteresis": 3}),
+]
+"""Objects that are refused when they are read."""
+MISFITS: list[tuple[str, dict[str, Any]]] = [
+    ("modbus_tcp", {"writable": True}),
+    ("modbus_tcp", {"protocol_code": "100"}),
+    ("modbus_tcp", {"protocol_code": "x"}),
+    ("modbus_tcp", {"protocol_code": "hr:70000"}),
+    ("modbus_tcp", {"protocol_code": "4x0"}),
+    ("modbus_tcp", {"protocol_code": "co:1", "code_type": "int16", "bit": 1}),
+    ("modbus_tcp", {"protocol_code": "ir:1", "code_type": "int16", "bit": 1, "length": 2, "writable": True}),
+    ("modbus_tcp", {"protocol_code": "hr:1", "code_type": "string"}),
+    ("modbus_tcp", {"protocol_code": "co:1", "coefficient": 2}),
+    ("modbus_tcp", {"protocol_code": "hr:65535", "code_type": "float32"}),
+    ("modbus_tcp", {"protocol_code": "hr:1", "code_type": "string", "length": 250, "writable": True}),
+    ("formula", {"writable": True}),
+    ("iec104", {"writable": True}),
+    ("iec104", {"protocol_code": "0", "code_type": "999"}),
+    ("iec104", {"protocol_code": "1", "writable": True}),
+    ("iec104", {"protocol_code": "1", "code_type": "M_EP_TA_1", "writable": True}),
+    ("iec104", {"protocol_code": "1", "code_type": "45", "command_type": "46", "writable": True}),
+    ("iec104", {"protocol_code": "1", "code_type": "45", "qualifier": 40, "writable": True}),
+]
+"""Points that are refused because of the protocol of their device."""
+
+
+def refused() -> Iterator[str]:
+    """What the API says about them."""
+    schemas = Schemas(drivers(), Networks(["127.0.0.0/8"]))
+    for kind, payload in BAD:
+        with pytest.raises(Invalid) as caught:
+            schemas.parse(kind, payload, "modbus_tcp")
+        yield from (error.message for error in caught.value.errors)
+    for protocol, fields in MISFITS:
+        options = {"max_block": 100} if protocol == "modbus_tcp" else {}
+        device = schemas.parse("device", {**MODBUS, "protocol": protocol, **options})
+        term = schemas.parse("term", {"id": "t", "name": "T", "device_id": "d"}, protocol)
+        item = schemas.parse("term_item", {**POINT, **fields}, protocol)
+        assert isinstance(device, Device)
+        assert isinstance(term, Term)
+        assert isinstance(item, TermItem)
+        found = schemas.check(device, term, item)
+        assert found, (protocol, fields)
+        yield from (error.message for error in found)
+    yield "device already exists! d"
+    yield "term_id not found! t"
+
+
+def test_what_forms_are_refused_for_is_said_in_chinese():
+    patterns = {
+        text: re.compile("(.+?)".join(map(re.escape, PLACE.split(text)[::2])), re.DOTALL) for text in FAULTS
+    }
+    used: set[str] = set()
+    untold = []
+    for message in refused():
+        found = {text for text, pattern in patterns.items() if pattern.fullmatch(message)}
+        used |= found
+        if not found:
+            untold.append(message)
+    assert untold == []
+    assert sorted(set(FAULTS) - used) == []
+    assert [text for text in FAULTS.values() if not CHINESE.search(text)] == []
+    assert [
+        text for text, said in FAULTS.items() if not set(PLACE.findall(said)) <= set(PLACE.findall(text))
     ] == []
