@@ -27,9 +27,9 @@ from pydatacoll.model.change import Change
 from pydatacoll.model.steps import Steps
 from pydatacoll.sdk import DataBatch, Effects, Plugin, PluginContext, TryLater
 
-from .formula_graph import Calculation, Compiler, Graph
+from .formula_graph import Calculation, Compiler, Graph, matters
 from .formula_inputs import InputPoint, Remembered
-from .formula_results import ended, stored
+from .formula_results import ended, grown_stale, still_stale, stored
 
 PATIENCE: Final = 5.0
 """Seconds that a batch waits for partitions that its formulas need, before it comes again."""
@@ -86,7 +86,7 @@ class FormulaPlugin(Plugin):
         self._leave()
 
     def _model_changed(self, changes: Sequence[Change] | None) -> None:
-        if changes is None or any(change.kind in {"formula", "term_item", "term"} for change in changes):
+        if changes is None or any(map(matters, changes)):
             self._outdated = True
 
     # Partitions
@@ -165,9 +165,9 @@ class FormulaPlugin(Plugin):
             for number, one in enumerate(list(graph.calculations.values())):
                 if not number % LOOKS and perf_counter() > self._slice_ends:
                     await self._others()
-                held = ended(one, now)
-                if held is not None:
-                    self._deliver(one, held, results)
+                for sample in (ended(one, now), grown_stale(one, now) if current and one.known else None):
+                    if sample is not None:
+                        self._deliver(one, sample, results)
                 if one.fresh or (timely and one.expression.uses_time):
                     graph.due(one)
             await self._evaluate(now, results, ticking=True)
@@ -244,7 +244,11 @@ class FormulaPlugin(Plugin):
                 one.due = one.fresh = False
                 one.evaluations += 1
                 outcome = one.evaluate(one.inputs, now)
-                sample = stored(one, outcome, ticking=ticking and one.expression.uses_time)
+                if not ticking:
+                    one.read_at, sample = now, stored(one, outcome)
+                else:
+                    stale = still_stale(one, outcome, now)
+                    sample = stored(one, stale or outcome, ticking=bool(stale) or one.expression.uses_time)
                 if sample is not None:
                     self._deliver(one, sample, results)
             level.clear()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydatacoll.expression import Expression, ExpressionError, Input, compile_expression
-from pydatacoll.model import Formula, PointId, Sample, TermItem
+from pydatacoll.model import Device, Formula, PointId, Sample, TermItem
+from pydatacoll.model.change import Change
 from pydatacoll.model.registry import ModelView
 from pydatacoll.model.steps import Steps
 
@@ -22,6 +23,8 @@ class Calculation:
     :ivar result: the point of its result, when other formulas use that.
     :ivar last: the result stored last; :attr:`known` tells whether that was looked up already.
     :ivar held: a result that is to be stored later.
+    :ivar read_at: when a parameter had a sample, the last time: epoch seconds by the store's clock; ``None`` when
+        that is not known.
     :ivar fresh: not evaluated since it is here.
     :ivar due: to be evaluated in this pass.
     """
@@ -41,6 +44,7 @@ class Calculation:
         "last",
         "points",
         "rank",
+        "read_at",
         "result",
         "ruled",
         "target",
@@ -60,6 +64,7 @@ class Calculation:
         self.last: Sample | None = None
         self.known = False
         self.held: Sample | None = None
+        self.read_at: float | None = None
         self.fresh = True
         self.due = False
         self.evaluations = 0
@@ -228,6 +233,14 @@ class Graph:
                 used.users.append(calculation)
 
 
+def matters(change: Change) -> bool:
+    """Whether formulas may be others after a change of the model."""
+    if change.kind == "device":
+        old, new = change.old, change.new
+        return isinstance(old, Device) and isinstance(new, Device) and old.enabled != new.enabled
+    return change.kind in {"formula", "term_item", "term"}
+
+
 def _calculation(
     formula: Formula,
     model: ModelView,
@@ -241,6 +254,9 @@ def _calculation(
     term = model.terms.get(target.term_id)
     if item is None or term is None or term.device_id != target.device_id:
         return f"its result {target} is no term item"
+    device = model.devices.get(target.device_id)
+    if device is not None and not device.enabled:
+        return f"device {device.id} is disabled"
     if item.protocol_code is not None:
         return f"its result {target} is read from its device"
     if target in by_target:

@@ -8,6 +8,8 @@
 4. The term item of the result may ask for report by exception: ``deadband``, ``deadband_percent``,
    ``max_silence`` and ``min_period`` hold as for measured points, by the times of the results. A change of quality
    is stored at once.
+5. When no parameter has had a sample for ``stale_after`` of that term item, the result takes the flag ``stale``,
+   until one has.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from math import inf
 from typing import Final
 
 from pydatacoll.expression import Outcome
-from pydatacoll.model import Sample, TermItem, Value
+from pydatacoll.model import Quality, Sample, TermItem, Value
 
 from .formula_graph import Calculation
 
+STALE: Final = int(Quality.STALE)
 APART: Final = 1e-6
 """Seconds between two results of the same moment."""
 SAME: Final = 1e-3
@@ -74,6 +77,30 @@ def ended(calculation: Calculation, now: float) -> Sample | None:
         return None
     calculation.last, calculation.held = held, None
     return held
+
+
+def still_stale(calculation: Calculation, outcome: Outcome, now: float) -> Outcome | None:
+    """What is to be made of a result that was worked out without a new sample, when the last one is stale: only a
+    sample ends that. ``None`` when it is not."""
+    last, item = calculation.last, calculation.item
+    if item is None or item.stale_after is None or last is None or not last.quality & STALE:
+        return None
+    return outcome._replace(quality=outcome.quality | STALE, time=now)
+
+
+def grown_stale(calculation: Calculation, now: float) -> Sample | None:
+    """The result that is stale from now on; it is the last one then."""
+    last, item = calculation.last, calculation.item
+    if item is None or item.stale_after is None or last is None or last.value is None or last.quality & STALE:
+        return None
+    if calculation.read_at is None:
+        calculation.read_at = now  # after a start the time begins anew
+    if now - calculation.read_at < item.stale_after:
+        return None
+    value = last.value if calculation.held is None else calculation.held.value
+    calculation.last = sample = Sample(max(now, last.time + APART), value, last.quality | STALE)
+    calculation.held = None
+    return sample
 
 
 def _reported(item: TermItem, last: Sample, new: Sample, calculation: Calculation) -> bool:

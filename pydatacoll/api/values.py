@@ -132,11 +132,10 @@ async def _cut_off(call: Call, device_ids: Set[str]) -> frozenset[str]:
     Their last value was good when it came; who reads it now must not take it for a present one.
     """
     devices, protocols = call.model.devices, call.services.schemas.protocols
-    real = [  # a device may have been deleted meanwhile
-        one for one in device_ids if one in devices and not _is_virtual(protocols.get(devices[one].protocol))
-    ]
-    idle = {one for one in real if not devices[one].enabled or devices[one].protocol not in protocols}
-    return frozenset(idle | await call.services.status.unmanaged(real)) if real else frozenset()
+    present = device_ids & devices.keys()  # one may have been deleted meanwhile
+    idle = {one for one in present if not devices[one].enabled or devices[one].protocol not in protocols}
+    real = [one for one in present if not _is_virtual(protocols.get(devices[one].protocol))]
+    return frozenset(idle | await call.services.status.unmanaged(real)) if real else frozenset(idle)
 
 
 def _is_virtual(driver: ProtocolSchema | None) -> bool:

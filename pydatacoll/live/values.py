@@ -287,11 +287,10 @@ class Values:
     def _flag(self, device_id: str) -> None:
         """Whether nobody renews the values of a device: it is disabled, without a driver, or without a manager."""
         device = self._model.registry.devices.get(device_id)
-        if device is None or self._virtual.get(device.protocol, False):
+        if device is None:
             return
+        virtual = self._virtual.get(device.protocol)
         idle = (
-            not device.enabled
-            or device.protocol not in self._virtual
-            or self._partition(device_id) in self.missing
+            not device.enabled or virtual is None or (not virtual and self._partition(device_id) in self.missing)
         )
         self._hub.flag(device_id, int(Quality.COMM_LOST) if idle else 0)

@@ -167,6 +167,18 @@ async def test_values_that_nobody_renews_say_so(rig: LiveRig) -> None:
         assert (await socket.row())[2:] == [1, ["comm_lost"]]
 
 
+async def test_values_of_a_virtual_device_that_is_disabled_say_so(rig: LiveRig) -> None:
+    await rig.api.post("/api/v1/devices", {"id": "v", "name": "v", "protocol": "formula"})
+    await rig.api.post("/api/v1/terms", {"id": "v-t", "name": "t", "device_id": "v"})
+    await rig.api.post("/api/v2/items", [{"id": "i", "name": "i"}], 200)
+    await rig.api.post("/api/v2/term_items", [{"term_id": "v-t", "item_id": "i"}], 200)
+    await rig.put("v", i=1)
+    async with rig.socket() as socket:
+        assert (await socket.sub(rate=0))["c"][0][2:] == [1, "good"]
+        await rig.api("PATCH", "/api/v1/devices/v", {"enabled": False}, status=200)
+        assert (await socket.row())[2:] == [1, ["comm_lost"]]
+
+
 async def test_what_another_process_collects_is_shown(rig: LiveRig) -> None:
     await rig.plant()
     other = await Store.open(rig.store.url)

@@ -105,6 +105,8 @@ async def test_values_of_a_virtual_device_need_no_manager(api: Api, backend: Fak
     backend.history.samples[PointId("sums", "t", "total")] = [Sample(T0, 5)]
     backend.status.abandoned = frozenset({"sums"})
     assert (await api.get("/api/v2/values"))[0]["quality"] == "good"
+    await api("PATCH", "/api/v1/devices/sums", {"enabled": False}, status=200)  # its formulas rest
+    assert (await api.get("/api/v2/values"))[0]["quality"] == ["comm_lost"]
 
 
 async def test_latest_values_by_filter(sampled: Api, backend: FakeBackend) -> None:

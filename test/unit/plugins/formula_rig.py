@@ -17,7 +17,7 @@ from pydatacoll.model.transaction import Transaction
 from pydatacoll.plugin import Effects, NoConfig, PluginContext
 from pydatacoll.testing.model import device, item, schemas, term, term_item
 
-COMM_LOST, INVALID = 32, 1
+COMM_LOST, INVALID, STALE = 32, 1, 256
 ITEMS = "abcdefgh"
 Row = tuple[str, float, Any]
 

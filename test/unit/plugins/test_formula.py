@@ -12,7 +12,7 @@ import pytest
 from pydatacoll.errors import TryLater
 from pydatacoll.testing.model import term_item
 
-from .formula_rig import COMM_LOST, INVALID, Rig, joined
+from .formula_rig import COMM_LOST, INVALID, STALE, Rig, joined
 
 
 async def test_a_formula_is_evaluated_when_an_input_changes() -> None:
@@ -286,6 +286,35 @@ async def test_a_deleted_result_ends_its_formula() -> None:
     rig.formula("va", "xa + 1")
     await rig.tick()
     assert rig.results == [("va", 1.0, 2)]
+
+
+async def test_a_result_is_stale_when_no_sample_comes_and_until_one_does() -> None:
+    rig = await Rig(va="xa + 1", vb="va * 2", vc="mean(xa, '1h')").start()
+    for key in ("va", "vc"):
+        rig.options(key, stale_after=5.0)
+    await rig.put(("xa", 1000, 1))
+    rig.results.clear()
+    await rig.tick(4)
+    assert [row for row in rig.results if row[0] != "vc"] == []
+    await rig.tick(2)
+    stale = {row[0]: row[2:] for row in rig.results}
+    assert stale == {"va": (2, STALE), "vb": (4, STALE), "vc": (1.0, STALE)}
+    rig.results.clear()
+    await rig.tick(5)
+    await rig.restart()
+    assert rig.results == []  # it is stale, and nothing else has happened
+    await rig.put(("xa", rig.now, 1))
+    assert {row[0]: row[2:] for row in rig.results} == {"va": (2,), "vb": (4,), "vc": (1.0,)}
+
+
+async def test_the_formulas_of_a_disabled_device_rest() -> None:
+    rig = await Rig(va="xa").start()
+    rig.change(lambda tx: tx.merge("device", "v", {"enabled": False}))
+    assert await rig.put(("xa", 1, 1)) == []
+    assert "disabled" in rig.plugin.status()["shown"]["va"]["error"]
+    rig.change(lambda tx: tx.merge("device", "v", {"enabled": True}))
+    await rig.tick()
+    assert rig.results == [("va", 1.0, 1)]
 
 
 # Long passes
