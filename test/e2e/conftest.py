@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from pydatacoll.testing.modbus_server import ModbusServer
+from pydatacoll.testing.ports import kept_port
 from test.e2e.browser import Browser
 from test.system.rig import Rig
 
@@ -24,6 +25,13 @@ async def plc() -> AsyncIterator[ModbusServer]:
     """A simulated device in the test's own process."""
     async with ModbusServer(history=100_000) as server:
         yield server
+
+
+@pytest.fixture
+def port() -> Iterator[str]:
+    """For a server that is started again in the test: nobody else is given it meanwhile."""
+    with kept_port() as kept:
+        yield str(kept)
 
 
 @pytest.fixture
