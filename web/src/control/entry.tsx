@@ -69,7 +69,7 @@ function Messages({ id, message, hint }: { id: string; message: string; hint: st
   );
 }
 
-export function faultText(fault: Fault, range: Range): string {
+function faultText(fault: Fault, range: Range): string {
   if (!fault) return "";
   return t(`f:${fault}`, {
     min: range.min === null ? "" : boundText(range.min),

@@ -2,7 +2,7 @@ import type { Words } from "../i18n/i18n";
 
 export const words = {
   en: {
-    control: "Control", target: "Target", device: "Device", term: "Term", item: "Item", address: "Address",
+    control: "Control", device: "Device", term: "Term", item: "Item", address: "Address",
     present: "Present value", limits: "Limits", range: "Takes", age: "{age} old", type: "type {type}",
     "r:unknown": "There is no such point (any more).",
     "r:frozen": "The connection to the server is lost: what is shown may be old.",
@@ -16,7 +16,7 @@ export const words = {
     blocked: "Cannot be controlled now", newValue: "New value", choose: "New state", set: "Set",
     off: "off", on: "on", lower: "lower", higher: "higher", between: "intermediate", faulty: "faulty",
     fromTo: "{min} to {max}", steps: "in steps of {step}", anyNumber: "any number", anyText: "text", bytes: "text of at most {count} bytes (UTF-8)",
-    one: "one of these states", notEmpty: "A value is needed.",
+    one: "one of these states",
     "f:empty": "Type a value.", "f:choose": "Choose one of the states.", "f:number": "This is not a number (write 1234.5).",
     "f:low": "Too low: the least is {min}.", "f:high": "Too high: the most is {max}.",
     "f:step": "Not a value of the point, which goes in steps of {step}.", "f:long": "Too long: at most {count} bytes.",
@@ -40,7 +40,7 @@ export const words = {
     about: "by {user}", somebody: "without a token", intended: "about to be sent", result: "Result",
   },
   zh: {
-    control: "控制", target: "目标", device: "设备", term: "终端", item: "量", address: "地址",
+    control: "控制", device: "设备", term: "终端", item: "量", address: "地址",
     present: "当前值", limits: "限值", range: "可取", age: "{age} 前", type: "类型 {type}",
     "r:unknown": "没有（或已删除）这个测点。",
     "r:frozen": "与服务器的连接已断开：显示内容可能已过时。",
@@ -54,7 +54,7 @@ export const words = {
     blocked: "当前不能控制", newValue: "新值", choose: "新状态", set: "设定",
     off: "分", on: "合", lower: "降", higher: "升", between: "中间", faulty: "故障",
     fromTo: "{min} 至 {max}", steps: "步长 {step}", anyNumber: "任意数值", anyText: "文本", bytes: "文本，最多 {count} 字节（UTF-8）",
-    one: "下列状态之一", notEmpty: "需要一个值。",
+    one: "下列状态之一",
     "f:empty": "请输入值。", "f:choose": "请选择状态。", "f:number": "不是数值（格式如 1234.5）。",
     "f:low": "太小：最小为 {min}。", "f:high": "太大：最大为 {max}。",
     "f:step": "不是该测点的取值，其步长为 {step}。", "f:long": "太长：最多 {count} 字节。",

@@ -12,7 +12,7 @@ export interface Sample {
 }
 
 /** Samples kept per point for sparklines. */
-export const RECENT = 60;
+const RECENT = 60;
 
 const latest = new Map<string, Signal<Sample | null>>();
 const recent = new Map<string, Sample[]>();

@@ -18,7 +18,7 @@ export interface Called {
   problem: string;
 }
 
-export const callRequest = ({ device_id, term_id, item_id }: Point): Request => ({
+const callRequest = ({ device_id, term_id, item_id }: Point): Request => ({
   method: "POST",
   path: "/api/v1/device_call",
   body: { device_id, term_id, item_id },

@@ -5,10 +5,9 @@ import { translator } from "../../i18n/i18n";
 import { setQuery } from "../../routes";
 import { csvOf } from "../../ui/csv";
 import { Choose, ChooseDevice, Filters, Moment, Write } from "../../ui/filters";
-import { Loading, ProblemNotice } from "../../ui/loading";
 import { usePaged } from "../../ui/paged";
 import { Entry } from "./entry";
-import { Empty, hasWords, textOf, Tools } from "./parts";
+import { hasWords, List, textOf, Tools } from "./parts";
 import { EXPORTED, saveList } from "./save";
 import { words } from "./words";
 
@@ -49,16 +48,20 @@ export function Audit({ query }: { query: URLSearchParams }) {
         onSave={() => void saveList<AuditEntry>("audit.csv", pathOf(EXPORTED), fits, csv)}
         request={() => ({ method: "GET", path: pathOf(LIMIT) })}
       />
-      <ProblemNotice problem={problem} retry={reload} />
-      {!rows && !problem && <Loading />}
-      {shown?.length === 0 && <Empty filtered={NAMES.some((name) => filter[name])} text={t("noAudit")} />}
-      {shown && shown.length > 0 && (
-        <ul class="log-list" aria-label={t("audit")}>
-          {shown.map((entry) => <Entry key={entry.id} entry={entry} />)}
-        </ul>
-      )}
-      {filter.text && rows && <p class="muted" role="status">{t("loadedOnly", { shown: shown?.length ?? 0, count: rows.length })}</p>}
-      {more && <div><button type="button" class="button" disabled={busy} onClick={older}>{t("older")}</button></div>}
+      <List
+        label={t("audit")}
+        rows={rows}
+        shown={shown ?? []}
+        row={(entry) => <Entry key={entry.id} entry={entry} />}
+        problem={problem}
+        reload={reload}
+        none={t("noAudit")}
+        filtered={NAMES.some((name) => filter[name])}
+        searched={Boolean(filter.text)}
+        more={more}
+        busy={busy}
+        older={older}
+      />
     </>
   );
 }

@@ -8,10 +8,9 @@ import { devices, events } from "../../state/plant";
 import { exactText } from "../../state/time";
 import { csvOf } from "../../ui/csv";
 import { Choose, ChooseDevice, Filters, Moment, Write } from "../../ui/filters";
-import { Loading, ProblemNotice } from "../../ui/loading";
 import { usePaged } from "../../ui/paged";
 import { plainText } from "./diff";
-import { Empty, hasWords, textOf, Tools } from "./parts";
+import { hasWords, List, textOf, Tools } from "./parts";
 import { EXPORTED, saveList } from "./save";
 import { words } from "./words";
 
@@ -49,7 +48,6 @@ export function Events({ query }: { query: URLSearchParams }) {
   }, [fresh.length]);
   const loaded = withFresh(rows, fresh.filter((event) => fits(event, filter)));
   const shown = loaded?.filter((event) => hasWords(filter.text, searched(event)));
-  const filtered = NAMES.some((name) => filter[name]);
   return (
     <>
       <Filters label={t("filters")} active={Object.values(filter).filter(Boolean).length}>
@@ -67,16 +65,20 @@ export function Events({ query }: { query: URLSearchParams }) {
         request={() => ({ method: "GET", path: pathOf(LIMIT) })}
         note={filter.until ? "" : t("live")}
       />
-      <ProblemNotice problem={problem} retry={reload} />
-      {!loaded && !problem && <Loading />}
-      {shown?.length === 0 && <Empty filtered={filtered} text={t("noEvents")} />}
-      {shown && shown.length > 0 && (
-        <ul class="log-list" aria-label={t("events")}>
-          {shown.map((event) => <EventRow key={event.id} event={event} />)}
-        </ul>
-      )}
-      {filter.text && loaded && <p class="muted" role="status">{t("loadedOnly", { shown: shown?.length ?? 0, count: loaded.length })}</p>}
-      {more && <div><button type="button" class="button" disabled={busy} onClick={older}>{t("older")}</button></div>}
+      <List
+        label={t("events")}
+        rows={loaded}
+        shown={shown ?? []}
+        row={(event) => <EventRow key={event.id} event={event} />}
+        problem={problem}
+        reload={reload}
+        none={t("noEvents")}
+        filtered={NAMES.some((name) => filter[name])}
+        searched={Boolean(filter.text)}
+        more={more}
+        busy={busy}
+        older={older}
+      />
     </>
   );
 }

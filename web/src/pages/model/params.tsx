@@ -15,7 +15,7 @@ interface ParamsProps {
 }
 
 /** The next free name, from p1. */
-export function nextParam(names: readonly string[]): string {
+function nextParam(names: readonly string[]): string {
   for (let number = 1; ; number++) if (!names.includes(`p${number}`)) return `p${number}`;
 }
 

@@ -17,7 +17,7 @@ interface TreeProps {
   current: string;
 }
 
-export const addressOf = (row: Pick<TreeRow, "kind" | "key">): string => href("model", [row.kind, ...row.key]);
+const addressOf = (row: Pick<TreeRow, "kind" | "key">): string => href("model", [row.kind, ...row.key]);
 
 /** What must be folded out to see a row. */
 function aboveOf(current: string): string[] {
@@ -97,34 +97,37 @@ export function Tree({ tab, search, current }: TreeProps) {
   const shown = rows.slice(first, first + view.count);
   const drawn = shown.some((_, index) => first + index === at);
   return (
-    <div
-      class="model-tree"
-      ref={body}
-      role="tree"
-      aria-label={t("model")}
-      aria-activedescendant={drawn ? `model-row-${at}` : undefined}
-      tabIndex={0}
-      onScroll={measure}
-      onKeyDown={press}
-    >
-      <div role="presentation" style={{ height: `${rows.length * height}px`, position: "relative" }}>
-        {shown.map((row, index) => (
-          <Row
-            key={row.id}
-            row={row}
-            index={first + index}
-            height={height}
-            current={row.id === current}
-            active={first + index === at}
-            fold={fold}
-            choose={() => {
-              setActive(first + index);
-              go(addressOf(row));
-            }}
-          />
-        ))}
+    <>
+      {!rows.length && <p class="muted" role="status">{t("nothingFound")}</p>}
+      <div
+        class="model-tree"
+        ref={body}
+        role="tree"
+        aria-label={t("model")}
+        aria-activedescendant={drawn ? `model-row-${at}` : undefined}
+        tabIndex={0}
+        onScroll={measure}
+        onKeyDown={press}
+      >
+        <div role="presentation" style={{ height: `${rows.length * height}px`, position: "relative" }}>
+          {shown.map((row, index) => (
+            <Row
+              key={row.id}
+              row={row}
+              index={first + index}
+              height={height}
+              current={row.id === current}
+              active={first + index === at}
+              fold={fold}
+              choose={() => {
+                setActive(first + index);
+                go(addressOf(row));
+              }}
+            />
+          ))}
+        </div>
       </div>
-    </div>
+    </>
   );
 }
 

@@ -34,7 +34,7 @@ export const words = {
     toSet: "Fields to set", noField: "No field is chosen yet.", preview: "Preview", apply: "Change {count}", before: "Before", after: "After", unchangedRest: "{count} chosen objects have these values already.",
     serverTakes: "The server has checked it and takes it.", applied: "{count} objects changed", and: "and {count} more", emptyIsDefault: "empty: back to the default", wantSelection: "Choose objects and at least one field.",
     object: "Object", choice: "Chosen", details: "Details", action: "Action", differentForms: "Only fields that all chosen objects have are offered.", mixed: "The chosen objects have nothing in common that can be set.",
-    exported: "Written: {name}", excel: "CSV for Excel", loadingSchemas: "Reading the forms …",
+    exported: "Written: {name}", excel: "CSV for Excel",
   },
   zh: {
     model: "模型", devices: "设备", items: "量", formulas: "公式", kinds: "对象种类", search: "搜索模型",
@@ -69,6 +69,6 @@ export const words = {
     toSet: "要设置的字段", noField: "还没有选择字段。", preview: "预览", apply: "修改 {count} 个", before: "修改前", after: "修改后", unchangedRest: "{count} 个所选对象已是这些值。",
     serverTakes: "服务器已检查并接受。", applied: "已修改 {count} 个对象", and: "以及另外 {count} 个", emptyIsDefault: "留空：恢复默认", wantSelection: "请选择对象和至少一个字段。",
     object: "对象", choice: "已选", details: "详情", action: "操作", differentForms: "只提供所选对象共有的字段。", mixed: "所选对象没有可共同设置的字段。",
-    exported: "已写入：{name}", excel: "Excel 用 CSV", loadingSchemas: "正在读取表单…",
+    exported: "已写入：{name}", excel: "Excel 用 CSV",
   },
 } satisfies Words<string>;

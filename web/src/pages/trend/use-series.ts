@@ -27,7 +27,7 @@ export interface AllSeries {
   reload: () => void;
 }
 
-export function spanOf(view: View): Span {
+function spanOf(view: View): Span {
   const now = serverNow() / 1000;
   return view.live ? { from: now - view.live, to: now } : { from: view.from, to: view.to };
 }

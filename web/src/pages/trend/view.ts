@@ -4,7 +4,7 @@ export const MOST_ITEMS = 8;
 export const MOST_AXES = 4;
 /** Lengths of the moving window, seconds. */
 export const WINDOWS = [60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600] as const;
-export const DEFAULT_WINDOW = 900;
+const DEFAULT_WINDOW = 900;
 
 export interface Item {
   /** `device:term:item` */

@@ -34,7 +34,7 @@ const SYNONYMS: Record<string, readonly string[]> = {
 };
 
 /** `Device ID`, `device-id` and `device_id` are the same. */
-export const plainName = (name: string): string =>
+const plainName = (name: string): string =>
   name.trim().toLowerCase().replace(/[\s\-./]+/g, "_").replace(/_+/g, "_").replace(/^_|_$/g, "");
 
 /** A name that the server knows by itself. */
