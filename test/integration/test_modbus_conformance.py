@@ -13,6 +13,8 @@ from pydatacoll.testing.driver_conformance import DriverConformance, Harness
 from pydatacoll.testing.faults import Fault
 from pydatacoll.testing.modbus_server import ModbusServer
 
+pytestmark = pytest.mark.virtual_time
+
 
 class ModbusHarness(Harness):
     driver_type = ModbusTcpDriver

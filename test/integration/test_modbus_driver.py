@@ -17,6 +17,8 @@ from pydatacoll.testing.modbus_server import ModbusServer
 
 from .modbus_rig import Rig, point
 
+pytestmark = pytest.mark.virtual_time
+
 VALUES = {
     "bool": True,
     "int16": -12345,

@@ -18,6 +18,8 @@ from pydatacoll.testing.modbus_server import ModbusServer
 from .modbus_rig import Rig as PatientRig
 from .modbus_rig import point
 
+pytestmark = pytest.mark.virtual_time
+
 Rig = partial(PatientRig, timeout=0.2)
 
 # fault -> counters of which one must have counted; "" when the right value may come through

@@ -17,6 +17,8 @@ from pydatacoll.testing.simulation import simulate
 
 from .modbus_rig import Rig, point
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_pieces_and_bundles_of_requests() -> None:
     async with ModbusServer() as server:
@@ -96,14 +98,12 @@ async def test_simulate_refuses_what_it_does_not_know() -> None:
 
 
 async def test_a_stopped_server_takes_its_port_again() -> None:
-    server = ModbusServer()
-    await server.start()
-    port = server.port
-    await server.stop()
-    await server.stop()
-    await server.start()
-    assert server.port == port
-    await server.stop()
+    async with ModbusServer() as server:
+        port = server.port
+        await server.stop()
+        await server.stop()
+        await server.start()
+        assert server.port == port
 
 
 async def test_a_thousand_devices_in_one_process() -> None:
