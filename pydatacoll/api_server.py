@@ -33,6 +33,7 @@ from pydatacoll.config import cautions, effective, known_secrets, plugin_setting
 from pydatacoll.errors import ConfigError, StoreUnavailable
 from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
+from pydatacoll.live.budget import Budget
 from pydatacoll.live.feed import Feed
 from pydatacoll.logging_setup import setup_logging
 from pydatacoll.manager.manager import DeviceManager
@@ -237,7 +238,9 @@ class ApiServer:
     def _live(self, made: Runtime) -> Feed:
         """Live push; nothing runs of it before somebody listens."""
         virtual = {name: driver.virtual for name, driver in made.schemas.protocols.items()}
-        return Feed(made.store, made.repository, virtual, most=self._settings.server.live_clients)
+        server = self._settings.server
+        budget = Budget(server.live_subscriptions, server.live_points)
+        return Feed(made.store, made.repository, virtual, most=server.live_clients, budget=budget)
 
     def _archive(self, stack: AsyncExitStack) -> Archive | None:
         """The archive for reading, whichever process writes it; SQLAlchemy is imported only when there is one."""

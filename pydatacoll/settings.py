@@ -42,6 +42,10 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
         list[str], Meta(description="origins whose web pages may use the API, as https://hmi.example.com")
     ] = []
     live_clients: Annotated[Count, Meta(description="clients of live push (WebSocket or SSE) at once")] = 500
+    live_subscriptions: Annotated[Count, Meta(description="subscriptions of all these clients together")] = 10_000
+    live_points: Annotated[
+        Count, Meta(description="points that all these subscriptions together may name or show; * counts none")
+    ] = 1_000_000
     device_metrics: Annotated[
         bool, Meta(description="whether /metrics has figures of every device; else only sums over all")
     ] = True

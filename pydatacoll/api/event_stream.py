@@ -12,6 +12,8 @@ from aiohttp import web
 from pydatacoll.api import query, responses
 from pydatacoll.api.live import CHECK, feed_of, full, give_up_early
 from pydatacoll.api.operation import Answer, Call, Operation
+from pydatacoll.api.problems import ApiProblem
+from pydatacoll.live.budget import TooMuch
 from pydatacoll.live.client import Client, Stalled
 from pydatacoll.live.feed import Full
 from pydatacoll.live.messages import RATES, TOPICS, Malformed, Subscribe, rate_of
@@ -64,12 +66,13 @@ async def events(call: Call) -> web.StreamResponse:
         sees=identity.sees if identity.devices else None,
         rights=identity if identity.devices else None,
         quiet=QUIET,
+        only=True,
     )
     try:
         async with feed.joined(client):
+            client.subscribe(wanted)
             await response.prepare(request)
             give_up_early(request.transport)
-            client.subscribe(wanted)
             writing = asyncio.create_task(_write(client, request), name="live events")
             streams: set[asyncio.Task[None]] = request.app[STREAMS]
             streams.add(writing)
@@ -85,6 +88,8 @@ async def events(call: Call) -> web.StreamResponse:
                     await writing
     except Full:
         raise full(services.settings.server.live_clients) from None
+    except TooMuch as error:
+        raise ApiProblem("too-many", str(error), headers={"Retry-After": "5"}) from None
     except ConnectionError as error:
         log.debug("a live client at %s is gone: %s", request.remote, error)
     return response
@@ -97,6 +102,8 @@ async def _write(client: Client, request: web.Request) -> None:
         log.info("a live client at %s is given up: %s", request.remote, error)
         if request.transport is not None:
             request.transport.abort()
+    except TooMuch as error:  # the answer has begun: it ends, and the client asks again
+        log.info("a live client at %s is refused: %s", request.remote, error)
     except ConnectionError:
         log.debug("a live client at %s is gone", request.remote)
 
@@ -143,6 +150,6 @@ OPERATIONS = [
         ),
         headers={"Last-Event-ID": "id of the last event that was received: what came after it is sent"},
         answers={200: Answer("events", {"type": "string"}, "text/event-stream")},
-        errors=(503,),
+        errors=(429, 503),
     ),
 ]

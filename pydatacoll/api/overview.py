@@ -101,8 +101,8 @@ OPERATIONS = [
         handler=overview,
         summary="The plant at one look: what is not as it should be, devices worst first",
         description=(
-            "Worked out once a second at most, however many ask. A token sees only its devices. While the store is "
-            "away it shows what was known last, or is 503 with Retry-After when nothing is known."
+            "Worked out once a second at most, however many ask. A token sees only its devices. While the store "
+            "is away it shows what was known last, or is 503 with Retry-After when nothing is known."
         ),
         tag="live",
         answers={200: Answer("the plant", ref("OverviewView"))},

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from pydatacoll.live.budget import TooMuch
 from pydatacoll.live.hub import Hub
 from pydatacoll.live.messages import Malformed, Message, Ping, Subscribe, Unsubscribe
 from pydatacoll.live.subscription import Subscription
@@ -49,10 +50,13 @@ class Client:
         sees: Callable[[str], bool] | None = None,
         rights: object = None,
         quiet: float = 0.0,
+        only: bool = False,
     ) -> None:
         """
         :param quiet: seconds of silence before a sign of life; 0: as the server likes it.
+        :param only: it has one subscription, and without that nothing.
         """
+        self._only = only
         self._quiet = quiet
         self.sees = sees
         self.rights = rights
@@ -73,7 +77,10 @@ class Client:
     async def take(self, message: Message) -> None:
         """Do what the client asks for; waits while it does not read the answers."""
         if isinstance(message, Subscribe):
-            self.subscribe(message)
+            try:
+                self.subscribe(message)
+            except TooMuch as problem:
+                self.answer("error", **error_members(429, str(problem), message.id))
         elif isinstance(message, Unsubscribe):
             self._drop(message.id)
             self.answer("unsubscribed", id=message.id)
@@ -87,12 +94,13 @@ class Client:
         await self._room.wait()
 
     def subscribe(self, message: Subscribe) -> None:
-        """Begin a subscription, in place of one with the same id."""
+        """Begin a subscription, in place of one with the same id.
+
+        :raises TooMuch: there is no room for it.
+        """
         self._drop(message.id)
         if len(self._subscriptions) >= MOST_SUBSCRIPTIONS:
-            text = f"there are {MOST_SUBSCRIPTIONS} subscriptions already; end one first"
-            self.answer("error", **error_members(429, text, message.id))
-            return
+            raise TooMuch(f"there are {MOST_SUBSCRIPTIONS} subscriptions already; end one first")
         group = self._feed.group(self, message.globs, message.ids, message.topics)
         resume = None
         if message.epoch is not None and message.since is not None:
@@ -136,6 +144,7 @@ class Client:
         """Write until cancelled.
 
         :raises Stalled: the client does not take it.
+        :raises TooMuch: there is no room for the only subscription.
         :raises ConnectionError: the client is gone.
         """
         await self._put(self._wire.hello(self._feed.hub.epoch))
@@ -156,6 +165,13 @@ class Client:
     async def _tell(self, one: Subscription) -> None:
         hub = self._feed.hub
         if one.lost:
+            refusal = self._feed.refusal(one.group)
+            if refusal is not None:
+                self._drop(one.name)
+                if self._only:
+                    raise TooMuch(refusal)
+                self.answer("error", **error_members(429, refusal, one.name))
+                return
             if not self._feed.ready(one.group):
                 return  # it wakes us
             await self._snapshot(one, hub)

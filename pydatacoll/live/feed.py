@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Protocol
 
 from pydatacoll import supervise
 from pydatacoll.errors import StoreError, StoreUnavailable
+from pydatacoll.live.budget import Budget, TooMuch
 from pydatacoll.live.client import Client
 from pydatacoll.live.hub import Hub
 from pydatacoll.live.looking import Looking
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 PAUSE: Final = 0.2
 """Seconds before the store is tried again."""
 PATIENCE: Final = 5.0
-"""Seconds that the first overview may take. When the store is silent for so long, others are told at once for the same
-time."""
+"""Seconds that the first overview may take. When the store is silent for so long, others are told at once, for the
+same time."""
 LINGER: Final = 60.0
 """Seconds for which what is known is kept up to date after the last client has gone."""
 
@@ -86,12 +87,14 @@ class Feed:
         virtual: Mapping[str, bool],
         *,
         most: int = 500,
+        budget: Budget | None = None,
         linger: float = LINGER,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """
         :param virtual: protocol -> whether its devices have values of their own, without a manager.
         :param most: clients at once.
+        :param budget: what their subscriptions may hold.
         :param wall: epoch seconds.
         """
         self.wall = wall
@@ -101,6 +104,7 @@ class Feed:
         self._model = model
         self._virtual = virtual
         self._most = most
+        self._budget = budget or Budget()
         self._linger = linger
         self._running: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
@@ -118,6 +122,7 @@ class Feed:
         self._forget()
 
     def _forget(self) -> None:
+        self._budget.subscriptions = self._budget.points = 0
         self._selections = {}
         self._groups = {}
         self._users = {}
@@ -220,7 +225,16 @@ class Feed:
         ids: tuple[str, ...] | None,
         topics: tuple[Topic, ...],
     ) -> Group:
-        """What a client gets; whoever asks for the same with the same rights shares it. To be :meth:`let_go`."""
+        """What a client gets; whoever asks for the same with the same rights shares it. To be :meth:`let_go`.
+
+        :raises TooMuch: there is no room for it.
+        """
+        if globs is not None and "*" in globs:
+            globs = ALL  # whatever else it names
+        selection = self._selections.get((client.rights, globs, ids))
+        self._budget.check(len(ids or ()) if selection is None else 0)
+        if selection is not None and selection.refused:
+            raise TooMuch(self._budget.full)
         return self._share(client.rights, client.sees, globs, ids, topics)
 
     def _share(
@@ -234,18 +248,20 @@ class Feed:
         choice = (rights, globs, ids)
         selection = self._selections.get(choice)
         if selection is None:
-            selection = self._selections[choice] = Selection(globs, ids, sees, choice=choice)
+            selection = self._selections[choice] = Selection(globs, ids, sees, choice=choice, budget=self._budget)
             self.values.want(selection)
         group = self._groups.get((selection, topics))
         if group is None:
             group = self._groups[selection, topics] = Group(self.hub, selection, topics)
             self._shares[selection] = self._shares.get(selection, 0) + 1
         self._users[group] = self._users.get(group, 0) + 1
+        self._budget.subscriptions += 1
         return group
 
     def let_go(self, group: Group) -> None:
         """Somebody does not want it any more."""
         self._users[group] -= 1
+        self._budget.subscriptions -= 1
         if self._users[group]:
             return
         del self._users[group]
@@ -256,6 +272,11 @@ class Feed:
             del self._shares[selection]
             del self._selections[selection.choice]
             self.values.let_go(selection)
+            selection.release()
+
+    def refusal(self, group: Group) -> str | None:
+        """Why what it shows is not to be had, when it turned out to be too much."""
+        return self._budget.full if group.selection.refused else None
 
     # At one look
 
@@ -306,4 +327,6 @@ class Feed:
 
     def ready(self, group: Group) -> bool:
         """Whether all that it shows is known."""
-        return self.values.ready(group.selection) and (self.states.known or group.topics == ("values",))
+        known = self.values.ready(group.selection) and (self.states.known or group.topics == ("values",))
+        group.selection.settled |= known
+        return known

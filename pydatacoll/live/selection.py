@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
+from pydatacoll.live.budget import Budget
 from pydatacoll.model.globs import PointGlob, point_globs
 from pydatacoll.model.steps import Steps, finish
 
@@ -17,6 +18,8 @@ class Selection:
 
     :ivar choice: under which it is found by others who want the same.
     :ivar members: device -> the fields (``term_id:item_id``) of its points that are shown, without empty ones.
+    :ivar refused: it would hold more than there is room for, and shows nothing.
+    :ivar settled: it was shown to somebody: then it may grow with the model.
     """
 
     def __init__(
@@ -26,9 +29,11 @@ class Selection:
         sees: Callable[[str], bool] | None,
         *,
         choice: tuple[object, ...] = (),
+        budget: Budget | None = None,
     ) -> None:
         """
         :param sees: whether the access token is for a device; ``None``: for all.
+        :param budget: counts what it holds, until :meth:`release`.
         """
         self._sees = sees
         self.choice = choice
@@ -39,6 +44,11 @@ class Selection:
             device_id, _, field = one.partition(":")
             self._ids.setdefault(device_id, set()).add(field)
         self.members: dict[str, frozenset[str]] = {}
+        self.refused = False
+        self.settled = False
+        self._budget = None if self._all else budget  # all points of a device are held elsewhere
+        self._cost = 0
+        self._spend(len(ids or ()))
 
     @property
     def limited(self) -> bool:
@@ -80,10 +90,28 @@ class Selection:
 
     def take(self, device_id: str, found: frozenset[str]) -> None:
         """Show these points of a device."""
+        if self._budget is not None:
+            more = len(found) - len(self.members.get(device_id, _NONE))
+            if self.refused or (more > 0 and not self.settled and not self._budget.fits(more)):
+                self.refused = True
+                self._spend(-self.count)
+                self.members.clear()
+                return
+            self._spend(more)
         if found:
             self.members[device_id] = found
         else:
             self.members.pop(device_id, None)
+
+    def _spend(self, points: int) -> None:
+        if self._budget is not None:
+            self._cost += points
+            self._budget.points += points
+
+    def release(self) -> None:
+        """Nobody wants it any more: what it holds does not count from now on."""
+        self._spend(-self._cost)
+        self._budget = None
 
     def points(self, device_id: str, fields: frozenset[str]) -> Steps[frozenset[str]]:
         """Which of the points of a device are shown, in steps: many patterns for many points take seconds."""

@@ -13,6 +13,7 @@ import aiohttp
 from pydatacoll.api.access import Access
 from pydatacoll.api.app import create_app
 from pydatacoll.api.services import Services
+from pydatacoll.live.budget import Budget
 from pydatacoll.live.feed import Feed
 from pydatacoll.model import Value
 from pydatacoll.model.validation import Schemas
@@ -163,7 +164,9 @@ async def live_rig(store: Store, settings: Settings | None = None, **options: An
     repository = Repository(store, SCHEMAS)
     await repository.start()
     commands = CommandClient(store)
-    feed = Feed(store, repository, VIRTUAL, most=settings.server.live_clients, **options)
+    server = settings.server
+    budget = Budget(server.live_subscriptions, server.live_points)
+    feed = Feed(store, repository, VIRTUAL, most=server.live_clients, budget=budget, **options)
     services = Services(
         settings=settings,
         schemas=SCHEMAS,

@@ -36,6 +36,9 @@ class _Feed:
     def ready(self, _: Group) -> bool:
         return True
 
+    def refusal(self, _: Group) -> None:
+        """There is room for everything."""
+
 
 async def test_between_two_messages_to_a_client_with_many_subscriptions_others_have_their_turn() -> None:
     feed, sent, turns, most = _Feed(), 0, 0, 0

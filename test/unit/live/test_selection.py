@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydatacoll.live.budget import Budget, TooMuch
 from pydatacoll.live.selection import Selection
 
 FIELDS = frozenset({"main:ua", "main:ub", "spare:ua"})
@@ -71,3 +72,60 @@ def test_many_patterns_for_many_points_are_tried_in_small_steps() -> None:
     selection = Selection(tuple(f"*:*:*{number}x" for number in range(100)), None, None)
     steps = selection.points("feeder1", fields)
     assert sum(1 for _ in steps) == len(fields)
+
+
+MANY = frozenset(f"main:i{number}" for number in range(10))
+
+
+def test_what_selections_hold_is_counted_until_nobody_wants_them() -> None:
+    budget = Budget(most_points=100)
+    named = Selection(None, ("d:main:i1", "d:main:i2", "d:main:none"), None, budget=budget)
+    matched = Selection(("d*:*:*",), None, None, budget=budget)
+    whole = Selection(("*",), None, None, budget=budget)
+    assert budget.points == 3
+    for one in (named, matched, whole):
+        one.resolve("d", MANY)
+        one.resolve("d2", MANY)
+    assert budget.points == 3 + 2 + 20
+    matched.resolve("d2", frozenset())
+    assert budget.points == 15
+    for one in (named, matched, whole):
+        one.release()
+        one.resolve("d3", MANY)  # which was under way
+    assert budget.points == 0
+
+
+def test_a_selection_that_is_too_much_is_refused_and_holds_nothing() -> None:
+    budget = Budget(most_points=25)
+    first, second = (Selection((f"{glob}*:*:*",), None, None, budget=budget) for glob in "d?")
+    first.resolve("d1", MANY)
+    first.settled = True
+    second.resolve("d1", MANY)
+    assert not second.refused
+    second.resolve("d2", MANY)
+    assert second.refused
+    assert (second.count, budget.points) == (0, 10)
+    second.resolve("d3", MANY)
+    assert (second.count, budget.points) == (0, 10)
+
+
+def test_a_selection_that_was_shown_grows_with_the_model() -> None:
+    budget = Budget(most_points=10)
+    shown = Selection(("d*:*:*",), None, None, budget=budget)
+    shown.resolve("d1", MANY)
+    shown.settled = True
+    shown.resolve("d2", MANY)
+    assert (shown.refused, shown.count, budget.points) == (False, 20, 20)
+    with pytest.raises(TooMuch, match=r"server\.live_points"):
+        budget.check(0)
+    shown.resolve("d2", frozenset())
+    budget.check(0)
+
+
+def test_there_are_so_many_subscriptions() -> None:
+    budget = Budget(most_subscriptions=2)
+    budget.subscriptions = 1
+    budget.check(1000)
+    budget.subscriptions = 2
+    with pytest.raises(TooMuch, match=r"server\.live_subscriptions"):
+        budget.check(0)
