@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from test.mariadb import SCRIPT, WAIT, MissingServer
+from test.database_server import WAIT, DatabaseServer, executable
 
 ADMIN = "postgres"
 """The role that may do everything, and the user of the system as whom root runs the server."""
@@ -21,10 +19,7 @@ ADMIN = "postgres"
 def _executable(name: str) -> str:
     """Debian keeps those of each release in a folder of its own; the newest counts."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name))
-    found = shutil.which(name, path=os.pathsep.join(map(str, reversed(folders)))) or shutil.which(name)
-    if found is None:
-        raise MissingServer(f"{name} is not installed: run make test, or test/install_servers.sh")
-    return found
+    return executable(name, *map(str, reversed(folders)))
 
 
 def _run_as() -> dict[str, Any]:
@@ -35,30 +30,14 @@ def _run_as() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-class Postgresql:
-    """``with Postgresql() as server``. The server can be killed and started again; its data stay.
-
-    The administrator needs no password here, all others need theirs.
-    """
+class Postgresql(DatabaseServer):
+    """PostgreSQL. The administrator needs no password here, all others need theirs."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pdc-pg-"))
+        super().__init__("pg")
         self._run_as = _run_as()
         if self._run_as:
             os.chown(self.folder, self._run_as["user"], self._run_as["group"])
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._install()
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _install(self) -> None:
         arguments = [
@@ -71,51 +50,20 @@ class Postgresql:
             "--locale=C",
             "--auth=trust",
         ]
-        done = subprocess.run(
-            [_executable("initdb"), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            **self._run_as,
-        )
-        if done.returncode:
-            raise RuntimeError(f"initdb failed: {done.stdout}{done.stderr}")
+        self._run([_executable("initdb"), *arguments], cwd=self.folder, **self._run_as)
         rules = f"local all {ADMIN} trust\nlocal all all scram-sha-256\n"
         (self.folder / "data/pg_hba.conf").write_text(rules)
 
     def start(self) -> None:
         """Start, and wait until it answers."""
         arguments = ["-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", SCRIPT, "sh", _executable("postgres"), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-                cwd=self.folder,
-                **self._run_as,
-            )
-        end = time.monotonic() + WAIT
-        while self.execute("SELECT 1", check=False) is None:
-            if time.monotonic() > end:
-                raise RuntimeError((self.folder / "log").read_text()[-2000:])
-            time.sleep(0.05)
+        self._launch([_executable("postgres"), *arguments], cwd=self.folder, **self._run_as)
 
     def kill(self) -> None:
         """``kill -9``, as a crash; returns when all of its processes have ended."""
-        assert self._process is not None
-        assert self._process.stdin is not None
         pids = self.pids if (self.folder / "data/postmaster.pid").exists() else []
         self.signal(signal.SIGCONT)
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._process = None
+        super().kill()
         end = time.monotonic() + WAIT
         while any(_runs(pid) for pid in pids):
             if time.monotonic() > end:
@@ -167,11 +115,6 @@ class Postgresql:
         """An empty database; gives its URL."""
         self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE);\nCREATE DATABASE {database};")
         return self.url(database)
-
-    def close(self) -> None:
-        if self._process is not None:
-            self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _processes() -> list[int]:

@@ -7,19 +7,17 @@ lost silently.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
-from redis.asyncio import Connection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from pydatacoll.model import DeviceBatch
 from pydatacoll.store import keys
-from pydatacoll.store.client import TIMEOUT, Store, store_errors
+from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.xread import Fields, StreamsReader, pairs
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +42,8 @@ class StreamReader:
     """Reads new entries of several partitions over one connection of its own."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._connection: Connection | None = None
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with contextlib.suppress(OSError, RedisError):
-                await connection.disconnect()
+        self._reader = StreamsReader(store)
+        self.close = self._reader.close
 
     async def read(self, after: Mapping[int, str], *, count: int, block: float) -> dict[int, list[Entry]]:
         """Entries of the partitions after the ids given, oldest first; at most ``count`` of each.
@@ -60,32 +51,18 @@ class StreamReader:
         :param block: seconds to wait for the first one; 0 does not wait.
         :raises StoreError: when the store is away.
         """
-        try:
-            with store_errors():
-                async with asyncio.timeout(block + TIMEOUT):
-                    reply = await self._ask(after, count, int(block * 1000))
-        except BaseException:
-            await self.close()  # its answer may be on its way
-            raise
-        partitions = {keys.stream(partition).encode(): partition for partition in after}
+        places = {keys.stream(partition): entry_id for partition, entry_id in after.items()}
+        found = await self._reader.read(places, count=count, block=block)
+        partitions = {name.encode(): partition for name, partition in zip(places, after, strict=True)}
         return {
             partitions[name]: [_entry(entry_id, fields) for entry_id, fields in entries]
-            for name, entries in (reply or {}).items()
+            for name, entries in found.items()
         }
 
-    async def _ask(self, after: Mapping[int, str], count: int, milliseconds: int) -> Any:
-        if self._connection is None:
-            self._connection = self._store.connection()
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-        block = ["BLOCK", milliseconds] if milliseconds else []
-        names = map(keys.stream, after)
-        await self._connection.send_command("XREAD", "COUNT", count, *block, "STREAMS", *names, *after.values())
-        return await self._connection.read_response()
 
-
-def _entry(entry_id: bytes, fields: Sequence[bytes]) -> Entry:
-    pairs = dict(zip(fields[::2], fields[1::2], strict=True))
-    return Entry(entry_id.decode(), pairs.get(b"b", b""), int(pairs.get(b"n", 0)))
+def _entry(entry_id: bytes, fields: Fields) -> Entry:
+    found = pairs(fields)
+    return Entry(entry_id.decode(), found.get(b"b", b""), int(found.get(b"n", 0)))
 
 
 async def trim(store: Store, partition: int, retention: float, now: float) -> dict[str, int]:

@@ -1,15 +1,13 @@
-"""New entries of several streams, over one connection of its own."""
+"""What is added to several streams, from now on; it remembers how far it is."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from redis.asyncio import Redis
-
-from pydatacoll.store.client import TIMEOUT, Store, store_errors
+from pydatacoll.store.client import Store
 from pydatacoll.store.latest import last_ids, stream_id
+from pydatacoll.store.xread import StreamsReader, pairs
 
 
 class NewEntry(NamedTuple):
@@ -27,7 +25,8 @@ class Tail:
         self._store = store
         self._places = dict.fromkeys(names, "0-0")
         self._begun = False
-        self._client: Redis | None = None
+        self._reader = StreamsReader(store)
+        self.close = self._reader.close
 
     async def begin(self) -> None:
         """From now on; or, after an interruption, from where it was, unless the store has lost its data.
@@ -46,26 +45,10 @@ class Tail:
         :param block: seconds to wait for the first one.
         :raises StoreError: when the store is away.
         """
-        if self._client is None:
-            self._client = self._store.dedicated(binary=True)
-        try:
-            with store_errors():
-                async with asyncio.timeout(block + TIMEOUT):
-                    reply: Any = await self._client.xread(self._places, count, int(block * 1000))  # type: ignore[arg-type]
-        except BaseException:
-            await self.close()  # its answer may be on its way
-            raise
         found = []
-        for name, parts in (reply or {}).items():
-            for part in parts:
-                for entry_id, fields in part:
-                    one = NewEntry(name.decode(), entry_id.decode(), fields)
-                    self._places[one.name] = one.id
-                    found.append(one)
+        for name, entries in (await self._reader.read(self._places, count=count, block=block)).items():
+            for entry_id, fields in entries:
+                one = NewEntry(name.decode(), entry_id.decode(), pairs(fields))
+                self._places[one.name] = one.id
+                found.append(one)
         return found
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await self._store.release(client)

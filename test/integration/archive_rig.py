@@ -18,7 +18,8 @@ from pydatacoll.archive.values import from_columns
 from pydatacoll.model import DataBatch, DeviceBatch, PointId
 from pydatacoll.model.registry import Registry
 from pydatacoll.sdk import PluginContext
-from test.mariadb import MariaDb, MissingServer
+from test.database_server import MissingServer
+from test.mariadb import MariaDb
 from test.postgresql import Postgresql
 
 NOW = 1795224600.0
