@@ -111,6 +111,18 @@ async def test_search_by_keyboard_opens_a_device(rig, plc, browser):
     assert page.url.endswith("#/device/feeder")
 
 
+async def test_the_keyboard_skips_the_navigation(rig, browser):
+    api = await rig.api()
+    page = await browser.open(f"{api.client.url}/#/model")
+    await expect(page.get_by_role("link", name="New device")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("main").locator("a, button, input").first).to_be_focused()
+    assert page.url.endswith("#/model")
+
+
 async def test_the_chosen_result_of_a_search_is_in_sight(rig, browser):
     api = await rig.api()
     page = await browser.open(api.client.url, viewport={"width": 800, "height": 320})

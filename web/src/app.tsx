@@ -20,6 +20,7 @@ export function App() {
   const lost = connected.value && frozen.value;
   return (
     <div class={`shell ${lost ? "frozen" : ""}`}>
+      <button type="button" class="button skip" onClick={() => document.getElementById("content")?.focus()}>{t("skip")}</button>
       <header class="top">
         <a class="brand" href={href("")}>PyDataColl</a>
         <nav aria-label={t("navigation")}>
@@ -43,7 +44,7 @@ export function App() {
         </div>
       )}
       {me.value && !tokenWanted.value && <AlarmBanner />}
-      <main id="content">
+      <main id="content" tabIndex={-1}>
         {tokenWanted.value ? <SignIn /> : me.value ? <Outlet /> : <p role="status">{t("starting")}</p>}
       </main>
       {!tokenWanted.value && <ControlOutlet />}

@@ -12,7 +12,7 @@ export const words = {
     tokenHelp: "Made with: pydatacoll token new. It is kept for this tab only.",
     tokenWrong: "This token is not valid here.", signedInAs: "Signed in as {name} ({scope})",
     starting: "Waiting for the server …", device: "device", point: "point", page: "page",
-    notFound: "There is no such page.", navigation: "Main navigation",
+    notFound: "There is no such page.", skip: "Skip to the content", navigation: "Main navigation",
   },
   zh: {
     overview: "总览", trend: "趋势", alarms: "告警", model: "模型", log: "日志", api: "接口",
@@ -25,6 +25,6 @@ export const words = {
     tokenHelp: "由 pydatacoll token new 生成，仅在本标签页内保存。",
     tokenWrong: "此令牌在这里无效。", signedInAs: "已登录：{name}（{scope}）",
     starting: "正在等待服务器…", device: "设备", point: "测点", page: "页面",
-    notFound: "没有这个页面。", navigation: "主导航",
+    notFound: "没有这个页面。", skip: "跳到内容", navigation: "主导航",
   },
 } satisfies Words<string>;
