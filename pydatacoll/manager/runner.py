@@ -246,6 +246,8 @@ class DeviceRunner:
                 self._start_lanes(tasks)
                 await tasks.failure()
         except DeviceError as error:
+            if self._session is None:
+                self.counters["failed_connects"] += 1
             reason = str(error)
         except Exception as error:
             self.counters["internal_errors"] += 1

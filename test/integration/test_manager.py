@@ -162,6 +162,8 @@ async def test_a_lost_device_marks_its_points_and_recovers(system, plc):
     link = await system.link()
     assert link.state in {"backoff", "connecting"}
     assert link.last_error
+    counters = system.manager.runners["dev"].counters
+    await until(lambda: counters["failed_connects"] > 0)  # an error by its kind, as users see it
 
 
 async def test_devices_that_are_lost_at_once_are_marked_one_at_a_time(system, plc, monkeypatch):
