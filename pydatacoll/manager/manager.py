@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydatacoll.errors import StoreError
+from pydatacoll.manager.garbage import Garbage
 from pydatacoll.manager.identity import manager_name
 from pydatacoll.manager.inspection import Inspector
 from pydatacoll.manager.link_log import LinkLog
@@ -19,14 +19,14 @@ from pydatacoll.manager.pipeline import DeviceSink
 from pydatacoll.manager.runner import DeviceRunner
 from pydatacoll.manager.self_report import SelfReport
 from pydatacoll.manager.trail import Trail
-from pydatacoll.model import Device, PointId, Term, TermItem
+from pydatacoll.model import Device, Term, TermItem
 from pydatacoll.model.change import Change
 from pydatacoll.model.network import Networks
 from pydatacoll.sdk import DeviceDriver, DeviceOffline, Point
 from pydatacoll.settings import Settings
 from pydatacoll.store import keys
 from pydatacoll.store.audit import Audit
-from pydatacoll.store.client import Store, store_errors
+from pydatacoll.store.client import Store
 from pydatacoll.store.clock import StoreClock
 from pydatacoll.store.command_messages import CommandReply, Kind, Part
 from pydatacoll.store.command_server import CommandServer
@@ -100,9 +100,7 @@ class DeviceManager:
         self._everything = False
         self._model_changed = asyncio.Event()
         self._reconciling = asyncio.Lock()
-        self._garbage: list[_Garbage] = []
-        self._leftovers: set[int] = set()
-        self._garbage_waits = asyncio.Event()
+        self._garbage = Garbage(store, repository, self._history, self.writer)
         self._unsubscribe: Callable[[], None] = _nothing
 
     # Life
@@ -115,7 +113,7 @@ class DeviceManager:
             start("command server", self._commands.run),
             start("model follower", self._follow_model),
             start("ownership", self._ownership.run),
-            start("clean-up", self._clean_up),
+            start("clean-up", self._garbage.run),
             start("status report", self._report),
             start("stream trimming", self._trim),
             start("link summary", self._links.run),
@@ -162,8 +160,8 @@ class DeviceManager:
     async def _gain(self, partitions: set[int]) -> None:
         devices = [d for d in self._repository.registry.devices if self._partition(d) in partitions]
         await self._reconcile(devices)
-        self._leftovers |= partitions
-        self._garbage_waits.set()
+        self._garbage.leftovers(partitions)
+        self._garbage.collect()
 
     async def _loss(self, partitions: set[int]) -> None:
         await self._stop([d for d in self.runners if self._partition(d) in partitions])
@@ -204,7 +202,7 @@ class DeviceManager:
                 affected = set(self._repository.registry.devices) | set(self.runners)
                 await self._store_everything_again()
             await self._reconcile([device_id for device_id in affected if self._owns(device_id)])
-            self._garbage_waits.set()
+            self._garbage.collect()
 
     async def _store_everything_again(self) -> None:
         """The model was read anew, perhaps from an emptied store: the link states may be gone, too."""
@@ -233,7 +231,7 @@ class DeviceManager:
                 self._ended[device_id] = runner
             runner = None
         if device is None:
-            self._garbage.append(_Garbage(device_id, fields, whole=True))
+            self._garbage.device(device_id, fields)
             self._status.forget(device_id)
             return
         if driver_type is None or not runnable:
@@ -264,7 +262,7 @@ class DeviceManager:
         runner.reconfigure(terms, points)
         gone = set(old) - set(new)
         if gone:
-            self._garbage.append(_Garbage(device.id, gone))
+            self._garbage.points(device.id, gone)
         log.info("device %s: %d points, new plan", device.id, len(points))
 
     async def _start(
@@ -304,58 +302,6 @@ class DeviceManager:
                 self._links.forget(device_id)
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    # Cleaning up after deleted points
-
-    async def _clean_up(self) -> None:
-        while True:
-            while not self._garbage and not self._leftovers:
-                self._garbage_waits.clear()
-                await self._garbage_waits.wait()
-            try:
-                await self._find_leftovers()
-                await self._collect_garbage()
-            except StoreError as error:
-                log.debug("deleted points not cleaned up yet: %s", error)
-                await asyncio.sleep(1.0)
-
-    async def _find_leftovers(self) -> None:
-        """Data of devices that were deleted while no manager was there to clean up after itself."""
-        await self._repository.loaded()
-        while self._leftovers:
-            partition = next(iter(self._leftovers))
-            with store_errors():
-                devices = await self._store.redis.smembers(keys.data_devices(partition))
-            known = self._repository.registry.devices
-            self._garbage += [_Garbage(str(one), set(), whole=True) for one in devices if str(one) not in known]
-            self._leftovers.discard(partition)
-
-    async def _collect_garbage(self) -> None:
-        """Samples that were under way when a point was deleted have created its data anew: delete them.
-
-        :raises StoreError: when the store is away; nothing is forgotten then.
-        """
-        garbage, self._garbage = self._garbage, []
-        for one in garbage:
-            if one.whole:
-                self.writer.discard(one.device_id)
-        await self.writer.barrier()
-        registry = self._repository.registry
-        points: list[PointId] = []
-        devices: list[str] = []
-        try:
-            for one in garbage:
-                configured = {f"{term.id}:{item.item_id}" for term, item in registry.points_of(one.device_id)}
-                gone = one.fields - configured
-                if one.whole and one.device_id not in registry.devices:
-                    gone |= (await self._history.latest_of_device(one.device_id)).keys()
-                    devices.append(one.device_id)
-                points += [PointId(one.device_id, *field.split(":")) for field in gone]
-            if points or devices:
-                await self._repository.drop_data(points, devices)
-        except StoreError:
-            self._garbage = garbage + self._garbage
-            raise
 
     # Services
 
@@ -397,15 +343,6 @@ class DeviceManager:
                     for group, samples in dropped.items():
                         log.error("%d samples were dropped before plugin %s had read them", samples, group)
             await asyncio.sleep(1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Garbage:
-    """Points that are no longer configured, by ``term_id:item_id``; ``whole`` when their device is gone."""
-
-    device_id: str
-    fields: set[str]
-    whole: bool = False
 
 
 def _same_link(old: Device, new: Device | None) -> bool:
