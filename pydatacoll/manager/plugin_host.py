@@ -17,7 +17,8 @@ from pydatacoll import supervise
 from pydatacoll.errors import StoreError
 from pydatacoll.manager.identity import manager_name
 from pydatacoll.manager.ownership import Ownership, everything, share
-from pydatacoll.manager.plugin_partition import Hosting, PartitionRunner, PluginStats, describe
+from pydatacoll.manager.plugin_hosting import Hosting, PluginStats, describe
+from pydatacoll.manager.plugin_partition import PartitionRunner
 from pydatacoll.manager.plugin_report import PluginReporter
 from pydatacoll.manager.step_watch import StepWatch
 from pydatacoll.model import PointId

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pydatacoll.errors import StoreError
-from pydatacoll.manager.plugin_partition import PluginStats
+from pydatacoll.manager.plugin_hosting import PluginStats
 from pydatacoll.model.event import Event, Severity
 from pydatacoll.plugin import Plugin
 from pydatacoll.store.client import Store
