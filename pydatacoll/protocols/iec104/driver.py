@@ -7,19 +7,16 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from pydatacoll.errors import Conflict, DeviceError, DeviceOffline, DeviceRefused, Invalid
+from pydatacoll.errors import DeviceError, DeviceOffline, DeviceRefused, Invalid
 from pydatacoll.protocols.iec104 import checks, config
 from pydatacoll.protocols.iec104.asdu import BROADCAST, Asdu, decode
 from pydatacoll.protocols.iec104.columns import COLUMN_TYPES
 from pydatacoll.protocols.iec104.commands import Commander
 from pydatacoll.protocols.iec104.config import (
     Address,
-    Command,
     Iec104Device,
     Iec104Term,
     Iec104TermItem,
-    Mode,
-    Target,
 )
 from pydatacoll.protocols.iec104.connection import Past
 from pydatacoll.protocols.iec104.describe import describe
@@ -35,15 +32,14 @@ from pydatacoll.protocols.iec104.probe import Catch, probe
 from pydatacoll.protocols.iec104.procedures import Procedures
 from pydatacoll.protocols.iec104.schedule import Schedule
 from pydatacoll.protocols.iec104.targets import Targets, is_counter
+from pydatacoll.protocols.iec104.transfers import MODES, Transfers
 from pydatacoll.protocols.iec104.values import to_raw
-from pydatacoll.protocols.iec104.verification import read_back
 from pydatacoll.protocols.iec104.wire import Wire
 from pydatacoll.sdk import (
     Device,
     DeviceDriver,
     Discovered,
     DriverContext,
-    Executed,
     Frame,
     Interrogated,
     Point,
@@ -62,7 +58,6 @@ from pydatacoll.sdk import (
 
 _END_OF_INITIALIZATION = 70
 _COMMANDS = range(45, 65)
-_MODES: dict[str, Mode] = {"direct": "direct", "select": "select"}
 _NOT_TOPICAL = int(Quality.NOT_TOPICAL)
 
 
@@ -80,7 +75,7 @@ class Iec104Driver(DeviceDriver):
     device_type = Iec104Device
     term_type = Iec104Term
     term_item_type = Iec104TermItem
-    command_modes = frozenset(_MODES)
+    command_modes = frozenset(MODES)
     groups = GROUPS
     alive_when_connected = True
 
@@ -105,6 +100,7 @@ class Iec104Driver(DeviceDriver):
         self._schedule = Schedule(device, self._procedures, context.counters)
         self._irregularities = Irregularities(context.counters, context.wall)
         self._targets = Targets(device)
+        self._transfers = Transfers(device, context, self._targets, self._procedures, self._commander)
         self._catch: Catch | None = None
         self._doubts = Doubts(self._targets, self._procedures, context.sink, context.counters)
         self._monitor.doubted = self._doubts.raised
@@ -353,66 +349,21 @@ class Iec104Driver(DeviceDriver):
 
     async def read(self, points: Sequence[Point]) -> list[Result]:
         self._require_wire()
-        return list(await asyncio.gather(*map(self._read, points)))
-
-    async def _read(self, point: Point) -> Result:
-        target = self._targets.of(point)
-        if isinstance(target, DeviceError):
-            return target
-        if not target.monitored:
-            return DeviceRefused(f"{point.id} is only commanded: there is nothing to read")
-        try:
-            return await self._procedures.read(target.address, counter=is_counter(target))
-        except DeviceError as error:
-            return error
+        return list(await asyncio.gather(*map(self._transfers.read, points)))
 
     async def write(self, requests: Sequence[WriteRequest]) -> list[WriteResult]:
         self._require_wire()
-        return list(await asyncio.gather(*map(self._write, requests)))
-
-    async def _write(self, request: WriteRequest) -> WriteResult:
-        mode = None if request.mode is None else _MODES[request.mode]
-        try:
-            target, command = self._commanded(request.point)
-            outcome = await self._commander.execute(command, request.value, mode, request.deadline)
-            return await self._executed(request, target, outcome)
-        except (DeviceError, Conflict) as error:
-            return error
-
-    def _commanded(self, point: Point) -> tuple[Target, Command]:
-        """
-        :raises DeviceError: it has no command.
-        """
-        target = self._targets.of(point)
-        if isinstance(target, DeviceError):
-            raise target
-        if target.command is None:
-            raise DeviceRefused(f"{point.id} has no command")
-        return target, target.command
-
-    async def _executed(self, request: WriteRequest, target: Target, outcome: str) -> Executed:
-        sample = Sample(self.context.wall(), request.value)
-        if request.verify:
-            sink = self.context.sink
-            sample = await read_back(self._procedures, sink, request.point, target, request.value)
-        return Executed(sample, outcome)
-
-    # Select before operate in two steps
+        return list(await asyncio.gather(*map(self._transfers.write, requests)))
 
     async def select(self, request: WriteRequest) -> Selected:
         self._require_wire()
-        _, command = self._commanded(request.point)
-        hold = self._device.selection_timeout
-        return Selected(await self._commander.select(command, request.value, hold, request.deadline), hold)
+        return await self._transfers.select(request)
 
     async def execute(self, selection: str, request: WriteRequest) -> WriteResult:
-        target, command = self._commanded(request.point)
-        outcome = await self._commander.execute_selected(selection, command, request.value, request.deadline)
-        return await self._executed(request, target, outcome)
+        return await self._transfers.execute(selection, request)
 
     async def cancel(self, selection: str, point: Point) -> None:
-        _, command = self._commanded(point)
-        self._commander.cancel(selection, command)
+        self._transfers.cancel(selection, point)
 
     async def probe(self, point: Point, left: float) -> Probe:
         """Read it with a command, or else by an interrogation; the clock is not set."""
