@@ -1,7 +1,8 @@
 """A clock for tests whose devices are simulated in the same process: no time limit depends on the machine.
 
-It stands still as long as something happens, however long that takes, and when nothing happens it jumps to the
-next moment that somebody waits for. Not for tests that talk to other processes: these need real time.
+It moves by no more than a tick a turn of the loop while something happens, however long that takes, and when
+nothing happens it jumps to the next moment that somebody waits for: who waits actively must sleep for it to go on.
+Not for tests that talk to other processes: these need real time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 
+TICK = 1e-6
+"""Seconds."""
 MOMENT = 0.03
 """Seconds in which something that was sent over loopback arrives; so long nothing must happen before a jump."""
 
@@ -21,6 +24,7 @@ class _Selector(selectors.DefaultSelector):
         self.now = 1000.0  # not 0, as no clock is at 0 when a program runs
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += TICK
         if timeout is None or timeout <= 0:
             return super().select(timeout)
         events = super().select(min(timeout, MOMENT))
