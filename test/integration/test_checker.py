@@ -255,6 +255,7 @@ async def test_late_samples_raise_no_alarm(rig: Rig) -> None:
     """They are marked in the stream, because their times alone do not tell."""
     host = await rig.host(checker(rig.store, model()))
     await rig.ready(host)
+    await begun(rig)
     now = time.time()
     await put(rig, now, [15])
     late = Packet(PARTITION, DEVICE, Account(read=1), ["t:i0"], [35], now - 50, 0, 10)
