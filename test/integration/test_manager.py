@@ -23,7 +23,9 @@ from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
 from pydatacoll.testing.modbus_server import ModbusServer
 
-SETTINGS = Settings(manager=ManagerSettings(lease=0.6, backoff_min=0.02, backoff_max=0.05))
+SETTINGS = Settings(manager=ManagerSettings(lease=5.0, backoff_min=0.02, backoff_max=0.05))
+"""A lease longer than this process ever stands still."""
+QUICK = Settings(manager=ManagerSettings(lease=1.5, backoff_min=0.02, backoff_max=0.05))
 DRIVERS = discover_protocols([]).found
 
 
@@ -70,7 +72,7 @@ class System:
         self.stack.push_async_callback(stop)
 
     async def add(self, device="dev", port=1, points=("hr:0",), **options):
-        options = {"poll_interval": 0.02, "timeout": 0.3} | options
+        options = {"poll_interval": 0.02, "timeout": 5} | options
 
         def load(tx):
             tx.create("device", {"id": device, "name": device, "protocol": "modbus_tcp", "port": port, **options})
@@ -120,7 +122,11 @@ async def test_a_new_device_is_polled_and_a_changed_register_arrives(system, plc
     await system.wait_value(41)
     plc.holding()[0] = 42
     await system.wait_value(42)
-    assert (await system.link()).state == "connected"
+
+    async def connected():
+        return (await system.link()).state == "connected"
+
+    await until(connected)
 
 
 async def test_call_reads_now_and_ctrl_writes_now(system, plc):
@@ -159,9 +165,12 @@ async def test_a_lost_device_marks_its_points_and_recovers(system, plc):
         return sample.quality == Quality.COMM_LOST and sample.value == 5
 
     await until(lost)
-    link = await system.link()
-    assert link.state in {"backoff", "connecting"}
-    assert link.last_error
+
+    async def told():
+        link = await system.link()
+        return link.state in {"backoff", "connecting"} and link.last_error
+
+    await until(told)
     counters = system.manager.runners["dev"].counters
     await until(lambda: counters["failed_connects"] > 0)  # an error by its kind, as users see it
 
@@ -315,10 +324,10 @@ async def test_everything_read_is_accounted_for(system, plc):
 
 
 async def test_two_managers_share_the_devices_and_the_survivor_takes_over(system, plc):
-    await system.start()
+    await system.start(QUICK)
     for n in range(8):
         await system.add(f"d{n}", port=plc.port)
-    other = await system.process()
+    other = await system.process(QUICK)
     async with other:
         await until(lambda: len(other._ownership.owned) == 8 and len(system.manager._ownership.owned) == 8)
         await until(lambda: len(other.runners) + len(system.manager.runners) == 8)
@@ -378,4 +387,4 @@ async def test_link_states_are_told_and_without_a_manager_so(system, plc):
 def test_settings_are_frozen():
     with pytest.raises(AttributeError):
         SETTINGS.manager.lease = 1.0
-    assert msgspec.structs.asdict(SETTINGS.manager)["lease"] == 0.6
+    assert msgspec.structs.asdict(SETTINGS.manager)["lease"] == 5.0

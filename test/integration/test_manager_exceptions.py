@@ -19,7 +19,7 @@ async def add(system, port, **rules):
 
     def load(tx):
         device = {"id": "dev", "name": "d", "protocol": "modbus_tcp", "port": port, "poll_interval": 0.02}
-        tx.create("device", {**device, "timeout": 0.3, "retries": 0})
+        tx.create("device", {**device, "timeout": 5, "retries": 0})
         tx.create("term", {"id": "devt", "name": "t", "device_id": "dev"})
         tx.create("item", {"id": "i0", "name": "i"})
         tx.create("term_item", {"term_id": "devt", "item_id": "i0", "protocol_code": "hr:0", **rules})
