@@ -55,6 +55,8 @@ GRACE = 0.25
 """Seconds a reply may take on its way after the command's own time is over."""
 AUDIT_LIMIT = 1.0
 """Seconds an answer waits for the audit entry of a command that failed."""
+LISTENING = 3.0
+"""Seconds for which a command waits until its reply can be heard, as shortly after the start."""
 LOST = 3.0
 """Seconds the reply channel may be interrupted before those who wait are told that nothing is known."""
 
@@ -267,7 +269,7 @@ class CommandClient:
     async def _listen_first(self) -> None:
         """An answer that comes while nobody listens is lost."""
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(LISTENING):
                 await self._listening.wait()
         except TimeoutError:
             raise StoreUnavailable("the store cannot be reached") from None
