@@ -157,13 +157,14 @@ async def test_a_store_that_hangs_is_not_waited_for(store: Store, monkeypatch: p
     monkeypatch.setattr("pydatacoll.health.readiness.PATIENCE", 0.05)
     settled = asyncio.Event()
     settled.set()
-    await store.redis.client_pause(1000)
+    await store.redis.client_pause(3000)
     (reason,) = await readiness(store, settled).reasons()
     assert reason.startswith("the store does not answer within")
     await store.redis.client_unpause()
 
 
-async def test_asking_often_asks_the_store_once(store: Store) -> None:
+async def test_asking_often_asks_the_store_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pydatacoll.health.readiness.KEEP", 60.0)
     settled = asyncio.Event()
     settled.set()
     asked = readiness(store, settled)
