@@ -195,7 +195,10 @@ async def run() -> Result:
     """Start everything, and stop it at the end."""
     print(f"SOAK_SEED={SEED} SOAK_MINUTES={MINUTES:g}; {DEVICES * POINTS / INTERVAL:,.0f} values/s", flush=True)
     with tempfile.TemporaryDirectory(prefix="pdc-soak-") as folder:
-        async with Plant(DEVICES, POINTS, interval=INTERVAL, history=20_000) as plant, Rig(Path(folder)) as rig:
+        async with (
+            Plant(DEVICES, POINTS, interval=INTERVAL, history=20_000, timeout=1.0) as plant,
+            Rig(Path(folder)) as rig,
+        ):
             rig.noisy = sys.maxsize
             soak = Soak(rig, plant)
             await soak.start()

@@ -121,7 +121,10 @@ class Soak:
         """Start everything, inject faults, and compare in the end."""
         print(f"SOAK_SEED={SEED} SOAK_MINUTES={MINUTES:g}; all plugins", flush=True)
         with tempfile.TemporaryDirectory(prefix="pdc-soak-") as folder, MariaDb() as maria:
-            async with PluginPlant(DEVICES, POINTS, interval=INTERVAL) as plant, Rig(Path(folder)) as rig:
+            async with (
+                PluginPlant(DEVICES, POINTS, interval=INTERVAL, timeout=1.0) as plant,
+                Rig(Path(folder)) as rig,
+            ):
                 rig.noisy, rig.patience = sys.maxsize, BACK
                 system = self.system = System(rig, plant, maria, self.rng, **SETTINGS)
                 async with system, Reader(lambda: system.store.url, plant.sequences) as reader:

@@ -10,8 +10,8 @@ import asyncio
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -42,6 +42,8 @@ class Plant:
 
     :ivar servers: device -> its simulator.
     :ivar sequences: point -> what it sent.
+    :ivar timeout: of the devices, seconds; longer than this process, which simulates them, ever stands still: what
+        is answered too late is no loss.
     """
 
     def __init__(
@@ -52,12 +54,15 @@ class Plant:
         interval: float = 0.05,
         host: str = "127.0.0.1",
         history: int = 100_000,
+        timeout: float = 5.0,
     ) -> None:
         self.host = host
+        self.timeout = timeout
         self.interval = interval
         self.points = points
         self.servers = {f"d{n}": ModbusServer(host=host, history=history) for n in range(devices)}
         self.sequences: dict[Point, Sequence] = {}
+        self._stack = AsyncExitStack()
         for device, server in self.servers.items():
             server.faults.rng.seed(device)  # else all show their faults at the same requests
             for n in range(points):
@@ -66,12 +71,11 @@ class Plant:
 
     async def __aenter__(self) -> Plant:
         for server in self.servers.values():
-            await server.start()
+            await self._stack.enter_async_context(server)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for server in self.servers.values():
-            await server.stop()
+        await self._stack.aclose()
 
     async def configure(self, client: Client, ports: dict[str, int] | None = None, **options: Any) -> None:
         """Make the model of it; ``ports`` are those that a manager connects to, when they are not the devices'."""
@@ -86,7 +90,7 @@ class Plant:
                 "ip": self.host,
                 "port": (ports or {}).get(device, server.port),
                 "poll_interval": self.interval,
-                "timeout": 1,
+                "timeout": self.timeout,
                 **options,
             }
             for device, server in self.servers.items()
@@ -155,8 +159,9 @@ class Reader:
     :ivar count: of all.
     """
 
-    def __init__(self, url: Callable[[], str], points: Iterable[Point]) -> None:
+    def __init__(self, url: Callable[[], str], points: Mapping[Point, Sequence]) -> None:
         self._url = url
+        self._sequences = points
         self.count = 0
         self.stored = {point: array("I") for point in points}
         self._entries: dict[bytes, str] = {}
@@ -214,12 +219,13 @@ class Reader:
                     self.count += 1
 
     def newest(self) -> dict[Point, int]:
-        return {point: numbers[-1] if numbers else 0 for point, numbers in self.stored.items()}
+        """The last numbers that were sent, stored or not: what is newer was sent after this moment."""
+        return {point: sequence.value for point, sequence in self._sequences.items()}
 
     async def recovered(self, since: float, before: dict[Point, int], *, within: float = 60.0) -> float:
-        """Wait until every point has newer numbers than ``before``; seconds since then."""
+        """Wait until newer numbers than ``before`` of every point are stored; seconds since then."""
         await eventually(
-            lambda: all(new > before[point] for point, new in self.newest().items()),
+            lambda: all(numbers and numbers[-1] > before[point] for point, numbers in self.stored.items()),
             "all points are polled and stored again",
             within=within,
         )
@@ -248,6 +254,19 @@ class Reader:
             missing = sorted(right - there - sequence.late - {sequence.value})
             verdict.unacknowledged += len(missing)
             verdict.gaps[point] = sum(n - 1 not in missing for n in missing)
+        return verdict
+
+    async def judged(self, plant: Plant, enough: Callable[[Verdict], bool]) -> Verdict:
+        """The same, as soon as it is good ``enough``: after the end of polling the last samples may still be on
+        their way to the store."""
+        verdict = self.judge(plant)
+
+        def good() -> bool:
+            nonlocal verdict
+            verdict = self.judge(plant)
+            return enough(verdict)
+
+        await eventually(good, lambda: f"nothing is missing that should not be: {verdict}")
         return verdict
 
     def forgotten(self, client: redis.Redis, points: Iterable[Point] | None = None, *, cut: bool = False) -> int:

@@ -25,14 +25,14 @@ async def shared(client, plant):
     return found if None not in found.values() and len(set(found.values())) == 2 else None
 
 
-async def finish(rig, plant, reader, client):
+async def finish(rig, plant, reader, client, enough=lambda verdict: True):
     await eventually(lambda: all(server.connections == 1 for server in plant.servers.values()), "polled once each")
     await plant.stop_polling(client)
     with rig.store() as store:
         await reader.caught_up(store)
-        verdict = reader.judge(plant)
+        verdict = await reader.judged(plant, enough)
         verdict.lost = reader.forgotten(store)
-        assert not invariants.problems(store)
+        await eventually(lambda: not invariants.problems(store), lambda: invariants.problems(store))
     assert verdict.right, verdict  # who polls a device twice gives numbers in disorder
     return verdict
 
@@ -52,7 +52,8 @@ async def test_the_devices_of_a_killed_manager_move_to_the_other(rig):
             before, began = reader.newest(), time.monotonic()
             await one.kill()
             moved = await reader.recovered(began, before)
-            verdict = await finish(rig, plant, reader, client)
+            # what was under way at the kill is missing
+            verdict = await finish(rig, plant, reader, client, lambda found: max(found.gaps.values()) <= 1)
     table(
         "a killed manager",
         {
@@ -64,7 +65,6 @@ async def test_the_devices_of_a_killed_manager_move_to_the_other(rig):
             "fail-over, s": moved,
         },
     )
-    assert max(verdict.gaps.values()) <= 1
 
 
 async def test_a_manager_that_wakes_up_writes_nothing_of_what_is_anothers(rig):
@@ -83,7 +83,7 @@ async def test_a_manager_that_wakes_up_writes_nothing_of_what_is_anothers(rig):
             asleep = [device for device, manager in found.items() if manager == found["d0"]]
             values = range(1, 61)
             answers = asyncio.gather(
-                *(client.ctrl(value, "c", asleep[value % len(asleep)], expires_in=0.5) for value in values)
+                *(client.ctrl(value, "c", asleep[value % len(asleep)], expires_in=3) for value in values)
             )
             await eventually(plant.written, "the first command is executed")
             before, began = reader.newest(), time.monotonic()
@@ -91,6 +91,8 @@ async def test_a_manager_that_wakes_up_writes_nothing_of_what_is_anothers(rig):
             try:
                 statuses = {value: answer.status for value, answer in zip(values, await answers, strict=True)}
                 moved = await reader.recovered(began, before)
+                taken = await owners(client, plant)
+                assert found["d0"] not in taken.values()
                 written = plant.written()
             finally:
                 os.kill(sleeper.pid, signal.SIGCONT)

@@ -15,6 +15,8 @@ from test.system.oracle import Plant, Reader, table
 from test.system.rig import eventually
 
 SETTINGS = {"history__length": 100_000, "manager__lease": 2.0}
+TIMEOUT = 3.0
+"""Seconds that devices have to answer behind a way that is cut: longer than a busy machine lets them wait."""
 
 
 @pytest.fixture
@@ -23,14 +25,14 @@ async def net():
         yield made
 
 
-async def finish(rig, plant, reader, client):
-    """Stop polling; gives the verdict."""
+async def finish(rig, plant, reader, client, enough=lambda verdict: True):
+    """Stop polling; gives the verdict, as soon as no more is missing than may be."""
     await plant.stop_polling(client)
     with rig.store() as store:
         await reader.caught_up(store)
-        verdict = reader.judge(plant)
+        verdict = await reader.judged(plant, enough)
         verdict.lost = reader.forgotten(store)
-        assert not invariants.problems(store)
+        await eventually(lambda: not invariants.problems(store), lambda: invariants.problems(store))
     assert verdict.right, verdict
     return verdict
 
@@ -42,7 +44,7 @@ async def test_the_way_to_the_devices_is_dead(rig, net):
     client = api.client
     async with Plant(host=net.hosts[0]) as plant:
         ports = {device: await net.port_of(net.hosts[0], server.port) for device, server in plant.servers.items()}
-        await plant.configure(client, ports, timeout=0.3)
+        await plant.configure(client, ports, timeout=TIMEOUT)
         async with Reader(rig.store_url, plant.sequences) as reader:
             await reader.recovered(0, dict.fromkeys(plant.sequences, 0))
             net.cut(net.hosts[0])
@@ -55,8 +57,12 @@ async def test_the_way_to_the_devices_is_dead(rig, net):
 
             await eventually(all_lost, "everything is marked")
             marked = time.monotonic() - began
-            links = [(await client.get(f"/api/v1/devices/{device}"))["link"] for device in plant.servers]
-            assert all(link["last_error"] and link["state"] != "connected" for link in links), links
+
+            async def told():
+                links = [(await client.get(f"/api/v1/devices/{device}"))["link"] for device in plant.servers]
+                return all(link["last_error"] and link["state"] != "connected" for link in links)
+
+            await eventually(told, "so are the links")
             answer = await client.ctrl(5, "c", "d0", expires_in=1)
             assert answer.status in {503, 504}
             before, mended = reader.newest(), time.monotonic()
@@ -111,7 +117,9 @@ async def test_the_way_to_the_store_is_dead(rig, net):
             await eventually(commands_arrive, "commands reach the manager again", within=25)
             heard = time.monotonic() - mended
             await client.send("PATCH", "/api/v1/devices/d0", {"poll_interval": 0.02})
-            verdict = await finish(rig, plant, reader, client)
+            # longer than the lease, and still nothing is lost, but for a poll of d0, which its new interval may
+            # cut short
+            verdict = await finish(rig, plant, reader, client, lambda found: found.unacknowledged <= 4)
         written = plant.written()
         assert written[1] == 1
         assert written[2] == 0
@@ -128,8 +136,6 @@ async def test_the_way_to_the_store_is_dead(rig, net):
             "commands recovery, s": heard,
         },
     )
-    # longer than the lease, and still nothing is lost, but for a poll of d0, which its new interval may cut short
-    assert verdict.unacknowledged <= 4
 
 
 async def test_a_command_into_a_dead_link_never_reaches_the_device_late(rig, net):
@@ -139,7 +145,7 @@ async def test_a_command_into_a_dead_link_never_reaches_the_device_late(rig, net
     client = api.client
     async with Plant(3, host=net.hosts[0]) as plant:
         ports = {device: await net.port_of(net.hosts[0], server.port) for device, server in plant.servers.items()}
-        await plant.configure(client, ports, timeout=0.3)
+        await plant.configure(client, ports, timeout=TIMEOUT)
         async with Reader(rig.store_url, plant.sequences) as reader:
             await reader.recovered(0, dict.fromkeys(plant.sequences, 0))
             net.cut(net.hosts[0])

@@ -100,7 +100,11 @@ async def test_from_a_probe_to_a_command(service, rtu, cli, rig):
     rtu.put(1, 4001, 231.5)
     results = (await cli("interrogate", "rtu", "--term", "rtu.1", url=url)).rows
     assert [(row["term_id"], row["outcome"], row["points"]) for row in results] == [("rtu.1", "terminated", 3)]
-    assert (await values())["rtu.1", "m_me_4001"] == 231.5
+
+    async def renewed():
+        return (await values())["rtu.1", "m_me_4001"] == 231.5
+
+    await eventually(renewed, "the new value is shown")
     entries = await client.get("/api/v2/audit?action=interrogate")
     assert [(one["object"], one["result"]) for one in entries[:2]] == [("rtu", "ok"), ("rtu", None)]
 
@@ -138,7 +142,7 @@ async def test_an_interrogation_under_way_when_the_server_stops_is_answered(serv
 
 async def test_an_interrogation_that_fails_says_why(service, rtu, cli):
     client, url = service.client, service.client.url
-    await save(client, rtu, interrogation_timeout=1)
+    await save(client, rtu, interrogation_timeout=4)
     for common in (1, 7):
         await client.send(
             "POST", "/api/v1/terms", {"id": f"t{common}", "name": "t", "device_id": "rtu", "address": common}

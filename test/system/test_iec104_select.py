@@ -134,13 +134,14 @@ async def test_what_is_known_is_told_before_the_command_expires(rig):
     api = await rig.api()
     client = api.client
     async with Iec104Rtu([LIMIT]) as rtu:
-        await configure(client, rtu, command_timeout=1.0, termination_timeout=0.2)
+        # after giving up, the station's answer is awaited for 6 s
+        await configure(client, rtu, command_timeout=12.0, termination_timeout=0.2)
         await connected(client)
         fault = rtu.faults.add(Iec104Fault("ignore", type=49))
-        answer = await control(client, 1, more={"expires_in": 0.5})
+        answer = await control(client, 1, more={"expires_in": 3.0})
         assert (answer.status, answer.body["outcome"]) == (504, "select_timeout")
         assert "nothing was executed" in answer.body["detail"]
-        answer = await control(client, 1, more={"expires_in": 0.2})
+        answer = await control(client, 1, more={"expires_in": 2.0})
         assert (answer.status, answer.body["outcome"]) == (504, "expired")
         assert "still owes an answer to the command before" in answer.body["detail"]
         rtu.faults.rules.remove(fault)
@@ -239,7 +240,7 @@ async def test_a_selection_is_given_up_when_it_is_cancelled_or_its_time_is_over(
     client = api.client
     async with Iec104Rtu([LIMIT]) as rtu:
         rtu.operator.select_timeout = 60.0
-        await configure(client, rtu, selection_timeout=2.0)
+        await configure(client, rtu, selection_timeout=5.0)
         await commandable(client)
         held = {"selection_id": (await select(client, 7)).body["selection_id"]}
         answer = await client.request("POST", "/api/v2/device_select/cancel", {**POINT, **held})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 
 from pydatacoll.testing.modbus_server import ModbusServer
 from test.integration.live_rig import Socket
-from test.system.rig import Rig
+from test.system.rig import Api, Rig, eventually
 
 
 async def test_what_devices_say_is_pushed_whichever_process_collects_it(rig: Rig, plc: ModbusServer) -> None:
     api = await rig.api("--managers", "2")
     await api.client.ready()
+    await eventually(lambda: _managers(api, 2), "both managers have their share")
     await api.client.add(port=plc.port)
     await api.client.shows(0)
+    await eventually(lambda: _connected(api), "the device is connected")
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{api.client.url}/api/v2/live") as ws:
             socket = Socket(ws)
@@ -45,6 +49,17 @@ async def test_what_devices_say_is_pushed_whichever_process_collects_it(rig: Rig
                 assert snapshot["resumed"] is False
                 if snapshot["c"][0][2:] != [4712, "good"]:
                     await _row(socket, [4712, "good"])
+
+
+async def _managers(api: Api, count: int) -> bool:
+    """Whether so many share the partitions: a device added from now on stays where it is."""
+    text = await api.client.get("/metrics")
+    return f"pydatacoll_managers {count}.0" in text and "pydatacoll_partitions_unowned 0.0" in text
+
+
+async def _connected(api: Api) -> bool:
+    link: dict[str, Any] = (await api.client.get("/api/v1/devices/d"))["link"]
+    return bool(link["state"] == "connected")
 
 
 async def _row(socket: Socket, wanted: list[object]) -> None:

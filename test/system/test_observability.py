@@ -28,23 +28,25 @@ async def test_every_metric_that_is_exposed_is_documented(rig, plc):
     await api.client.shows(0)
     assert (await api.client.call()).status == 200
 
-    async def complete():
-        text = await api.client.get("/metrics")
-        return text if 'pydatacoll_device_points{device="d"} 1.0' in text else None
+    text = ""
 
-    text = await eventually(complete, "the device is reported")
-    families = set(re.findall(r"^# TYPE (pydatacoll_\w+) ", text, re.M))
-    known = documented()
-    assert families <= known
-    for name in (
+    async def complete():
+        nonlocal text
+        text = await api.client.get("/metrics")
+        return all(name in text for name in expected) and re.search(ingested, text)
+
+    ingested = r'pydatacoll_ingest_samples_total\{manager=".+"\} [1-9]'
+    expected = (
+        'pydatacoll_device_points{device="d"} 1.0',
         'pydatacoll_commands_total{kind="call",status="200"} 1.0',
         'pydatacoll_http_requests_total{method="POST",route="/api/v1/devices",status="2xx"} 1.0',
         'pydatacoll_devices{state="connected"} 1.0',
         "pydatacoll_managers 1.0",
         "pydatacoll_partitions_unowned 0.0",
-    ):
-        assert name in text, name
-    assert re.search(r'pydatacoll_ingest_samples_total\{manager=".+"\} [1-9]', text)
+    )
+    await eventually(complete, lambda: f"all is reported: {text}")
+    families = set(re.findall(r"^# TYPE (pydatacoll_\w+) ", text, re.M))
+    assert families <= documented()
 
 
 async def test_the_diagnosis_names_what_is_wrong_and_what_to_do(rig, plc):

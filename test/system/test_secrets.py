@@ -47,6 +47,7 @@ def shown(process):
     ],
 )
 async def test_a_password_is_not_shown_while_the_store_is_away(rig, url):
+    rig.noisy = 10_000  # everything that is tried again and again is told at this level, as long as the test takes
     api = await rig.api("--config", str(settings(rig.folder, url)))
     await api.logged("trying again")
     said = await answers(api)
@@ -64,6 +65,7 @@ async def test_a_password_that_the_store_refuses_is_not_shown(rig):
     await store.start()
     with store.client() as client:
         client.config_set("requirepass", "the-right-one")
+    rig.noisy = 10_000
     url = store.url.replace("unix://", f"unix://:{PASSWORD}@")
     api = await rig.api("--config", str(settings(rig.folder, url)))
     await eventually(lambda: "the store" in api.log, "it says so")

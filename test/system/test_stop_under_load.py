@@ -117,6 +117,11 @@ async def test_a_stop_under_full_load_loses_nothing_acknowledged(rig, plc, manag
     await eventually(
         lambda: len(load.created) > 30 and len(load.controlled) > 30 and load.reads > 30, "load", within=30
     )
+
+    async def all_polled():
+        return len(await api.client.get("/api/v2/values")) == DEVICES * POINTS
+
+    await eventually(all_polled, "every point has a value")
     with ExitStack() as stack:
         slow_clients(stack, api.client.url)
         under_way = len(plc.received)

@@ -38,7 +38,15 @@ async def test_a_store_that_comes_later_is_waited_for(rig, plc):
         assert answer.status == 503, (path, answer)  # not an empty list, and not 404: nobody knows
     assert (await api.client.ctrl(1)).status == 503
     assert "pydatacoll_store_up 0" in await api.client.get("/metrics")
-    early = asyncio.create_task(api.client.request("POST", "/api/v1/items", {"id": "early", "name": "bird"}))
+
+    async def create():
+        """Each request waits for the store a while, which may come later than that."""
+        while (answer := await api.client.request("POST", "/api/v1/items", item)).status == 503:
+            pass
+        return answer
+
+    item = {"id": "early", "name": "bird"}
+    early = asyncio.create_task(create())
     await redis.start()
     assert (await early).status == 201
     await api.client.ready()
@@ -109,7 +117,11 @@ async def test_commands_during_an_outage_are_never_executed_late(rig, plc):
     assert {answer.status for _, answer in answers} <= {200, 503, 504}
     assert all(answer.seconds < 9 for _, answer in answers)
     unknown = {value for value, answer in answers if answer.status == 504}
-    done = writes(plc)
+    # what had reached the manager before may go on to the device for a moment
+    done = None
+    while done != (done := writes(plc)):
+        requests = plc.requests
+        await eventually(lambda n=requests: plc.requests > n + 10, "polling goes on")
     await redis.start()
     await api.client.ready()
     assert (await api.client.ctrl(200)).status == 200
