@@ -21,7 +21,7 @@ ARGUMENTS = (
 )
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-EXPECT = 15_000
+EXPECT = 30_000
 """Milliseconds that a page is given to show something, on a machine that is busy."""
 
 expect.set_options(timeout=EXPECT)

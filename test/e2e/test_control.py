@@ -217,7 +217,7 @@ async def test_a_selection_whose_time_is_over_says_so(rig, browser):
     async with Iec104Rtu([LIMIT]) as rtu:
         await bay(api.client, rtu, selection_timeout=2)
         page = await browser.open(f"{api.client.url}/#/device/bay")
-        dialog = await selected(page, "7")
+        dialog = await selecting(page, "7")
         await expect(dialog).to_contain_text("The selection has expired; nothing was executed.")
         await expect(dialog.get_by_label("New value (V)")).to_have_value("7")
         await rtu.until(lambda: acts(rtu)[-1] == ("deactivate", 7, True))

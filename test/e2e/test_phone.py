@@ -8,11 +8,16 @@ from playwright.async_api import expect
 
 from test.e2e.browser import PHONE
 from test.e2e.plant import alarms, feeder
+from test.system.rig import eventually
 
 
-async def width(page):
-    """Pixels that the page takes; more than the screen has means that it scrolls sideways."""
-    return await page.evaluate("document.documentElement.scrollWidth")
+async def fits(page):
+    """The page does not scroll sideways, once it has the form for its width."""
+
+    async def narrow():
+        return await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+    await eventually(narrow, "the page fits")
 
 
 async def test_an_alarm_is_acknowledged_and_a_setpoint_changed_on_a_phone(rig, plc, browser):
@@ -29,7 +34,7 @@ async def test_an_alarm_is_acknowledged_and_a_setpoint_changed_on_a_phone(rig, p
     await row.get_by_role("button", name="Acknowledge").tap()
     await alarms(api.client, "active_acknowledged")
     await expect(row).to_contain_text("active, acknowledged")
-    assert await width(page) <= PHONE["width"]
+    await fits(page)
     await row.get_by_role("link", name="Voltage").tap()
     await page.get_by_role("button", name="Control: Voltage").tap()
     dialog = page.get_by_role("dialog")
@@ -37,7 +42,7 @@ async def test_an_alarm_is_acknowledged_and_a_setpoint_changed_on_a_phone(rig, p
     await dialog.get_by_role("button", name="Continue").tap()
     await dialog.get_by_role("button", name="Execute").tap()
     await expect(dialog).to_contain_text(re.compile(r"The device confirmed 231\s*V"))
-    assert await width(page) <= PHONE["width"]
+    await fits(page)
     assert plc.holding()[0] == 231
     await dialog.get_by_role("button", name="Close").last.tap()
     await expect(page.locator(".alarm-banner")).to_have_text("No alarms")
