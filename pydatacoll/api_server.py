@@ -30,7 +30,7 @@ from pydatacoll.api.stats import HttpStats, command_families
 from pydatacoll.api.tls import certificate
 from pydatacoll.archive.config import ArchiveConfig
 from pydatacoll.config import cautions, effective, known_secrets, plugin_settings
-from pydatacoll.errors import ConfigError, StoreUnavailable
+from pydatacoll.errors import ConfigError, StoreError, StoreUnavailable
 from pydatacoll.health.diagnosis import Diagnosis
 from pydatacoll.health.readiness import Readiness
 from pydatacoll.live.budget import Budget
@@ -50,12 +50,14 @@ from pydatacoll.runtime import Runtime, load_from_options, plugin_hosts, run_com
 from pydatacoll.settings import ServerSettings, Settings
 from pydatacoll.store.alarms import Alarms
 from pydatacoll.store.audit import Audit
+from pydatacoll.store.client import Store
 from pydatacoll.store.commands import CommandClient
 from pydatacoll.store.embedded import EmbeddedServer
 from pydatacoll.store.history import History
 from pydatacoll.store.overview import look
 from pydatacoll.store.plugin_forget import check_unused, forget
 from pydatacoll.store.plugin_overview import look_at_plugins
+from pydatacoll.store.plugin_progress import enrol
 from pydatacoll.store.plugin_reports import read_reports
 from pydatacoll.store.repository import Repository
 from pydatacoll.store.status import StatusReader
@@ -258,6 +260,7 @@ class ApiServer:
         """Manager, plugins and demo plant, once the store is there; until cancelled."""
         await made.store_settled.wait()
         async with AsyncExitStack() as stack:
+            await self._enrol(made.store)
             plugins = [supervise.start(f"plugin {name}", host.run) for name, host in self._hosts.items()]
             stack.push_async_callback(_cancel, *plugins)
             if self._with_manager and self._settings.manager.processes:
@@ -269,6 +272,14 @@ class ApiServer:
                 await self._load_demo(stack, made)
             tune_gc()
             await asyncio.Event().wait()
+
+    async def _enrol(self, store: Store) -> None:
+        """What is collected from the first moment on is for the plugins, too, which take their time to start."""
+        try:
+            for name in self._hosts:
+                await enrol(store, name)
+        except StoreError as error:
+            log.warning("plugins that are new here begin with what is stored once they run: %s", error)
 
     def _manager_processes(self, url: str) -> ManagerProcesses:
         # by environment, not by option: a URL may hold a password, and options are for all to see

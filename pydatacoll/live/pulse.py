@@ -1,7 +1,7 @@
 """When subscribers are told: at the beats of their rate, which are the same for all with that rate.
 
-Who wants to know as soon as possible, rate 0, is told of changes at once. Of samples that only confirm what is known
-he is told at beats, too: a thousand of them in every message would delay the change that he waits for.
+Who wants to know as soon as possible, rate 0, is told of changes at once. Of samples that only confirm what is
+known he is told at beats, too: a thousand of them in every message would delay the change that he waits for.
 """
 
 from __future__ import annotations

@@ -111,6 +111,22 @@ class Names:
     history: Callable[[PointId], int] = field(default=lambda _: 100)
 
 
+async def enrol(store: Store, plugin: str) -> None:
+    """Keep the data stream for a plugin from now on, also before a runner of it has begun: it misses nothing of a
+    system that collects as soon as it is started. Nothing is changed for one that is known.
+
+    :raises StoreError: when the store is away; it can be repeated.
+    """
+    for partition in range(store.partitions):
+        names = [
+            keys.stream(partition),
+            keys.plugin_place(partition, plugin),
+            keys.stream_dropped(partition),
+            keys.stream_samples(partition),
+        ]
+        await store.fcall("plugin_enrol", names, [plugin])
+
+
 class Progress:
     """The place of one plugin in one partition. :meth:`open` comes first, and again after every error.
 

@@ -79,29 +79,22 @@ local function take_over(stream, group)
   end
 end
 
--- Begin with a partition.
--- KEYS stream, lease, holder, place, state, outbox, dropped, count; ARGV group, runner, milliseconds of the lease,
--- 0 or $: where a new group begins
--- Reply: { 1, last id handled, place, state, outbox }, the last three as HGETALL gives them; { -1 } without the lease
-local function open(names, argv)
-  local stream, place = names[1], names[4]
-  if not ours(names[2], names[3], argv[2], argv[3]) then
-    return { -1 }
-  end
-  local group = group_of(stream, argv[1])
+-- The place of a group: one that is not there begins with what "from" says, 0 or $.
+-- Reply: the last id handled
+local function find_place(stream, place, dropped, count, name, from)
+  local group = group_of(stream, name)
   if not group then
-    redis.call('XGROUP', 'CREATE', stream, argv[1], argv[4], 'MKSTREAM')
-    group = group_of(stream, argv[1])
+    redis.call('XGROUP', 'CREATE', stream, name, from, 'MKSTREAM')
     local read = 0
-    if argv[4] == '$' then
+    if from == '$' then
       read = pairs_of(redis.call('XINFO', 'STREAM', stream))['entries-added']
     end
-    redis.call('XGROUP', 'SETID', stream, argv[1], group['last-delivered-id'], 'ENTRIESREAD', read)
+    redis.call('XGROUP', 'SETID', stream, name, group_of(stream, name)['last-delivered-id'], 'ENTRIESREAD', read)
     redis.call('HDEL', place, 'base')
   elseif group['consumers'] > 0 then
     take_over(stream, group)
   end
-  local cursor = group_of(stream, argv[1])['last-delivered-id']
+  local cursor = group_of(stream, name)['last-delivered-id']
   if redis.call('HEXISTS', place, 'seq') == 0 then
     -- numbers of commits and of derived batches never begin again, also when all this was deleted
     local now = redis.call('TIME')
@@ -109,10 +102,32 @@ local function open(names, argv)
     redis.call('HSET', place, 'seq', number, 'out', number, 'done', 0, 'dead', 0, 'retries', 0)
   end
   if redis.call('HEXISTS', place, 'base') == 0 then
-    local accounted = tonumber(redis.call('HGET', names[7], argv[1]) or 0) + samples_after(stream, cursor)
+    local accounted = tonumber(redis.call('HGET', dropped, name) or 0) + samples_after(stream, cursor)
     accounted = accounted + tonumber(redis.call('HGET', place, 'done')) + tonumber(redis.call('HGET', place, 'dead'))
-    redis.call('HSET', place, 'base', string.format('%.0f', tonumber(redis.call('GET', names[8]) or 0) - accounted))
+    redis.call('HSET', place, 'base', string.format('%.0f', tonumber(redis.call('GET', count) or 0) - accounted))
   end
+  return cursor
+end
+
+-- See to it that what comes from now on is kept for a plugin of which no runner was there yet.
+-- KEYS stream, place, dropped, count; ARGV group
+local function enrol(names, argv)
+  if not group_of(names[1], argv[1]) then
+    find_place(names[1], names[2], names[3], names[4], argv[1], '$')
+  end
+  return 1
+end
+
+-- Begin with a partition.
+-- KEYS stream, lease, holder, place, state, outbox, dropped, count; ARGV group, runner, milliseconds of the lease,
+-- 0 or $: where a new group begins
+-- Reply: { 1, last id handled, place, state, outbox }, the last three as HGETALL gives them; { -1 } without the lease
+local function open(names, argv)
+  local place = names[4]
+  if not ours(names[2], names[3], argv[2], argv[3]) then
+    return { -1 }
+  end
+  local cursor = find_place(names[1], place, names[7], names[8], argv[1], argv[4])
   return {
     1,
     cursor,
@@ -251,6 +266,7 @@ local function lags(names, argv)
   return rows
 end
 
+redis.register_function('plugin_enrol', enrol)
 redis.register_function('plugin_open', open)
 redis.register_function('plugin_commit', commit)
 redis.register_function('plugin_forget', forget)

@@ -17,6 +17,7 @@ from pydatacoll.model import Sample
 from pydatacoll.sdk import Effects, Plugin
 from pydatacoll.store import keys
 from pydatacoll.store.overview import look
+from pydatacoll.store.plugin_progress import enrol
 from pydatacoll.store.plugin_reports import read_reports
 from test.integration.plugin_rig import DEVICE, PARTITION, FaultyStore, Rig, context, point, until, values
 
@@ -87,6 +88,24 @@ async def test_a_plugin_that_was_never_run_begins_now(rig):
     await rig.ready(await rig.host(plugin))
     await rig.put(2)
     assert await plugin.got(1) == [2]
+
+
+async def test_a_plugin_that_is_enrolled_misses_nothing_of_what_comes_before_it_has_begun(rig):
+    await rig.put(1)
+    await enrol(rig.store, Seeing.name)
+    await rig.put(2)
+    await enrol(rig.store, Seeing.name)
+    await rig.put(3)
+
+    async def counted(handled, waiting):
+        state = (await look(rig.store)).groups[Seeing.name]
+        return (state.handled, state.samples, state.dropped) == (handled, waiting, 0)
+
+    assert await counted(0, 2)
+    plugin = seeing(rig)
+    await rig.host(plugin)
+    assert await plugin.got(2) == [2, 3]
+    await until(lambda: counted(2, 0))
 
 
 async def test_waiting_entries_are_joined_up_to_the_size_that_the_plugin_wants(rig):
