@@ -93,8 +93,10 @@ async def test_a_token_that_expires_in_mid_session_is_asked_for_again(rig, plc, 
     await expect(page.get_by_role("heading", name="feeder")).to_have_count(0)
     await expect(page.get_by_role("dialog")).to_have_count(0)  # nothing is in the way of signing in
     await expect(page.get_by_role("button", name="Search")).to_have_count(0)
+    await page.evaluate("window.known = 'what the first one saw'")
     await sign_in(page, "admin")
     await expect(page.get_by_role("button", name="Control: Voltage")).to_be_visible()
+    assert await page.evaluate("window.known") is None  # it begins anew: this may be somebody else
 
 
 async def test_search_by_keyboard_opens_a_device(rig, plc, browser):

@@ -2,9 +2,9 @@
 import { useState } from "preact/hooks";
 import { Problem } from "../api/client";
 import { translator } from "../i18n/i18n";
-import { tryToken } from "../state/session";
+import { me, tryToken } from "../state/session";
 import { start } from "../state/start";
-import { setToken } from "../state/token";
+import { keepToken, setToken } from "../state/token";
 import { words } from "./words";
 
 const t = translator(words);
@@ -19,6 +19,10 @@ export function SignIn() {
     } catch (error) {
       const wrong = error instanceof Problem && error.status === 401;
       setProblem(wrong ? t("tokenWrong") : error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (me.peek() && keepToken(token)) {
+      location.reload(); // what the page knows was shown to somebody else, whose rights may have been others
       return;
     }
     setToken(token);

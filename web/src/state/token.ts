@@ -15,14 +15,21 @@ export const token = signal<string>(read());
 /** Whether the server asked for a token that we do not have, or refused ours. */
 export const tokenWanted = signal(false);
 
+/** Keep a token for when the page is loaded again. Returns whether that was possible. */
+export function keepToken(text: string): boolean {
+  try {
+    sessionStorage.setItem(NAME, text);
+    return true;
+  } catch {
+    return false; // see read()
+  }
+}
+
+/** Use a token from now on. */
 export function setToken(text: string): void {
   token.value = text;
   tokenWanted.value = false;
-  try {
-    sessionStorage.setItem(NAME, text);
-  } catch {
-    // see read()
-  }
+  keepToken(text);
 }
 
 /** Forget the token, because the server does not know it or the person signs out. */
