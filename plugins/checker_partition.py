@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 import msgspec
 
-from pydatacoll.model import DeviceBatch, PointId, Sample, time_to_wire
+from pydatacoll.model import Device, DeviceBatch, PointId, Sample, time_to_wire
 from pydatacoll.model.alarm import CHANGES, Condition
-from pydatacoll.model.quality import quality_to_wire
+from pydatacoll.model.quality import Quality, quality_to_wire
 from pydatacoll.sdk import Effects, PluginContext
 
 from .checker_points import (
@@ -63,6 +64,7 @@ class CheckedPartition:
         self._restless: dict[PointId, Checked] = {}  # all that have a state in the store
         self._awaited: dict[PointId, _Awaited] = {}
         self._effects = _no_effects()
+        self._alone_since: float | None = -inf
         self.changed = {key.split(":")[1] for key in state if key != SEEN}
 
     def devices(self) -> set[str]:
@@ -116,6 +118,8 @@ class CheckedPartition:
         """
         if self._awaited:
             await self._begin([one.checked for one in self._awaited.values()], now)
+        if self._devices:
+            await self._look_for_manager(now)
         due = [checked for checked in self._restless.values() if checked.due(now)]
         if not due:
             return
@@ -125,6 +129,53 @@ class CheckedPartition:
                 self._report(checked.watch, checked.elapse(now))
                 self._settle(checked)
         self._keep(due)
+
+    async def _look_for_manager(self, now: float) -> None:
+        """It is the device manager that marks what has no readings. As long as there is none that is done here."""
+        before = self._alone_since
+        if await self._context.store.managed(self._number):
+            self._alone_since = None
+            if before is not None:
+                await self._renew(now)
+        elif before is None or before == -inf:
+            self._alone_since = now
+        else:
+            await self._grow_stale(now, now - before)
+
+    async def _grow_stale(self, now: float, seconds: float) -> None:
+        """Points that had no reading for so many seconds, at least."""
+        enabled = (self._devices[one.id] for one in self._context.model.devices.values() if self._collects(one))
+        due = [
+            checked
+            for device in enabled
+            for checked in device.points.values()
+            if (limit := checked.watch.stale_after) is not None
+            and limit <= seconds
+            and "stale" not in checked.state.counts
+        ]
+        latest = await self._context.store.latest([checked.watch.id for checked in due]) if due else []
+        for checked, sample in zip(due, latest, strict=True):
+            if sample is not None and sample.value is not None:
+                stale = Sample(now, sample.value, sample.quality | Quality.STALE)
+                self._report(checked.watch, checked.take(stale, now))
+                self._settle(checked)
+        self._keep(due)
+
+    def _collects(self, device: Device) -> bool:
+        return device.enabled and device.id in self._devices
+
+    async def _renew(self, now: float) -> None:
+        """There is a manager again, which will mark what is stale: what grew stale here is what the store shows. A
+        value that is the same as before may not be stored again."""
+        stale = [checked for checked in self._restless.values() if "stale" in checked.state.counts]
+        latest = await self._context.store.latest([checked.watch.id for checked in stale]) if stale else []
+        for checked, sample in zip(stale, latest, strict=True):
+            if sample is not None and not sample.quality & Quality.STALE:
+                point = checked.watch.id
+                self._report(checked.watch, checked.take(sample, now))
+                self._devices[point.device_id].begun(_field(point), sample, now)
+                self._settle(checked)
+        self._keep(stale)
 
     async def refresh(self) -> None:
         """Take over what the model says of the devices that were changed.

@@ -64,9 +64,22 @@ class Watch:
 
     :ivar digest: tells whether anything was changed that matters for conditions.
     :ivar problem: why the rule cannot be used: it was stored before it was checked.
+    :ivar stale_after: seconds without a reading after which the point is stale; ``None`` when that is no alarm, or
+        it is not read from a device.
     """
 
-    __slots__ = ("delay", "digest", "id", "kinds", "limits", "message", "priority", "problem", "rule")
+    __slots__ = (
+        "delay",
+        "digest",
+        "id",
+        "kinds",
+        "limits",
+        "message",
+        "priority",
+        "problem",
+        "rule",
+        "stale_after",
+    )
 
     def __init__(self, point: PointId, item: TermItem) -> None:
         self.id = point
@@ -74,6 +87,7 @@ class Watch:
         self.delay = item.alarm_delay or 0.0
         self.priority: Priority = item.alarm_priority or "medium"
         self.message = item.warn_msg or ""
+        self.stale_after = item.stale_after if "stale" in self.kinds and item.protocol_code is not None else None
         self.limits = tuple(_limits(item))
         self.rule = None
         self.problem = ""

@@ -57,6 +57,10 @@ class PluginStore(Protocol):
         """What happened to alarms of a partition after the transition with this id (``0-0``: all that the store
         still has), oldest first, at most ``count``; each with its id."""
 
+    async def managed(self, partition: int) -> bool:
+        """Whether a device manager runs the devices of a partition: else nobody renews their values, or marks them
+        as old."""
+
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:

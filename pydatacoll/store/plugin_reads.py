@@ -51,3 +51,10 @@ class PluginReads:
         :raises StoreError: when the store is away.
         """
         return await self._alarms.after(partition, after, count)
+
+    async def managed(self, partition: int) -> bool:
+        """
+        :raises StoreError: when the store is away.
+        """
+        with store_errors():
+            return bool(await self._store.redis.exists(keys.lease(partition)))

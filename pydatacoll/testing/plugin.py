@@ -18,11 +18,13 @@ class FakePluginStore:
 
     :ivar samples: point -> its samples, oldest first.
     :ivar alarms: ids and transitions of alarms, oldest first.
+    :ivar has_manager: whether a device manager runs the devices.
     """
 
     def __init__(self) -> None:
         self.samples: dict[PointId, list[Sample]] = {}
         self.alarms: list[tuple[str, Transition]] = []
+        self.has_manager = True
 
     async def latest(self, points: Sequence[PointId]) -> list[Sample | None]:
         """See :class:`pydatacoll.sdk.PluginStore`."""
@@ -37,6 +39,10 @@ class FakePluginStore:
         ids = [entry_id for entry_id, _ in self.alarms]
         start = ids.index(after) + 1 if after in ids else 0
         return self.alarms[start : start + count]
+
+    async def managed(self, partition: int) -> bool:
+        """See :class:`pydatacoll.sdk.PluginStore`; of any partition."""
+        return self.has_manager
 
 
 class PluginHarness:

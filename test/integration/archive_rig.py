@@ -36,6 +36,9 @@ class NoAlarms:
     async def transitions(self, partition, after, count):
         return [one for one in self.alarms.get(partition, []) if _place(one[0]) > _place(after)][:count]
 
+    async def managed(self, partition):
+        return True
+
 
 def _place(entry):
     return tuple(map(int, entry.split("-")))

@@ -16,10 +16,11 @@ from pydatacoll.manager import plugin_host, plugin_partition, plugin_work
 from pydatacoll.model import Sample
 from pydatacoll.sdk import Effects, Plugin
 from pydatacoll.store import keys
+from pydatacoll.store.leases import MANAGERS, Leases
 from pydatacoll.store.overview import look
 from pydatacoll.store.plugin_progress import enrol
 from pydatacoll.store.plugin_reports import read_reports
-from test.integration.plugin_rig import DEVICE, PARTITION, FaultyStore, Rig, context, point, until, values
+from test.integration.plugin_rig import DEVICE, LEASE, PARTITION, FaultyStore, Rig, context, point, until, values
 
 
 @pytest.fixture
@@ -711,3 +712,13 @@ async def test_recent_samples_of_many_points(rig):
     assert await reads.latest([point("none")]) == [None]
     assert await reads.recent([one, point("none")], 0) == [[], []]
     await store.close()
+
+
+async def test_a_partition_has_a_manager_while_there_is_a_lease(rig):
+    reads = context(rig.store).store
+    assert not await reads.managed(PARTITION)
+    leases = Leases(rig.store, "one", LEASE, MANAGERS)
+    assert await leases.take(PARTITION)
+    assert await reads.managed(PARTITION)
+    await leases.give_back(PARTITION)
+    assert not await reads.managed(PARTITION)

@@ -149,3 +149,28 @@ async def test_the_life_of_an_alarm(rig, plc):
         ("alarm.shelve", "ok"),
         ("alarm.ack", "ok"),
     ]
+
+
+async def test_when_the_manager_is_killed_values_that_must_be_fresh_raise_an_alarm(rig, plc):
+    plc.holding()[0] = 15
+    api = await rig.api("--no-manager", "--plugins", "checker", manager__lease=1.0)
+    client = api.client
+    manager = rig.manager(rig.store_url(), manager__lease=1.0)
+    await client.ready()
+    await client.add(port=plc.port)
+    point = {"stale_after": 2, "deadband": 5}  # the same value is not stored again
+    await client.send("PATCH", "/api/v1/terms/dt/items/i", point)
+    await client.shows(15)
+    await eventually(lambda: watching(api, 1), "the checker knows the point")
+    await manager.kill()
+
+    async def becomes(wanted):
+        async def is_it():
+            rows = await client.get("/api/v2/alarms")
+            return [(row["id"], row["state"]) for row in rows] == [("d:dt:i:stale", wanted)]
+
+        await eventually(is_it, f"the alarm is {wanted}")
+
+    await becomes("active_unacknowledged")
+    rig.manager(rig.store_url(), manager__lease=1.0)
+    await becomes("returned_unacknowledged")

@@ -40,6 +40,9 @@ class Memory:
     async def transitions(self, partition: int, after: str, count: int) -> list[Any]:
         return []
 
+    async def managed(self, partition: int) -> bool:
+        return True
+
 
 class Rig:
     """Devices ``x`` (partition 0), ``y`` (partition 1) and the virtual ``v`` (partition 2), each with one term of

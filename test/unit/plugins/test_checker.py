@@ -27,13 +27,14 @@ LIMITS = {"down_limit": 10, "up_limit": 20}
 
 class FakeStore:
     """``samples`` holds the recent samples of points, ``alarms`` what happened to alarms; ``away`` lets every
-    question about samples fail."""
+    question about samples fail; ``has_manager``: whether a device manager runs the devices."""
 
     def __init__(self) -> None:
         self.samples: dict[PointId, list[Sample]] = {}
         self.alarms: list[tuple[str, Transition]] = []
         self.asked: list[Sequence[PointId]] = []
         self.away = False
+        self.has_manager = True
 
     def _check(self, points: Sequence[PointId]) -> None:
         if self.away:
@@ -52,6 +53,9 @@ class FakeStore:
         ids = [entry_id for entry_id, _ in self.alarms]
         start = ids.index(after) + 1 if after in ids else 0
         return self.alarms[start : start + min(count, 2)]
+
+    async def managed(self, partition: int) -> bool:
+        return self.has_manager
 
     def happens(self, alarm: str, *events: Any) -> None:
         """Of an alarm of the device ``d``, term ``t``."""
@@ -459,3 +463,50 @@ async def test_status_counts_and_names_what_fails(rig: Rig) -> None:
     assert (status["points"], status["active"], status["delayed"], status["failing_rules"]) == (3, 1, 1, 1)
     assert status["rule_failure"].startswith("d:t:k: ")
     assert rig.plugin.context.counters == {"alarms_raised": 1}
+
+
+async def test_values_grow_stale_when_no_manager_runs_the_devices(rig: Rig) -> None:
+    rig.plant(i={**LIMITS, "stale_after": 5}, j=LIMITS)
+    await rig.start()
+    await rig.put(("i", 1000, 15), ("j", 1000, 15))
+    assert await rig.tick(1100) == []
+    rig.store.has_manager = False
+    assert await rig.tick(1101) == []
+    assert await rig.tick(1105) == []
+    assert await rig.tick(1106) == [("i:stale", "raise", "26")]
+    assert rig.conditions[-1].quality == '["stale"]'
+    assert await rig.tick(1107) == []
+
+    rig.store.has_manager = True  # a value that is the same as before is not stored again
+    assert await rig.tick(1120) == [("i:stale", "clear", "40")]
+    assert await rig.tick(1121) == []
+
+
+async def test_what_grew_stale_without_a_manager_ends_also_after_a_restart(rig: Rig) -> None:
+    rig.plant(i={**LIMITS, "stale_after": 5})
+    rig.store.has_manager = False
+    await rig.start()
+    await rig.put(("i", 1000, 15))
+    assert await rig.tick(1001) == []
+    assert await rig.tick(1006) == [("i:stale", "raise", "46")]
+    await rig.restart()
+    assert await rig.tick(1007) == []
+    await rig.restart()
+    rig.store.has_manager = True
+    assert await rig.tick(1008) == [("i:stale", "clear", "40")]
+    assert await rig.put(("i", 999, 25)) == [], "from before the one that it was begun with"
+
+
+async def test_what_the_manager_marked_stays_stale_and_disabled_devices_do_not_grow_stale(rig: Rig) -> None:
+    rig.plant(i={"stale_after": 5})
+    await rig.start()
+    await rig.put(("i", 1000, 15, STALE))
+    rig.store.has_manager = False
+    await rig.tick(1100)
+    rig.store.has_manager = True
+    assert await rig.tick(1101) == []
+    assert await rig.put(("i", 1102, 15)) == [("i:stale", "clear", "22")]
+    rig.change(lambda tx: tx.merge("device", "d", {"enabled": False}))
+    rig.store.has_manager = False
+    await rig.tick(1103)
+    assert await rig.tick(1200) == []
