@@ -14,6 +14,7 @@ module          concept
 ``pieces``      parts of that text
 ``translate``   the tree -> the text of two functions, a fast and a careful one
 ``expression``  compile and evaluate
+``problems``    what is wrong with an expression that is to be stored
 ==============  =====================================================================
 """
 
@@ -24,11 +25,10 @@ from pydatacoll.expression.expression import (
     Expression,
     compile_expression,
     compile_rule,
-    formula_problem,
-    rule_problem,
 )
 from pydatacoll.expression.functions import CONSTANTS
 from pydatacoll.expression.inputs import Input
+from pydatacoll.expression.problems import formula_problem, rule_problem
 from pydatacoll.expression.reading import Outcome
 from pydatacoll.expression.translate import FUNCTION_NAMES
 

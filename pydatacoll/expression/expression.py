@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import CodeType
 from typing import Any
 
-from pydatacoll.expression.errors import ExpressionError, NoValue
+from pydatacoll.expression.errors import NoValue
 from pydatacoll.expression.functions import FUNCTIONS, WIDEST, power
 from pydatacoll.expression.inputs import Input
 from pydatacoll.expression.pieces import Piece
@@ -97,24 +97,6 @@ def compile_rule(text: str) -> Expression:
     :raises ExpressionError: when it is not one of the language, with the place and the remedy.
     """
     return compile_expression(text, ITEM_NAMES, ITEM_ALIASES)
-
-
-def rule_problem(text: str) -> str | None:
-    """What is wrong with the rule of an item, with the place and the remedy; ``None`` when it is fine."""
-    try:
-        compile_rule(text)
-    except ExpressionError as error:
-        return str(error)
-    return None
-
-
-def formula_problem(text: str, names: Collection[str]) -> str | None:
-    """The same of a formula, which has such parameters."""
-    try:
-        compile_expression(text, names)
-    except ExpressionError as error:
-        return str(error)
-    return None
 
 
 def _code(lines: list[str]) -> CodeType:
