@@ -233,6 +233,7 @@ async def test_who_does_not_take_what_comes_loses_only_his_own_connection() -> N
         raise RuntimeError("cannot take it")
 
     async with Iec104Rtu(BAY) as rtu, over_c104(rtu) as other:
+        await other.until(lambda: rtu.counts["100"] > 0)  # the last of what it asks for at the start
         device = Iec104Device(id="e", name="", protocol="iec104", backend="c104", port=rtu.port)
         wire = await open_c104(device, DriverContext(FakeSink()), fail)
         rtu.set(1, 100, 2.5)  # the one started last gets it
