@@ -60,6 +60,7 @@ async def test_what_is_touched_is_large_enough(rig, plc, browser):
         await expect(button).to_be_visible()
         small = await page.evaluate(
             """() => [...document.querySelectorAll("button, select, input[type=text], input[type=search]")]
+                .filter((one) => !one.matches(".skip:not(:focus)"))  // only the keyboard brings it out
                 .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)
                 .map((one) => `${one.outerHTML.slice(0, 120)} ${one.getBoundingClientRect().height}`)"""
         )
