@@ -15,7 +15,7 @@ from pydatacoll.live.subscription import Subscription
 
 SIGN_OF_LIFE: Final = 0.45
 """Seconds: who was told nothing for so long hears a sign of life, so that no second is without a message."""
-CONFIRMING: Final = 100
+CONFIRMING: Final = 250
 """Milliseconds between the beats of rate 0."""
 
 
