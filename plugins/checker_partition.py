@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from pydatacoll.model import Device, DeviceBatch, PointId, Sample, time_to_wire
+from pydatacoll.model import DeviceBatch, PointId, Sample, time_to_wire
 from pydatacoll.model.alarm import CHANGES, Condition
-from pydatacoll.model.quality import Quality, quality_to_wire
+from pydatacoll.model.quality import quality_to_wire
 from pydatacoll.sdk import Effects, PluginContext
 
 from .checker_points import (
@@ -30,7 +30,7 @@ from .checker_points import (
     sample_of,
     watches_of,
 )
-from .checker_rules import Checked, Found, Watch, gone
+from .checker_rules import STALE, Checked, Found, Watch, gone
 
 TRIES: Final = 5
 """How often, a second apart, the latest value of a new point is looked for: a renamed one has it in a moment."""
@@ -144,10 +144,11 @@ class CheckedPartition:
 
     async def _grow_stale(self, now: float, seconds: float) -> None:
         """Points that had no reading for so many seconds, at least."""
-        enabled = (self._devices[one.id] for one in self._context.model.devices.values() if self._collects(one))
+        devices = self._context.model.devices
         due = [
             checked
-            for device in enabled
+            for device_id, device in self._devices.items()
+            if device_id in devices and devices[device_id].enabled
             for checked in device.points.values()
             if (limit := checked.watch.stale_after) is not None
             and limit <= seconds
@@ -156,13 +157,10 @@ class CheckedPartition:
         latest = await self._context.store.latest([checked.watch.id for checked in due]) if due else []
         for checked, sample in zip(due, latest, strict=True):
             if sample is not None and sample.value is not None:
-                stale = Sample(now, sample.value, sample.quality | Quality.STALE)
+                stale = Sample(now, sample.value, sample.quality | STALE)
                 self._report(checked.watch, checked.take(stale, now))
                 self._settle(checked)
         self._keep(due)
-
-    def _collects(self, device: Device) -> bool:
-        return device.enabled and device.id in self._devices
 
     async def _renew(self, now: float) -> None:
         """There is a manager again, which will mark what is stale: what grew stale here is what the store shows. A
@@ -170,7 +168,7 @@ class CheckedPartition:
         stale = [checked for checked in self._restless.values() if "stale" in checked.state.counts]
         latest = await self._context.store.latest([checked.watch.id for checked in stale]) if stale else []
         for checked, sample in zip(stale, latest, strict=True):
-            if sample is not None and not sample.quality & Quality.STALE:
+            if sample is not None and not sample.quality & STALE:
                 point = checked.watch.id
                 self._report(checked.watch, checked.take(sample, now))
                 self._devices[point.device_id].begun(_field(point), sample, now)

@@ -15,24 +15,19 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final
 
 from pydatacoll.codec.entry import row_json
+from pydatacoll.live.cells import Cell, DeviceState, StreamId
+from pydatacoll.live.changes import AlarmState, Changes, Event
 from pydatacoll.live.messages import Topic
 from pydatacoll.live.selection import Selection
-from pydatacoll.model.alarm import Priority, State
 from pydatacoll.model.batch import DeviceBatch
 from pydatacoll.model.quality import Quality
-from pydatacoll.model.sample import Sample, Value
+from pydatacoll.model.sample import Sample
 
 log = logging.getLogger(__name__)
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-StreamId = tuple[int, int]
-"""Id of an entry of a stream: milliseconds, number."""
-START: Final[StreamId] = (0, 0)
 GONE_KEPT: Final = 20_000
 """Points that are gone which are remembered."""
 STATES_KEPT: Final = 20_000
@@ -40,129 +35,6 @@ STATES_KEPT: Final = 20_000
 EVENTS_KEPT: Final = 1_000
 SMOOTH: Final = 0.2
 """Weight of the last second in the rate of a device."""
-
-
-class Cell:
-    """The newest value of a point. ``text`` is its row as JSON, made when first wanted."""
-
-    __slots__ = ("quality", "seq", "text", "time", "value")
-
-    def __init__(self, seq: int, time: float, value: Value, quality: int) -> None:
-        self.seq = seq
-        self.time = time
-        self.value = value
-        self.quality = quality
-        self.text = ""
-
-
-class DeviceState:
-    """A device that is watched.
-
-    :ivar seq: of the last change of one of its values.
-    :ivar cells: by ``term_id:item_id``, that which changed last at the end.
-    :ivar confirmed: cells that have a newer time, and no number for that yet.
-    :ivar fields: the points it has in the model.
-    :ivar flags: added to the quality of all its values.
-    :ivar loaded: whether the cells are what the store has.
-    :ivar waiting: while it is not, what came meanwhile, the newest of each field: what is being read from the
-        store may be older.
-    :ivar samples: how many came; ``rate``: about how many in a second.
-    :ivar upto: entries of the stream up to this one are in the cells already.
-    """
-
-    __slots__ = (
-        "cells",
-        "confirmed",
-        "fields",
-        "flags",
-        "id",
-        "loaded",
-        "rate",
-        "samples",
-        "seq",
-        "upto",
-        "waiting",
-    )
-
-    def __init__(self, device_id: str, fields: frozenset[str]) -> None:
-        self.id = device_id
-        self.seq = 0
-        self.cells: dict[str, Cell] = {}
-        self.confirmed: dict[str, None] = {}
-        self.fields = fields
-        self.flags = 0
-        self.loaded = False
-        self.waiting: dict[str, tuple[StreamId, Sample]] = {}
-        self.upto = START
-        self.samples = 0
-        self.rate = 0.0
-
-
-class Changes(Generic[K, V]):
-    """The newest state by key, in the order of changes. States that are ``final`` matter only to those who missed
-    them: only the last ones are kept.
-
-    :ivar floor: number of the last change that is not known any more.
-    """
-
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._states: dict[K, tuple[int, V]] = {}
-        self._final: dict[K, None] = {}
-        self.floor = 0
-
-    def put(self, key: K, seq: int, state: V, *, final: bool = False) -> None:
-        """Take a new state."""
-        self._states.pop(key, None)
-        self._states[key] = seq, state
-        self._final.pop(key, None)
-        if final:
-            self._final[key] = None
-            if len(self._final) > self._kept:
-                oldest = next(iter(self._final))
-                del self._final[oldest]
-                self.floor = max(self.floor, self._states.pop(oldest)[0])
-
-    def get(self, key: K) -> V | None:
-        """The state, also a final one."""
-        found = self._states.get(key)
-        return None if found is None else found[1]
-
-    def current(self) -> Iterator[tuple[K, V]]:
-        """All states that are not final."""
-        return ((key, state) for key, (_, state) in self._states.items() if key not in self._final)
-
-    def since(self, position: int) -> Iterator[tuple[K, V]]:
-        """What changed after a number, the newest first."""
-        for key, (seq, state) in reversed(self._states.items()):
-            if seq <= position:
-                return
-            yield key, state
-
-
-class Event(NamedTuple):
-    """Something that happened, as it is shown.
-
-    :ivar text: JSON.
-    :ivar devices: those it concerns; none: the system.
-    :ivar whole: it concerns the model as a whole: nothing for a token that is limited to devices.
-    """
-
-    text: str
-    devices: tuple[str, ...]
-    whole: bool = False
-
-
-class AlarmState(NamedTuple):
-    """An alarm: its point, its JSON, and what is counted."""
-
-    device_id: str
-    term_id: str
-    item_id: str
-    text: str
-    state: State
-    active: bool
-    priority: Priority
 
 
 class Hub:

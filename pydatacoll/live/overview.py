@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from pydatacoll.live.hub import DeviceState, Hub
+from pydatacoll.live.cells import DeviceState
+from pydatacoll.live.hub import Hub
 from pydatacoll.live.states import States
 from pydatacoll.model import Device
 from pydatacoll.model.alarm import PRIORITIES

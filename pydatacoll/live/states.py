@@ -11,7 +11,8 @@ import msgspec
 
 from pydatacoll.codec import json
 from pydatacoll.live.alarm_rows import alarm_row
-from pydatacoll.live.hub import AlarmState, Event, Hub
+from pydatacoll.live.changes import AlarmState, Event
+from pydatacoll.live.hub import Hub
 from pydatacoll.live.pulse import Pulse
 from pydatacoll.model import time_to_wire
 from pydatacoll.model.alarm import Alarm, AlarmId, Transition

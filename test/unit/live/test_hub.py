@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pydatacoll.live import hub as live_hub
-from pydatacoll.live.hub import Changes, Event, Hub
+from pydatacoll.live.changes import Changes, Event
+from pydatacoll.live.hub import Hub
 from pydatacoll.live.selection import Selection
 from pydatacoll.live.subscription import Group, Subscription
 from pydatacoll.model import Sample
